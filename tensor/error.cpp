@@ -1,0 +1,20 @@
+#include <tapedeck/tensor/error.h>
+
+#include <charconv>
+
+namespace tapedeck::detail {
+
+std::string join(std::initializer_list<Part> parts) {
+  std::string out;
+  char digits[40];
+  for (const Part& p : parts) {
+    switch (p.kind) {
+      case Part::Kind::text: out += p.text; break;
+      case Part::Kind::integer: out.append(digits, std::to_chars(digits, digits + sizeof digits, p.integer).ptr); break;
+      case Part::Kind::real: out.append(digits, std::to_chars(digits, digits + sizeof digits, p.real).ptr); break;
+    }
+  }
+  return out;
+}
+
+}  // namespace tapedeck::detail

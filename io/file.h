@@ -1,0 +1,65 @@
+// Reading and writing whole files: written under a temporary name, fsynced, then renamed, so that a file under its
+// final name is always complete.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace tapedeck::io {
+
+// A path or name for messages: control characters, quotes' escapes and invalid UTF-8 become \n or \xHH.
+std::string printable(std::string_view text);
+
+// A regular file open for reading. Anything else (folder, pipe, device) is an IoError, and so is every failure.
+class InputFile {
+ public:
+  explicit InputFile(const std::string& path);
+  ~InputFile();
+  InputFile(const InputFile&) = delete;
+  InputFile& operator=(const InputFile&) = delete;
+
+  // Fills the span unless the file ends; bytes read. 0 is the end.
+  std::size_t read(std::span<std::byte> into);
+  void seek(std::int64_t position);
+  std::int64_t size() const { return size_; }  // when it was opened
+
+ private:
+  std::string path_;
+  int fd_;
+  std::int64_t size_;
+};
+
+// The whole file; IoError when unreadable or longer than max_bytes.
+std::vector<std::byte> read_file(const std::string& path, std::int64_t max_bytes);
+std::string read_text_file(const std::string& path, std::int64_t max_bytes);
+
+// A file in the making, under a temporary name beside its final one. commit() puts it in place; without it, or after
+// any failure, nothing is left. IoError names the file and the system's reason; ValueError when the final name
+// exists and `overwrite` is false (also when it appears in between).
+class OutputFile {
+ public:
+  OutputFile(const std::string& path, bool overwrite);
+  ~OutputFile();
+  OutputFile(const OutputFile&) = delete;
+  OutputFile& operator=(const OutputFile&) = delete;
+
+  void write(std::span<const std::byte> bytes);
+  void commit();  // fsync, rename, fsync of the folder
+
+ private:
+  [[noreturn]] void fail(const char* what, int error);
+  std::string path_, folder_, temporary_;
+  bool overwrite_;
+  int fd_ = -1;
+};
+
+void write_file_atomic(const std::string& path, std::span<const std::byte> bytes, bool overwrite = false);
+void write_file_atomic(const std::string& path, std::string_view text, bool overwrite = false);
+
+// ValueError "... exists; pass --force to overwrite it" when something has that name. For checks before long work.
+void refuse_existing(const std::string& path);
+
+}  // namespace tapedeck::io

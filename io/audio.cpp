@@ -3,6 +3,7 @@
 #include <tapedeck/io/audio.h>
 #include <tapedeck/io/file.h>
 #include <tapedeck/io/sound_header.h>
+#include <tapedeck/io/text.h>
 #include <tapedeck/tensor/error.h>
 
 #include <algorithm>
@@ -14,12 +15,6 @@
 
 namespace tapedeck::io {
 namespace {
-
-std::string fixed(double v, int digits) {
-  char text[64];
-  const auto end = std::to_chars(text, text + sizeof text, v, std::chars_format::fixed, digits);
-  return end.ec == std::errc() ? std::string(text, end.ptr) : "huge";
-}
 
 // libsndfile reading from a ByteSource. An exception may not cross the C library: it is kept and thrown afterwards.
 class Decoder {

@@ -8,7 +8,7 @@
 #include <csignal>
 #include <limits>
 
-#include "sound_files.h"
+#include "sound_bytes.h"
 #include "temp_folder.h"
 #include "throws.h"
 

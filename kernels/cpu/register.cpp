@@ -1,0 +1,15 @@
+#include <tapedeck/kernels/registry.h>
+
+namespace tapedeck::kernels {
+
+void register_cpu_kernels(std::vector<SlotBase*>& slots) {
+  register_elementwise(slots);
+  register_reduce(slots);
+  register_matmul(slots);
+  register_conv(slots);
+  register_index(slots);
+  register_random(slots);
+  register_optim(slots);
+}
+
+}  // namespace tapedeck::kernels

@@ -1,0 +1,19 @@
+// Exec: everything a kernel may use besides its arguments. Kernels never allocate.
+#pragma once
+#include <tapedeck/tensor/device.h>
+
+#include <cstddef>
+#include <cstdint>
+
+namespace tapedeck::kernels {
+
+struct Exec {
+  Device device{};
+  void* stream = nullptr;  // CUDA stream; nullptr on the CPU
+};
+
+// Scratch of this thread, at least `bytes`, 64-byte aligned; valid until this thread's next call. A slot's kernel asks
+// once and divides the block itself. It grows and is kept, so that steady work allocates nothing.
+void* workspace(std::size_t bytes);
+
+}  // namespace tapedeck::kernels

@@ -1,0 +1,127 @@
+#include <tapedeck/kernels/slot.h>
+
+#include <algorithm>
+#include <cstring>
+#include <mutex>
+
+#include <tapedeck/kernels/registry.h>
+#include <tapedeck/tensor/env.h>
+#include <tapedeck/tensor/tensor.h>
+
+namespace tapedeck::kernels {
+namespace {
+
+std::vector<SlotBase*>& registered_slots() {
+  static std::vector<SlotBase*> slots;
+  return slots;
+}
+
+}  // namespace
+
+void SlotBase::add_any(DeviceType d, const char* variant, AnyFn fn, AnyFn supports, const char* note) {
+  static std::mutex mutex;
+  const std::lock_guard lock(mutex);
+  Table& table = table_[static_cast<int>(d)];
+  const int n = table.count.load(std::memory_order_relaxed);
+  for (int i = 0; i < n; ++i)
+    TD_CHECK(std::strcmp(table.variants[i].name, variant) != 0, ValueError, name_, ": variant \"", variant, "\" is there already");
+  TD_CHECK(n < kMaxVariants, ValueError, name_, ": at most ", kMaxVariants, " variants; no room for \"", variant, "\"");
+  Variant& v = table.variants[n];
+  v.name = variant, v.fn = fn, v.supports = supports, v.note = note;
+  table.count.store(n + 1, std::memory_order_release);
+}
+
+void SlotBase::use(DeviceType d, const std::string& variant) {
+  detail::ensure_registered();
+  Table& table = table_[static_cast<int>(d)];
+  if (variant.empty()) return table.forced.store(-1, std::memory_order_relaxed);
+  std::string known;
+  for (int i = 0; i < table.count; ++i) {
+    if (variant == table.variants[i].name) return table.forced.store(i, std::memory_order_relaxed);
+    known += std::string(" ") + table.variants[i].name;
+  }
+  TD_FAIL(ValueError, "kernel ", name_, ": no variant \"", variant, "\" on this device; it has:", known);
+}
+
+std::string SlotBase::used(DeviceType d) const {
+  const Table& table = table_[static_cast<int>(d)];
+  const int forced = table.forced.load(std::memory_order_relaxed);
+  return forced < 0 ? "" : table.variants[forced].name;
+}
+
+void SlotBase::refuse(DeviceType d, const std::vector<std::string>& reasons) const {
+  std::string text;
+  for (std::size_t i = 0; i < reasons.size(); ++i)
+    text += std::string(i ? "; " : "") + variant_name(d, static_cast<int>(i)) + ": " + reasons[i];
+  if (text.empty()) text = d == DeviceType::cpu ? "none is registered" : "this build has no CUDA kernels; use --device cpu";
+  TD_FAIL(DeviceError, name_, ": no kernel variant takes these arguments (", text, ")");
+}
+
+namespace detail {
+
+std::atomic<const char*> preferred{nullptr};
+
+bool same_name(const char* a, const char* b) { return std::strcmp(a, b) == 0; }
+
+void ensure_registered() {
+  static std::atomic<bool> done{false};
+  if (done.load(std::memory_order_acquire)) [[likely]] return;
+  static std::recursive_mutex mutex;
+  const std::lock_guard lock(mutex);
+  static bool started = false;
+  if (started) return;  // the list below is being run by this thread
+  started = true;
+  register_cpu_kernels(registered_slots());
+  done.store(true, std::memory_order_release);
+  if (const std::string text = env("TAPEDECK_KERNELS"); !text.empty()) select(text);
+}
+
+}  // namespace detail
+
+const std::vector<SlotBase*>& all() {
+  detail::ensure_registered();
+  return registered_slots();
+}
+
+SlotBase& slot(const std::string& name) {
+  std::string known;
+  for (SlotBase* s : all()) {
+    if (name == s->name()) return *s;
+    known += std::string(" ") + s->name();
+  }
+  TD_FAIL(ValueError, "kernels: no slot is named \"", name, "\"; there are:", known);
+}
+
+void prefer(const std::string& variant) {
+  if (variant.empty()) return detail::preferred.store(nullptr);
+  for (SlotBase* s : all())
+    for (int d = 0; d < kDeviceTypes; ++d)
+      for (int i = 0; i < s->variant_count(static_cast<DeviceType>(d)); ++i) {
+        const char* name = s->variant_name(static_cast<DeviceType>(d), i);
+        if (variant == name) return detail::preferred.store(name);
+      }
+  TD_FAIL(ValueError, "kernels: no slot has a variant named \"", variant, "\"");
+}
+
+void select(const std::string& text) {
+  for (std::size_t at = 0; at <= text.size();) {
+    const std::size_t end = std::min(text.find(',', at), text.size());
+    const std::string part = text.substr(at, end - at);
+    const std::size_t equals = part.find('=');
+    if (equals == std::string::npos) prefer(part);
+    else slot(part.substr(0, equals)).use(DeviceType::cpu, part.substr(equals + 1));
+    at = end + 1;
+  }
+}
+
+void* workspace(std::size_t bytes) {
+  struct Block {
+    Tensor memory;
+  };
+  thread_local Block block;
+  if (!block.memory.defined() || static_cast<std::size_t>(block.memory.numel()) < bytes)
+    block.memory = empty({static_cast<std::int64_t>(bytes)}, {DType::u8, kCpu});
+  return block.memory.data();
+}
+
+}  // namespace tapedeck::kernels

@@ -1,0 +1,53 @@
+#include <tapedeck/tensor/device.h>
+
+#include <cstdlib>
+#include <cstring>
+
+#include <tapedeck/tensor/error.h>
+
+namespace tapedeck {
+namespace {
+
+constexpr std::size_t kAlignment = 64;  // one cache line, one AVX-512 vector
+
+const DeviceRuntime cpu_runtime{
+    "cpu",
+    [] { return 1; },
+    [](int, std::size_t bytes) { return std::aligned_alloc(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment); },
+    [](int, void* p) { std::free(p); },
+    [](void* to, Device, const void* from, Device, std::size_t bytes) { if (bytes) std::memcpy(to, from, bytes); },
+    [](int, void* p, std::size_t bytes) { if (bytes) std::memset(p, 0, bytes); },
+    [](int) {},
+};
+const DeviceRuntime* runtimes[kDeviceTypes] = {&cpu_runtime, nullptr};
+
+}  // namespace
+
+std::string to_string(Device d) {
+  return d.type == DeviceType::cpu ? "cpu" : "cuda:" + std::to_string(static_cast<int>(d.index));
+}
+
+const DeviceRuntime& runtime(DeviceType type) {
+  const DeviceRuntime* table = runtimes[static_cast<int>(type)];
+  TD_CHECK(table, DeviceError, "device cuda: this build has no CUDA kernels; use --device cpu or build with -DTAPEDECK_CUDA=ON");
+  return *table;
+}
+
+void set_runtime(DeviceType type, const DeviceRuntime* table) { runtimes[static_cast<int>(type)] = table; }
+
+int device_count(DeviceType type) {
+  const DeviceRuntime* table = runtimes[static_cast<int>(type)];
+  return table ? table->count() : 0;
+}
+
+Device parse_device(const std::string& text) {
+  if (text == "cpu") return kCpu;
+  const bool indexed = text.size() == 6 && text.rfind("cuda:", 0) == 0 && text[5] >= '0' && text[5] <= '9';
+  TD_CHECK(text == "cuda" || indexed, ValueError, "device: expected cpu, cuda or cuda:N, got \"", text, "\"");
+  const int index = indexed ? text[5] - '0' : 0;
+  const int count = runtime(DeviceType::cuda).count();
+  TD_CHECK(index < count, DeviceError, "device ", text, ": this machine has ", count, " usable CUDA devices; use --device cpu");
+  return {DeviceType::cuda, static_cast<std::int8_t>(index)};
+}
+
+}  // namespace tapedeck

@@ -1,0 +1,146 @@
+#include <tapedeck/tensor/parallel.h>
+
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <cstdlib>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include <tapedeck/tensor/env.h>
+#include <tapedeck/tensor/error.h>
+
+namespace tapedeck {
+namespace {
+
+thread_local bool inside = false;  // this thread is running a chunk: nested calls run inline
+
+struct Job {
+  FunctionRef<void(std::int64_t, std::int64_t)> body;
+  std::int64_t n, grain, chunks;
+  std::atomic<std::int64_t> next{0};
+  std::mutex mutex;
+  std::int64_t failed_chunk = -1;
+  std::exception_ptr failure;
+
+  void work() {
+    inside = true;
+    for (std::int64_t c; (c = next.fetch_add(1, std::memory_order_relaxed)) < chunks;) {
+      try {
+        body(c * grain, std::min(n, (c + 1) * grain));
+      } catch (...) {
+        const std::lock_guard lock(mutex);
+        if (failed_chunk < 0 || c < failed_chunk) failed_chunk = c, failure = std::current_exception();
+      }
+    }
+    inside = false;
+  }
+};
+
+class Pool {
+ public:
+  explicit Pool(int threads) {
+    for (int i = 1; i < threads; ++i) workers_.emplace_back([this] { run(); });
+  }
+  ~Pool() {
+    {
+      const std::lock_guard lock(mutex_);
+      stop_ = true;
+      generation_.fetch_add(1, std::memory_order_release);
+    }
+    wake_.notify_all();
+    for (auto& w : workers_) w.join();
+  }
+  int threads() const { return static_cast<int>(workers_.size()) + 1; }
+
+  // False when another thread's job holds the pool: the caller then works alone.
+  bool run(Job& job) {
+    const std::unique_lock busy(busy_, std::try_to_lock);
+    if (!busy.owns_lock()) return false;
+    {
+      const std::lock_guard lock(mutex_);
+      job_ = &job;
+      active_.store(static_cast<int>(workers_.size()), std::memory_order_relaxed);
+      generation_.fetch_add(1, std::memory_order_release);
+    }
+    wake_.notify_all();
+    job.work();
+    for (int spin = 0; active_.load(std::memory_order_acquire) != 0 && spin < kSpins; ++spin) __builtin_ia32_pause();
+    std::unique_lock lock(mutex_);
+    done_.wait(lock, [this] { return active_.load(std::memory_order_acquire) == 0; });
+    job_ = nullptr;
+    return true;
+  }
+
+ private:
+  static constexpr int kSpins = 2000;  // a few microseconds: park early, a spinning thread steals a core from others
+
+  void run() {
+    std::uint64_t seen = 0;
+    for (;;) {
+      for (int spin = 0; generation_.load(std::memory_order_acquire) == seen && spin < kSpins; ++spin) __builtin_ia32_pause();
+      Job* job;
+      {
+        std::unique_lock lock(mutex_);
+        wake_.wait(lock, [&] { return generation_.load(std::memory_order_acquire) != seen; });
+        seen = generation_.load(std::memory_order_relaxed);
+        if (stop_) return;
+        job = job_;
+      }
+      job->work();
+      if (active_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+        const std::lock_guard lock(mutex_);
+        done_.notify_one();
+      }
+    }
+  }
+
+  std::mutex mutex_, busy_;
+  std::condition_variable wake_, done_;
+  std::atomic<std::uint64_t> generation_{0};
+  std::atomic<int> active_{0};
+  Job* job_ = nullptr;
+  bool stop_ = false;
+  std::vector<std::thread> workers_;
+};
+
+int default_threads() {
+  const int cores = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+  const std::string wanted = env("TAPEDECK_THREADS");
+  return wanted.empty() ? cores : std::clamp(std::atoi(wanted.c_str()), 1, 256);
+}
+
+std::mutex pool_mutex;
+std::unique_ptr<Pool>& pool() {
+  static std::unique_ptr<Pool> p = std::make_unique<Pool>(default_threads());
+  return p;
+}
+
+}  // namespace
+
+void parallel_for(std::int64_t n, std::int64_t grain, FunctionRef<void(std::int64_t, std::int64_t)> body) {
+  if (n <= 0) return;
+  grain = std::max<std::int64_t>(grain, 1);
+  const std::int64_t chunks = (n + grain - 1) / grain;
+  if (chunks == 1) return body(0, n);
+  Job job{body, n, grain, chunks, {}, {}, -1, nullptr};
+  if (inside) {  // nested: the same chunks, one after another
+    for (std::int64_t c = 0; c < chunks; ++c) body(c * grain, std::min(n, (c + 1) * grain));
+    return;
+  }
+  if (pool()->threads() == 1 || !pool()->run(job)) job.work();
+  if (job.failure) std::rethrow_exception(job.failure);
+}
+
+int num_threads() { return pool()->threads(); }
+
+void set_num_threads(int n) {
+  TD_CHECK(n >= 1 && n <= 256, ValueError, "set_num_threads: expected 1 to 256 threads, got ", n);
+  const std::lock_guard lock(pool_mutex);
+  if (n != pool()->threads()) pool() = std::make_unique<Pool>(n);
+}
+
+}  // namespace tapedeck

@@ -1,0 +1,189 @@
+#include <tapedeck/tensor/storage.h>
+
+#include <bit>
+#include <map>
+#include <mutex>
+#include <vector>
+
+#include <tapedeck/tensor/error.h>
+#include <tapedeck/tensor/pool.h>
+
+namespace tapedeck {
+namespace {
+
+constexpr std::size_t kSmallest = 64, kLargestClass = std::size_t{1} << 20;
+constexpr int kClasses = 15;  // 2^6 .. 2^20
+#ifdef TAPEDECK_SANITIZED
+constexpr bool kCache = false;  // every block goes back at once, so that a sanitizer sees each misuse
+#else
+constexpr bool kCache = true;
+#endif
+
+int class_of(std::size_t capacity) { return std::countr_zero(capacity) - 6; }
+
+std::size_t capacity_for(std::size_t bytes) {
+  if (bytes <= kSmallest) return kSmallest;
+  if (bytes <= kLargestClass) return std::bit_ceil(bytes);
+  return (bytes + kLargestClass - 1) / kLargestClass * kLargestClass;
+}
+
+// The shared cache of one device.
+class CachingAllocator {
+ public:
+  void* take(std::size_t* capacity) {
+    const std::lock_guard lock(mutex_);
+    if (*capacity <= kLargestClass) {
+      auto& list = small_[class_of(*capacity)];
+      if (list.empty()) return nullptr;
+      void* p = list.back();
+      list.pop_back();
+      return p;
+    }
+    const auto hit = large_.lower_bound(*capacity);
+    if (hit == large_.end() || hit->first >= 2 * *capacity) return nullptr;
+    *capacity = hit->first;
+    void* p = hit->second;
+    large_.erase(hit);
+    return p;
+  }
+  void put(void* p, std::size_t capacity) {
+    const std::lock_guard lock(mutex_);
+    if (capacity <= kLargestClass) small_[class_of(capacity)].push_back(p);
+    else large_.emplace(capacity, p);
+  }
+  void clear(Device device) {
+    const std::lock_guard lock(mutex_);
+    const DeviceRuntime& rt = runtime(device.type);
+    for (int c = 0; c < kClasses; ++c) {
+      for (void* p : small_[c]) rt.release(device.index, p), cached -= static_cast<std::int64_t>(kSmallest << c);
+      small_[c].clear();
+    }
+    for (auto& [capacity, p] : large_) rt.release(device.index, p), cached -= static_cast<std::int64_t>(capacity);
+    large_.clear();
+  }
+  std::atomic<std::int64_t> live{0}, peak{0}, cached{0}, blocks{0};
+  std::atomic<std::uint64_t> allocations{0}, device_allocations{0};
+
+ private:
+  std::mutex mutex_;
+  std::vector<void*> small_[kClasses];
+  std::multimap<std::size_t, void*> large_;
+};
+
+constexpr int kDevicesPerType = 10;
+CachingAllocator& allocator(Device d) {
+  // Never destroyed: tensors with static lifetime may outlive any static.
+  static CachingAllocator* all = new CachingAllocator[kDeviceTypes * kDevicesPerType];
+  return all[static_cast<int>(d.type) * kDevicesPerType + d.index];
+}
+
+// A few small CPU blocks kept per thread: the common case takes no lock.
+struct Front {
+  static constexpr int kKept = 16, kFrontClasses = 11;  // up to 64 KiB
+  void* blocks[kFrontClasses][kKept];
+  int count[kFrontClasses] = {};
+  bool dead = false;
+  ~Front() {
+    dead = true;
+    for (int c = 0; c < kFrontClasses; ++c)
+      for (int i = 0; i < count[c]; ++i) allocator(kCpu).put(blocks[c][i], kSmallest << c);
+    for (int& n : count) n = 0;
+  }
+};
+thread_local Front front;
+
+}  // namespace
+
+namespace detail {
+
+void* cached_allocate(std::size_t bytes, Device device, std::size_t* capacity) {
+  TD_CHECK(bytes < (std::size_t{1} << 62), MemoryError, "allocate: ", bytes, " bytes is more than any machine has");
+  *capacity = capacity_for(bytes);
+  CachingAllocator& a = allocator(device);
+  void* p = nullptr;
+  if (kCache) {
+    const int c = *capacity <= kLargestClass ? class_of(*capacity) : Front::kFrontClasses;
+    if (device == kCpu && c < Front::kFrontClasses && front.count[c] > 0) {
+      p = front.blocks[c][--front.count[c]];
+    } else {
+      p = a.take(capacity);
+    }
+    if (p) a.cached.fetch_sub(static_cast<std::int64_t>(*capacity), std::memory_order_relaxed);
+  }
+  if (!p) {
+    const DeviceRuntime& rt = runtime(device.type);
+    p = rt.allocate(device.index, *capacity);
+    if (!p) {
+      a.clear(device);
+      p = rt.allocate(device.index, *capacity);
+    }
+    TD_CHECK(p, MemoryError, "allocate: ", *capacity, " bytes on ", to_string(device), " were refused with ", a.live.load(),
+             " bytes in use; reduce the batch or the segment length");
+    a.device_allocations.fetch_add(1, std::memory_order_relaxed);
+  }
+  a.allocations.fetch_add(1, std::memory_order_relaxed);
+  a.blocks.fetch_add(1, std::memory_order_relaxed);
+  const std::int64_t live = a.live.fetch_add(static_cast<std::int64_t>(*capacity), std::memory_order_relaxed) +
+                            static_cast<std::int64_t>(*capacity);
+  std::int64_t peak = a.peak.load(std::memory_order_relaxed);
+  while (live > peak && !a.peak.compare_exchange_weak(peak, live, std::memory_order_relaxed)) {}
+  return p;
+}
+
+void cached_release(void* p, std::size_t capacity, Device device) {
+  CachingAllocator& a = allocator(device);
+  a.live.fetch_sub(static_cast<std::int64_t>(capacity), std::memory_order_relaxed);
+  a.blocks.fetch_sub(1, std::memory_order_relaxed);
+  if (!kCache) return runtime(device.type).release(device.index, p);
+  a.cached.fetch_add(static_cast<std::int64_t>(capacity), std::memory_order_relaxed);
+  const int c = capacity <= kLargestClass ? class_of(capacity) : Front::kFrontClasses;
+  if (device == kCpu && c < Front::kFrontClasses && front.count[c] < Front::kKept && !front.dead) {
+    front.blocks[c][front.count[c]++] = p;
+  } else {
+    a.put(p, capacity);
+  }
+}
+
+}  // namespace detail
+
+Storage* Storage::create(std::size_t bytes, Device device) {
+  std::size_t capacity = 0;
+  void* data = detail::cached_allocate(bytes, device, &capacity);
+  auto* s = new (detail::Pool<Storage>::take()) Storage;
+  s->data_ = data, s->bytes_ = bytes, s->capacity_ = capacity, s->device_ = device;
+  return s;
+}
+
+Storage* Storage::alias(Storage* owner, std::size_t offset, std::size_t bytes) {
+  TD_CHECK(offset <= owner->bytes_ && bytes <= owner->bytes_ - offset, ValueError, "alias: bytes ", offset, "+", bytes,
+           " lie outside a storage of ", owner->bytes_);
+  auto* s = new (detail::Pool<Storage>::take()) Storage;
+  s->data_ = static_cast<char*>(owner->data_) + offset;
+  s->bytes_ = bytes, s->device_ = owner->device_, s->owner_ = owner;
+  owner->retain();
+  return s;
+}
+
+void Storage::destroy() {
+  if (owner_) owner_->release();
+  else detail::cached_release(data_, capacity_, device_);
+  this->~Storage();
+  detail::Pool<Storage>::give(this);
+}
+
+MemoryStats memory_stats(Device device) {
+  const CachingAllocator& a = allocator(device);
+  return {a.live, a.peak, a.cached, a.blocks, a.allocations, a.device_allocations};
+}
+
+void reset_peak_memory(Device device) { allocator(device).peak = allocator(device).live.load(); }
+
+void empty_cache() {
+  for (int c = 0; c < Front::kFrontClasses; ++c)
+    while (front.count[c] > 0) allocator(kCpu).put(front.blocks[c][--front.count[c]], kSmallest << c);
+  for (const DeviceType type : {DeviceType::cpu, DeviceType::cuda}) {
+    for (std::int8_t i = 0; i < device_count(type) && i < kDevicesPerType; ++i) allocator({type, i}).clear({type, i});
+  }
+}
+
+}  // namespace tapedeck

@@ -1,0 +1,59 @@
+// Storage: a reference-counted block with a version counter; CachingAllocator: where blocks come from.
+#pragma once
+#include <tapedeck/tensor/device.h>
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+namespace tapedeck {
+
+// Memory of one device. In-place writes bump `version`, so that a saved tensor can tell that it changed.
+// An alias is a part of another storage (a parameter in its arena) with a version of its own.
+class Storage {
+ public:
+  static Storage* create(std::size_t bytes, Device device);                          // one reference; MemoryError
+  static Storage* alias(Storage* owner, std::size_t offset, std::size_t bytes);      // one reference; keeps owner alive
+
+  void retain() { refs_.fetch_add(1, std::memory_order_relaxed); }
+  void release() { if (refs_.fetch_sub(1, std::memory_order_acq_rel) == 1) destroy(); }
+  bool unique() const { return refs_.load(std::memory_order_acquire) == 1; }
+
+  void* data() const { return data_; }
+  std::size_t bytes() const { return bytes_; }
+  Device device() const { return device_; }
+  bool is_alias() const { return owner_ != nullptr; }
+  std::uint64_t version() const { return version_.load(std::memory_order_relaxed); }
+  void bump() { version_.fetch_add(1, std::memory_order_relaxed); }
+
+ private:
+  Storage() = default;
+  void destroy();
+  std::atomic<std::int64_t> refs_{1};
+  std::atomic<std::uint64_t> version_{0};
+  void* data_ = nullptr;
+  std::size_t bytes_ = 0;
+  std::size_t capacity_ = 0;
+  Device device_{};
+  Storage* owner_ = nullptr;
+};
+
+struct MemoryStats {
+  std::int64_t live_bytes = 0;         // in use now (rounded to the block sizes handed out)
+  std::int64_t peak_live_bytes = 0;
+  std::int64_t cached_bytes = 0;       // kept for reuse
+  std::int64_t live_blocks = 0;
+  std::uint64_t allocations = 0;       // requests served, from the cache or not
+  std::uint64_t device_allocations = 0;  // requests that went to the device runtime
+};
+MemoryStats memory_stats(Device device = kCpu);
+void reset_peak_memory(Device device = kCpu);
+void empty_cache();  // gives cached blocks back to their runtimes (those of other threads' fronts stay)
+
+namespace detail {
+// Size classes: powers of two from 64 B to 1 MiB, then multiples of 1 MiB served best-fit up to twice the need.
+// One compute stream per device, so a freed block may be handed out again at once.
+void* cached_allocate(std::size_t bytes, Device device, std::size_t* capacity);  // MemoryError
+void cached_release(void* p, std::size_t capacity, Device device);
+}  // namespace detail
+}  // namespace tapedeck

@@ -1,0 +1,45 @@
+// TensorView: the plain data that kernels see. No ownership, no virtual, fit for host and device code (C++17).
+#pragma once
+#include <tapedeck/tensor/device.h>
+#include <tapedeck/tensor/dtype.h>
+
+#include <cstdint>
+
+namespace tapedeck {
+
+struct TensorView {
+  void* data = nullptr;  // first element (offset applied); nullptr with rank -1 means "not given"
+  DType dtype = DType::f32;
+  Device device{};
+  std::int32_t rank = -1;
+  std::int64_t sizes[8];
+  std::int64_t strides[8];  // in elements
+
+  TensorView() = default;
+  TensorView(const TensorView& o) { *this = o; }
+  TensorView& operator=(const TensorView& o) {  // copies the used dimensions only: views are passed around a lot
+    data = o.data, dtype = o.dtype, device = o.device, rank = o.rank;
+    for (int i = 0; i < rank; ++i) sizes[i] = o.sizes[i], strides[i] = o.strides[i];
+    return *this;
+  }
+
+  bool given() const { return rank >= 0; }
+  explicit operator bool() const { return given(); }
+  std::int64_t numel() const {
+    std::int64_t n = 1;
+    for (int i = 0; i < rank; ++i) n *= sizes[i];
+    return n;
+  }
+  bool contiguous() const {
+    std::int64_t step = 1;
+    for (int i = rank - 1; i >= 0; --i) {
+      if (sizes[i] == 1) continue;
+      if (strides[i] != step) return false;
+      step *= sizes[i];
+    }
+    return true;
+  }
+  template <class T> T* ptr() const { return static_cast<T*>(data); }
+};
+
+}  // namespace tapedeck

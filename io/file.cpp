@@ -12,9 +12,7 @@
 #include <utility>
 
 namespace tapedeck::io {
-namespace {
 
-// Length of the valid UTF-8 sequence at the start of the text, 0 when there is none (RFC 3629).
 std::size_t utf8_length(std::string_view s) {
   const auto byte = [&](std::size_t i) { return i < s.size() ? static_cast<unsigned char>(s[i]) : 0u; };
   const unsigned a = byte(0), b = byte(1);
@@ -31,6 +29,8 @@ std::size_t utf8_length(std::string_view s) {
   }
   return 0;
 }
+
+namespace {
 
 std::string reason(int error) { return std::strerror(error); }
 

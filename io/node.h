@@ -21,7 +21,9 @@ class Node {
   Node(std::int64_t v) : kind_(Kind::integer), integer_(v) {}
   Node(double v) : kind_(Kind::real), real_(v) {}
   Node(const char* v) : kind_(Kind::string), string_(v) {}
+  Node(std::string_view v) : kind_(Kind::string), string_(v) {}
   Node(std::string v) : kind_(Kind::string), string_(std::move(v)) {}
+  Node(const void*) = delete;  // a pointer is not a bool
   static Node array(std::vector<Node> items = {});
   static Node object(std::vector<Member> members = {});
 
@@ -80,8 +82,9 @@ struct ParseLimits {
 Node parse_json(std::string_view text, const std::string& name, const ParseLimits& limits = {});
 Node read_json(const std::string& path, const ParseLimits& limits = {});  // IoError when unreadable
 
-// Canonical text: members in their order, shortest numbers that round-trip, reals always with '.' or exponent.
-// indent < 0: one line. Non-finite reals are a ValueError.
+// Canonical text: members in their order, shortest numbers that round-trip, reals always with '.' or exponent; an
+// array of scalars stays on one line when it fits into 100 columns. indent < 0: one line. Non-finite reals and
+// strings that are not UTF-8 are ValueErrors.
 std::string dump_json(const Node& node, int indent = 2);
 
 }  // namespace tapedeck::io

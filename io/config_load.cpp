@@ -1,0 +1,210 @@
+// Reading configs: every problem is collected, with the line it stands in.
+#include <tapedeck/io/config.h>
+#include <tapedeck/io/config_rules.h>
+#include <tapedeck/tensor/error.h>
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+namespace tapedeck::io::table {
+namespace {
+
+bool same(const Node& a, const Node& b) { return a == b || (a.is_number() && b.is_number() && a.real() == b.real()); }
+
+// The node in today's form, through upgrade() when an older version wrote it.
+Node todays_form(const Type& type, const Node& node, const std::string& pointer, Issues& issues) {
+  if (const Node* tag = node.find("type"); tag && *tag != Node(type.name)) {
+    issues.add(child(pointer, "type"), "must be \"" + type.name + "\" here, got " + shown(*tag), tag->line());
+  }
+  Node out = node;
+  if (const Node* version = node.find("version")) {
+    const bool whole = version->kind() == Node::Kind::integer;
+    if (!whole || version->integer() < 1 || version->integer() > type.version) {
+      const std::string newer =
+          whole && version->integer() > type.version ? "; the file is newer than this program" : "";
+      issues.add(child(pointer, "version"),
+                 "must be a version of " + type.name + " between 1 and " + std::to_string(type.version) + ", got " +
+                     shown(*version) + newer,
+                 version->line());
+    } else if (version->integer() < type.version) {
+      try {
+        type.upgrade(out, static_cast<int>(version->integer()));
+      } catch (const Error& e) {
+        issues.add(pointer, "cannot be upgraded from version " + shown(*version) + ": " + e.what(), node.line());
+        out = Node::object();
+      }
+    }
+  }
+  return out;
+}
+
+void load_object(const Type& type, void* value, const Node& given, const std::string& pointer, bool patch,
+                 Issues& issues) {
+  if (!given.is_object()) {
+    return issues.add(pointer, "needs " + expectation(type) + ", got " + shown(given), given.line());
+  }
+  const std::size_t before = issues.size();
+  const Node node = todays_form(type, given, pointer, issues);
+  const auto line_of = [&](const Node& part) { return part.line() > 0 ? part.line() : given.line(); };
+  std::set<const Field*> seen;
+  std::vector<std::pair<const Computed*, const Node*>> claims;
+  for (const auto& [key, part] : node.members()) {
+    if (key == "type" || key == "version") continue;
+    if (const Field* field = find_field(type, key)) {
+      const std::string place = child(pointer, field->name);
+      if (!seen.insert(field).second) {
+        issues.add(place, "is given twice, also as \"" + key + "\"", line_of(part));
+      } else {
+        load_value(field->type(), static_cast<char*>(value) + field->offset, field->meta, part, place, patch, issues);
+      }
+      continue;
+    }
+    const auto computed =
+        std::find_if(type.computed.begin(), type.computed.end(), [&](const Computed& c) { return c.name == key; });
+    if (computed != type.computed.end()) {
+      claims.emplace_back(&*computed, &part);
+    } else {
+      issues.add(child(pointer, key), no_such_key(type, key), line_of(part));
+    }
+  }
+  for (const Field& field : type.fields) {
+    if (seen.count(&field)) continue;
+    const std::string place = child(pointer, field.name);
+    if (field.meta.required && !patch) {
+      issues.add(place, "is required: " + expectation(field.type()) + (*field.meta.help ? ", " : "") + field.meta.help,
+                 given.line());
+      continue;
+    }
+    void* part = static_cast<char*>(value) + field.offset;
+    if (field.type().kind == Kind::object && !patch) {  // it may have required members of its own
+      Node nothing = Node::object();
+      nothing.set_line(given.line());
+      load_object(field.type(), part, nothing, place, patch, issues);
+    } else {
+      check_value(field.type(), part, field.meta, place, given.line(), issues);
+    }
+  }
+  if (issues.size() == before) validate(type, value, &node, pointer, given.line(), issues);
+  if (issues.size() != before) return;
+  for (const auto& [computed, claim] : claims) {
+    const Node truth = computed->value(value);
+    if (!same(truth, *claim)) {
+      issues.add(child(pointer, computed->name),
+                 "is computed and must be " + shown(truth) + " for these members, got " + shown(*claim) +
+                     "; correct it or leave it out",
+                 line_of(*claim));
+    }
+  }
+}
+
+void load_poly(const Type& type, PolyBase& value, const Node& node, const std::string& pointer, bool patch,
+               Issues& issues) {
+  const Node* tag = node.find("type");
+  if (!node.is_object() || (!tag && !(patch && !value.empty()))) {
+    return issues.add(pointer, poly_without_type(type) + ", got " + shown(node), node.line());
+  }
+  if (tag && !(tag->is_string() && patch && tag->string() == value.type())) {
+    const Type* chosen = tag->is_string() ? find_alternative(type.family, tag->string()) : nullptr;
+    if (!chosen) {
+      const std::string rule = "must be " + must_be_registered(type.family) + ", got " + shown(*tag);
+      const std::string near = tag->is_string() ? did_you_mean(tag->string(), alternative_names(type.family)) : "";
+      return issues.add(child(pointer, "type"), rule + near, tag->line());
+    }
+    value.assign(*chosen, chosen->make());
+    patch = false;
+  }
+  load_object(*value.described(), value.value(), node, pointer, patch, issues);
+}
+
+void load_elements(const Type& type, void* value, const Meta& meta, const Node& node, const std::string& pointer,
+                   bool patch, Issues& issues) {
+  const Elements& elements = type.elements;
+  const Type& inner = elements.type();
+  if (type.kind == Kind::optional) {
+    if (node.is_null()) return elements.clear(value);
+    const bool keep = patch && elements.size(value) > 0;
+    return load_value(inner, keep ? elements.at(value, 0) : elements.append(value, ""), meta, node, pointer, keep,
+                      issues);
+  }
+  const bool map = type.kind == Kind::map, array = type.kind == Kind::array;
+  if (!(map ? node.is_object() : node.is_array()) || (array && node.size() != elements.size(value))) {
+    const std::string got = array && node.is_array() ? std::to_string(node.size()) : shown(node);
+    return issues.add(pointer, "needs " + expectation(type) + ", got " + got, node.line());
+  }
+  if (map) {
+    if (!patch) elements.clear(value);
+    for (const auto& [key, part] : node.members()) {
+      const std::size_t before = elements.size(value);
+      void* slot = elements.append(value, key);
+      load_value(inner, slot, meta, part, child(pointer, key), elements.size(value) == before, issues);
+    }
+    for (std::size_t i = 0; i < elements.size(value); ++i) {
+      const std::string& key = elements.key(value, i);
+      if (!node.find(key)) check_value(inner, elements.at(value, i), meta, child(pointer, key), node.line(), issues);
+    }
+    return;
+  }
+  if (!array) elements.clear(value);
+  for (std::size_t i = 0; i < node.size(); ++i) {
+    void* slot = array ? elements.at(value, i) : elements.append(value, "");
+    load_value(inner, slot, meta, node.items()[i], child(pointer, std::to_string(i)), false, issues);
+  }
+}
+
+}  // namespace
+
+void load_value(const Type& type, void* value, const Meta& meta, const Node& node, const std::string& pointer,
+                bool patch, Issues& issues) {
+  const auto refuse = [&](const std::string& rule) { issues.add(pointer, rule, node.line()); };
+  const auto wrong_kind = [&] { refuse("needs " + expectation(type) + ", got " + shown(node)); };
+  const bool whole = node.kind() == Node::Kind::integer;
+  switch (type.kind) {
+    case Kind::boolean:
+      if (node.kind() != Node::Kind::boolean) return wrong_kind();
+      *static_cast<bool*>(value) = node.boolean();
+      return;
+    case Kind::int32:
+    case Kind::int64:
+    case Kind::real: {
+      if (type.kind == Kind::real ? !node.is_number() : !whole) return wrong_kind();
+      if (const std::string rule = number_rule(type.kind, meta, node); !rule.empty()) return refuse(rule);
+      if (type.kind == Kind::int32) {
+        *static_cast<std::int32_t*>(value) = static_cast<std::int32_t>(node.integer());
+      } else if (type.kind == Kind::int64) {
+        *static_cast<std::int64_t*>(value) = node.integer();
+      } else {
+        if (whole && std::abs(node.real()) > 9007199254740992.0) {
+          return refuse("needs a number that 53 bits hold exactly, got " + shown(node));
+        }
+        *static_cast<double*>(value) = node.real();
+      }
+      return;
+    }
+    case Kind::string:
+      if (!node.is_string()) return wrong_kind();
+      if (const std::string rule = string_rule(meta, node.string()); !rule.empty()) return refuse(rule);
+      *static_cast<std::string*>(value) = node.string();
+      return;
+    case Kind::enumeration: {
+      if (!node.is_string()) return wrong_kind();
+      std::vector<std::string> names;
+      for (const auto& [number, name] : type.names) {
+        if (name == node.string()) return type.put(value, number);
+        names.push_back(name);
+      }
+      return refuse("must be " + expectation(type) + ", got " + shown(node) + did_you_mean(node.string(), names));
+    }
+    case Kind::object:
+      return load_object(type, value, node, pointer, patch, issues);
+    case Kind::poly:
+      return load_poly(type, *static_cast<PolyBase*>(value), node, pointer, patch, issues);
+    case Kind::optional:
+    case Kind::list:
+    case Kind::array:
+    case Kind::map:
+      return load_elements(type, value, meta, node, pointer, patch, issues);
+  }
+}
+
+}  // namespace tapedeck::io::table

@@ -1,0 +1,263 @@
+// The rules of config values, their wording, and the walk that checks a value built in code.
+#include <tapedeck/io/config.h>
+#include <tapedeck/io/config_rules.h>
+#include <tapedeck/io/file.h>
+#include <tapedeck/tensor/error.h>
+
+#include <algorithm>
+#include <cmath>
+
+namespace tapedeck::io::table {
+
+std::string child(const std::string& pointer, std::string_view key) {
+  std::string out = pointer + "/";
+  for (char c : key) {
+    if (c == '~' || c == '/') {
+      out += c == '~' ? "~0" : "~1";
+    } else {
+      out += c;
+    }
+  }
+  return out;
+}
+
+std::string quoted_list(const std::vector<std::string>& words) {
+  std::string out;
+  for (const std::string& word : words) out += (out.empty() ? "\"" : ", \"") + printable(word) + "\"";
+  return out;
+}
+
+const Field* find_field(const Type& object, std::string_view key) {
+  for (const Field& field : object.fields) {
+    if (field.name == key || field.meta.aliases.has(key)) return &field;
+  }
+  return nullptr;
+}
+
+std::string did_you_mean(std::string_view word, const std::vector<std::string>& candidates) {
+  const std::string near = nearest(word, candidates);
+  return near.empty() ? "" : "; did you mean \"" + near + "\"?";
+}
+
+std::vector<std::string> alternative_names(const std::string& family) {
+  std::vector<std::string> names;
+  for (const Type* type : alternatives(family)) names.push_back(type->name);
+  return names;
+}
+
+std::string must_be_registered(const std::string& family) {
+  const auto names = alternative_names(family);
+  return names.empty() ? "of a registered type, and none is registered" : "one of " + quoted_list(names);
+}
+
+std::string shown(const Node& node) {
+  if (node.kind() == Node::Kind::real && !std::isfinite(node.real())) return tapedeck::detail::join({node.real()});
+  if (node.is_object()) return node.size() == 0 ? "an empty object" : "an object";
+  if (node.is_array() && node.size() > 20) return "a list of " + std::to_string(node.size());
+  std::string text;
+  try {
+    text = node.is_string() ? "\"" + printable(node.string()) + "\"" : dump_json(node, -1);
+  } catch (const ValueError&) {
+    return std::string("an unwritable ") + node.kind_name();  // a list built in code, with a NaN in it
+  }
+  if (text.size() > 60) text = printable(text.substr(0, 57)) + "...";
+  return text;
+}
+
+namespace {
+
+std::string number(double v) {
+  if (v == std::floor(v) && std::abs(v) < 1e15) return std::to_string(static_cast<std::int64_t>(v));
+  return tapedeck::detail::join({v});
+}
+
+}  // namespace
+
+std::int64_t integer(const Type& type, const void* value) {
+  return type.kind == Kind::int32 ? *static_cast<const std::int32_t*>(value) : *static_cast<const std::int64_t*>(value);
+}
+
+const std::string* enum_name(const Type& type, const void* value) {
+  for (const auto& [number, name] : type.names) {
+    if (number == type.get(value)) return &name;
+  }
+  return nullptr;
+}
+
+namespace {
+
+bool is_utf8(std::string_view s) {
+  for (std::size_t n; !s.empty(); s.remove_prefix(n)) {
+    n = utf8_length(s);
+    if (n == 0) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+std::string number_rule(Kind kind, Meta meta, const Node& v) {
+  if (kind == Kind::int32) {
+    meta.min = std::max(meta.min, static_cast<double>(std::numeric_limits<std::int32_t>::min()));
+    meta.max = std::min(meta.max, static_cast<double>(std::numeric_limits<std::int32_t>::max()));
+  }
+  const double x = v.real();
+  if (!std::isfinite(x)) return "must be a finite number, got " + shown(v);
+  if (x < meta.min || x > meta.max) return "must be " + range_text(meta) + ", got " + shown(v);
+  if (!meta.choices.empty() && !meta.choices.has(number(x))) {
+    return "must be " + choices_text(kind, meta) + ", got " + shown(v);
+  }
+  return "";
+}
+
+std::string string_rule(const Meta& meta, const std::string& s) {
+  if (!is_utf8(s)) return "must be UTF-8, got \"" + printable(s) + "\"";
+  if (meta.choices.empty() || meta.choices.has(s)) return "";
+  return "must be " + choices_text(Kind::string, meta) + ", got " + shown(s) +
+         did_you_mean(s, {meta.choices.begin(), meta.choices.end()});
+}
+
+const void* element(const Type& type, const void* value, std::size_t i) {
+  return type.elements.at(const_cast<void*>(value), i);
+}
+
+// The rules across the members of one object, asked only when each member is right by itself.
+void validate(const Type& type, const void* value, const Node* node, const std::string& pointer, std::int64_t line,
+              Issues& issues) {
+  if (!type.validate) return;
+  Issues own;
+  try {
+    type.validate(value, own);
+  } catch (const Error& e) {
+    own.add("", e.what());
+  }
+  for (const Issues::Issue& issue : own.all()) {
+    const Node* part = node && issue.pointer.size() > 1
+                           ? node->find(std::string_view(issue.pointer).substr(1, issue.pointer.find('/', 1) - 1))
+                           : nullptr;
+    issues.add(pointer + issue.pointer, issue.message, part && part->line() > 0 ? part->line() : line);
+  }
+}
+
+std::string poly_without_type(const Type& type) {
+  return "needs an object with a \"type\", " + must_be_registered(type.family);
+}
+
+std::string range_text(const Meta& meta) {
+  const std::string unit = *meta.unit ? std::string(" ") + meta.unit : std::string();
+  const bool low = !std::isinf(meta.min), high = !std::isinf(meta.max);
+  if (low && high) return "between " + number(meta.min) + " and " + number(meta.max) + unit;
+  if (low) return "at least " + number(meta.min) + unit;
+  return high ? "at most " + number(meta.max) + unit : "";
+}
+
+std::string choices_text(Kind kind, const Meta& meta) {
+  if (kind == Kind::string) return "one of " + quoted_list({meta.choices.begin(), meta.choices.end()});
+  std::string out;
+  for (const char* choice : meta.choices) out += (out.empty() ? "one of " : ", ") + std::string(choice);
+  return out;
+}
+
+std::string no_such_key(const Type& object, std::string_view key) {
+  std::vector<std::string> names;
+  for (const Field& field : object.fields) names.push_back(field.name);
+  const std::string near = did_you_mean(key, names);
+  if (!near.empty() || names.empty() || names.size() > 12) return object.name + " has no such key" + near;
+  return object.name + " has no such key; it has " + quoted_list(names);
+}
+
+std::string expectation(const Type& type) {
+  switch (type.kind) {
+    case Kind::boolean:
+      return "true or false";
+    case Kind::int32:
+    case Kind::int64:
+      return "an integer";
+    case Kind::real:
+      return "a number";
+    case Kind::string:
+      return "a string";
+    case Kind::enumeration: {
+      std::vector<std::string> names;
+      for (const auto& [number, name] : type.names) names.push_back(name);
+      return "one of " + quoted_list(names);
+    }
+    case Kind::optional:
+      return expectation(type.elements.type()) + " or null";
+    case Kind::list:
+      return "a list";
+    case Kind::array:
+      return "a list of " + std::to_string(type.elements.size(nullptr)) + " values";
+    case Kind::map:
+      return "an object";
+    case Kind::object:
+      return "an object (" + type.name + ")";
+    case Kind::poly:
+      return "an object with a \"type\"";
+  }
+  return "";
+}
+
+void check_value(const Type& type, const void* value, const Meta& meta, const std::string& pointer, std::int64_t line,
+                 Issues& issues) {
+  const auto problem = [&](std::string text) {
+    if (!text.empty()) issues.add(pointer, std::move(text), line);
+  };
+  const auto check_object = [&](const Type& object, const void* p) {
+    const std::size_t before = issues.size();
+    for (const Field& f : object.fields) {
+      check_value(f.type(), static_cast<const char*>(p) + f.offset, f.meta, child(pointer, f.name), line, issues);
+    }
+    if (issues.size() == before) validate(object, p, nullptr, pointer, line, issues);
+  };
+  switch (type.kind) {
+    case Kind::boolean:
+      break;
+    case Kind::int32:
+    case Kind::int64:
+      problem(number_rule(type.kind, meta, integer(type, value)));
+      break;
+    case Kind::real:
+      problem(number_rule(type.kind, meta, *static_cast<const double*>(value)));
+      break;
+    case Kind::string:
+      problem(string_rule(meta, *static_cast<const std::string*>(value)));
+      break;
+    case Kind::enumeration:
+      if (!enum_name(type, value)) {
+        problem("must be " + expectation(type) + ", got the unnamed value " + std::to_string(type.get(value)));
+      }
+      break;
+    case Kind::object:
+      check_object(type, value);
+      break;
+    case Kind::poly: {
+      const auto& poly = *static_cast<const PolyBase*>(value);
+      if (poly.empty()) {
+        problem(poly_without_type(type));
+      } else if (!find_alternative(type.family, poly.type())) {
+        problem("\"" + poly.type() + "\" is not registered in its family; register it with Poly<Family>::add()");
+      } else {
+        check_object(*poly.described(), poly.value());
+      }
+      break;
+    }
+    case Kind::optional:
+    case Kind::list:
+    case Kind::array:
+    case Kind::map:
+      for (std::size_t i = 0; i < type.elements.size(value); ++i) {
+        const std::string place =
+            type.kind == Kind::optional
+                ? pointer
+                : child(pointer, type.kind == Kind::map ? type.elements.key(value, i) : std::to_string(i));
+        if (type.kind == Kind::map && !is_utf8(type.elements.key(value, i))) {
+          issues.add(place, "the key must be UTF-8", line);
+        }
+        check_value(type.elements.type(), element(type, value, i), meta, place, line, issues);
+      }
+      break;
+  }
+}
+
+}  // namespace tapedeck::io::table

@@ -1,5 +1,5 @@
-// Every public op: PyTorch's names, argument order and semantics; activations are [batch, time, channels]. Inputs are never
-// written to. Mixed dtypes are a DTypeError; shapes that do not fit are a ShapeError; both name the arguments.
+// Every public op: PyTorch's names, argument order and semantics; activations are [batch, time, channels]. Inputs are
+// never written to. Mixed dtypes are a DTypeError; shapes that do not fit are a ShapeError; both name the arguments.
 #pragma once
 #include <tapedeck/autograd/tape.h>
 #include <tapedeck/tensor/tensor.h>
@@ -29,7 +29,7 @@ Tensor tanh(const Tensor& x);
 Tensor relu(const Tensor& x);
 Tensor leaky_relu(const Tensor& x, double negative_slope = 0.01);
 Tensor elu(const Tensor& x, double alpha = 1);
-Tensor gelu(const Tensor& x);      // the erf form
+Tensor gelu(const Tensor& x);  // the erf form
 Tensor silu(const Tensor& x);
 Tensor mish(const Tensor& x);
 Tensor softplus(const Tensor& x);  // beta 1, no threshold
@@ -37,15 +37,17 @@ Tensor clamp(const Tensor& x, double low = -std::numeric_limits<double>::infinit
              double high = std::numeric_limits<double>::infinity());
 Tensor pow(const Tensor& x, double exponent);
 
-// ---- elementwise: binary, with NumPy broadcasting ---------------------------------------------------------------------
+// ---- elementwise: binary, with NumPy broadcasting
+// ---------------------------------------------------------------------
 Tensor add(const Tensor& a, const Tensor& b);
 Tensor sub(const Tensor& a, const Tensor& b);
 Tensor mul(const Tensor& a, const Tensor& b);
-Tensor div(const Tensor& a, const Tensor& b);  // real tensors only
+Tensor div(const Tensor& a, const Tensor& b);      // real tensors only
 Tensor maximum(const Tensor& a, const Tensor& b);  // a tie gives half of the gradient to each
 Tensor minimum(const Tensor& a, const Tensor& b);
 Tensor pow(const Tensor& a, const Tensor& b);
-Tensor add(const Tensor& a, double b);  // a scalar takes the tensor's dtype; a real scalar on an integer tensor is a DTypeError
+Tensor add(const Tensor& a,
+           double b);  // a scalar takes the tensor's dtype; a real scalar on an integer tensor is a DTypeError
 Tensor sub(const Tensor& a, double b);
 Tensor mul(const Tensor& a, double b);
 Tensor div(const Tensor& a, double b);
@@ -70,10 +72,12 @@ inline Tensor operator-(double a, const Tensor& b) { return add(neg(b), a); }
 inline Tensor operator/(double a, const Tensor& b) { return mul(reciprocal(b), a); }
 inline Tensor operator-(const Tensor& a) { return neg(a); }
 
-// ---- reductions (no dims: over everything, giving a 0-d tensor) -------------------------------------------------------
+// ---- reductions (no dims: over everything, giving a 0-d tensor)
+// -------------------------------------------------------
 Tensor sum(const Tensor& x, const std::vector<int>& dims = {}, bool keepdim = false);
 Tensor mean(const Tensor& x, const std::vector<int>& dims = {}, bool keepdim = false);  // real tensors only
-Tensor amax(const Tensor& x, const std::vector<int>& dims = {}, bool keepdim = false);  // ties share the gradient evenly
+Tensor amax(const Tensor& x, const std::vector<int>& dims = {},
+            bool keepdim = false);  // ties share the gradient evenly
 Tensor amin(const Tensor& x, const std::vector<int>& dims = {}, bool keepdim = false);
 Tensor var(const Tensor& x, const std::vector<int>& dims = {}, bool keepdim = false, bool unbiased = true);
 Tensor argmax(const Tensor& x, int dim, bool keepdim = false);  // i64, first of equals; no gradient
@@ -81,7 +85,8 @@ Tensor argmin(const Tensor& x, int dim, bool keepdim = false);
 Tensor logsumexp(const Tensor& x, int dim, bool keepdim = false);
 Tensor sum_to(const Tensor& x, const Shape& shape);  // undoes broadcasting: sums down to `shape`
 
-// ---- softmax family and losses ------------------------------------------------------------------------------------------
+// ---- softmax family and losses
+// ------------------------------------------------------------------------------------------
 Tensor softmax(const Tensor& x, int dim);
 Tensor log_softmax(const Tensor& x, int dim);
 enum class Reduction { none, mean, sum };
@@ -93,13 +98,15 @@ struct CrossEntropyOptions {
 Tensor cross_entropy(const Tensor& x, const Tensor& target, CrossEntropyOptions options = {});
 Tensor mse_loss(const Tensor& x, const Tensor& target, Reduction reduction = Reduction::mean);
 
-// ---- matrix products ----------------------------------------------------------------------------------------------------
-// a [..., M, K] @ b [..., K, N], batch dimensions broadcast; 1-d operands as in PyTorch.
+// ---- matrix products
+// ---------------------------------------------------------------------------------------------------- a [..., M, K] @
+// b [..., K, N], batch dimensions broadcast; 1-d operands as in PyTorch.
 Tensor matmul(const Tensor& a, const Tensor& b);
 // x [..., in] @ weight[out, in]^T + bias [out]; bias may be undefined.
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias = {});
 
-// ---- convolution --------------------------------------------------------------------------------------------------------
+// ---- convolution
+// --------------------------------------------------------------------------------------------------------
 enum class Padding { valid, causal, same };  // causal: (kernel - 1) * dilation zeros in front
 struct Conv1dOptions {
   std::int64_t stride = 1, dilation = 1, groups = 1;
@@ -110,18 +117,21 @@ Tensor conv1d(const Tensor& x, const Tensor& weight, const Tensor& bias = {}, Co
 // The adjoint of conv1d: x [B, T, O], weight [O, I/groups, K] -> [B, length, I]; what conv1d's gradient is made of.
 Tensor conv1d_transpose(const Tensor& x, const Tensor& weight, std::int64_t length, Conv1dOptions options = {});
 
-// ---- lookups --------------------------------------------------------------------------------------------------------------
-Tensor embedding(const Tensor& index, const Tensor& table);  // index i64 [...], table [V, D] -> [..., D]; ValueError outside
+// ---- lookups
+// --------------------------------------------------------------------------------------------------------------
+Tensor embedding(const Tensor& index,
+                 const Tensor& table);  // index i64 [...], table [V, D] -> [..., D]; ValueError outside
 Tensor one_hot(const Tensor& index, std::int64_t classes, DType dtype = DType::f32);
 
-// ---- shape: views never copy; reshape copies only when strides force it ---------------------------------------------------
-Tensor reshape(const Tensor& x, const Shape& shape);      // one size may be -1
+// ---- shape: views never copy; reshape copies only when strides force it
+// ---------------------------------------------------
+Tensor reshape(const Tensor& x, const Shape& shape);  // one size may be -1
 Tensor flatten(const Tensor& x, int start = 0, int end = -1);
 Tensor permute(const Tensor& x, const std::vector<int>& order);
 Tensor transpose(const Tensor& x, int a, int b);
 Tensor squeeze(const Tensor& x, int dim);
 Tensor unsqueeze(const Tensor& x, int dim);
-Tensor expand(const Tensor& x, const Shape& shape);       // -1 keeps a size
+Tensor expand(const Tensor& x, const Shape& shape);  // -1 keeps a size
 Tensor slice(const Tensor& x, int dim, std::int64_t start, std::int64_t end = std::numeric_limits<std::int64_t>::max(),
              std::int64_t step = 1);
 Tensor narrow(const Tensor& x, int dim, std::int64_t start, std::int64_t length);
@@ -137,19 +147,22 @@ Tensor clone(const Tensor& x);       // a copy, always
 Tensor detach(const Tensor& x);      // the same values as a constant
 Tensor cast(const Tensor& x, DType dtype);
 
-// ---- fused and random -------------------------------------------------------------------------------------------------------
-// x [..., 2C] (+ condition of the same shape) -> tanh(first half) * sigmoid(second half), [..., C]. condition may be undefined.
+// ---- fused and random
+// ------------------------------------------------------------------------------------------------------- x [..., 2C]
+// (+ condition of the same shape) -> tanh(first half) * sigmoid(second half), [..., C]. condition may be undefined.
 Tensor gated_activation(const Tensor& x, const Tensor& condition = {});
 Tensor dropout(const Tensor& x, double p, bool training = true);
-Tensor rand(const Shape& shape, TensorOptions options = {});   // uniform in [0, 1)
+Tensor rand(const Shape& shape, TensorOptions options = {});  // uniform in [0, 1)
 Tensor randn(const Shape& shape, TensorOptions options = {});
-// One class per row of logits [..., C] by inverse CDF at u f32 [...] in [0, 1); temperature 0 takes the largest. No gradient.
+// One class per row of logits [..., C] by inverse CDF at u f32 [...] in [0, 1); temperature 0 takes the largest. No
+// gradient.
 Tensor sample_categorical(const Tensor& logits, const Tensor& u, double temperature = 1);
 
-// ---- in place (raise the version; for init, optimizers and state, never for recorded tensors) ---------------------------------
+// ---- in place (raise the version; for init, optimizers and state, never for recorded tensors)
+// ---------------------------------
 const Tensor& copy_(const Tensor& to, const Tensor& from);
 const Tensor& fill_(const Tensor& x, double value);
-const Tensor& add_(const Tensor& x, const Tensor& y);      // x += y, same shape
+const Tensor& add_(const Tensor& x, const Tensor& y);  // x += y, same shape
 const Tensor& mul_(const Tensor& x, double factor);
 const Tensor& uniform_(const Tensor& x, double low = 0, double high = 1);
 const Tensor& normal_(const Tensor& x, double mean = 0, double std = 1);

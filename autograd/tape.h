@@ -1,10 +1,10 @@
 // The tape: a linear list of recorded ops, walked once from the end.
 #pragma once
-#include <tapedeck/tensor/parallel.h>
+#include <tapedeck/autograd/rule.h>
 #include <tapedeck/tensor/tensor.h>
 
+#include <functional>
 #include <initializer_list>
-#include <new>
 #include <unordered_map>
 #include <vector>
 
@@ -29,62 +29,24 @@ Saved save(const Tensor& x, const char* name = "tensor");  // undefined tensors 
 // What a backward rule sees of its inputs (by position in the list given to record) and outputs.
 class Grads {
  public:
-  bool wants(int input) const;                // is a gradient of this input asked for?
-  void give(int input, Tensor g);             // hands one over: the first is moved in, later ones are added
-  struct Into { Tensor buffer; float beta; }; // write buffer = beta * buffer + gradient
-  Into into(int input);                       // for kernels that accumulate by themselves; wants(input) must be true
-  Tensor out(int output) const;               // gradient of output j of a multi-output op; undefined when there is none
-  bool graph() const;                         // a graph is being created: use recorded ops, not kernels
+  bool wants(int input) const;     // is a gradient of this input asked for?
+  void give(int input, Tensor g);  // hands one over: the first is moved in, later ones are added
+  struct Into {
+    Tensor buffer;
+    float beta;
+  };                                     // write buffer = beta * buffer + gradient
+  Into into(int input);                  // for kernels that accumulate by themselves; wants(input) must be true
+  Tensor out(int output) const;          // gradient of output j of a multi-output op; undefined when there is none
+  bool graph() const { return graph_; }  // a graph is being created: use recorded ops, not kernels
+  bool keeps() const { return keep_; }   // gradients() is running: no parameter may be written
 
  private:
   friend class Tape;
-  Grads(Tape& tape, const Node& node, bool graph) : tape_(tape), node_(node), graph_(graph) {}
+  Grads(Tape& tape, const Node& node, bool keep, bool graph) : tape_(tape), node_(node), keep_(keep), graph_(graph) {}
   Tape& tape_;
   const Node& node_;
-  bool graph_;
+  bool keep_, graph_;
 };
-
-namespace detail {
-// Move-only callable with inline room: a rule captures what the formula needs, and that list is what is saved.
-class Rule {
- public:
-  static constexpr std::size_t kInline = 120;
-  Rule() = default;
-  template <class F> explicit Rule(F f) {
-    if constexpr (sizeof(F) <= kInline && alignof(F) <= alignof(std::max_align_t)) {
-      new (room_) F(std::move(f));
-      ops_ = &inline_ops<F>;
-    } else {
-      *reinterpret_cast<F**>(room_) = new F(std::move(f));
-      ops_ = &heap_ops<F>;
-    }
-  }
-  Rule(Rule&& o) noexcept : ops_(std::exchange(o.ops_, nullptr)) { if (ops_) ops_->move(room_, o.room_); }
-  Rule& operator=(Rule&& o) noexcept {
-    if (this != &o) { this->~Rule(); new (this) Rule(std::move(o)); }
-    return *this;
-  }
-  ~Rule() { if (ops_) ops_->destroy(room_); }
-  void operator()(const Tensor& gy, Grads& g) { ops_->call(room_, gy, g); }
-
- private:
-  struct Ops {
-    void (*call)(void*, const Tensor&, Grads&);
-    void (*move)(void* to, void* from);
-    void (*destroy)(void*);
-  };
-  template <class F> static constexpr Ops inline_ops{
-      [](void* p, const Tensor& gy, Grads& g) { (*static_cast<F*>(p))(gy, g); },
-      [](void* to, void* from) { new (to) F(std::move(*static_cast<F*>(from))); static_cast<F*>(from)->~F(); },
-      [](void* p) { static_cast<F*>(p)->~F(); }};
-  template <class F> static constexpr Ops heap_ops{
-      [](void* p, const Tensor& gy, Grads& g) { (**static_cast<F**>(p))(gy, g); },
-      [](void* to, void* from) { *static_cast<F**>(to) = *static_cast<F**>(from); },
-      [](void* p) { delete *static_cast<F**>(p); }};
-  const Ops* ops_ = nullptr;
-  alignas(std::max_align_t) unsigned char room_[kInline];
-};
-}  // namespace detail
 
 struct Node {
   const char* name;
@@ -104,15 +66,15 @@ class Tape {
   Tape(const Tape&) = delete;
   Tape& operator=(const Tape&) = delete;
 
-  void watch(const Tensor& x);                    // x becomes a leaf whose gradient grad(x) can be asked for
-  void backward(const Tensor& loss);              // one element; consumes the tape; TapeError when not recorded here
+  void watch(const Tensor& x);        // x becomes a leaf whose gradient grad(x) can be asked for
+  void backward(const Tensor& loss);  // one element; consumes the tape; TapeError when not recorded here
   void backward(const Tensor& y, const Tensor& gy);
-  Tensor grad(const Tensor& watched) const;       // after backward; undefined when nothing reached it
+  Tensor grad(const Tensor& watched) const;  // after backward; undefined when nothing reached it
   // d(sum of y) / d(xs), in the order of xs; zeros-like where nothing reaches. Keeps the tape and touches no parameter.
   std::vector<Tensor> gradients(const Tensor& y, const std::vector<Tensor>& xs, GradientsOptions options = {});
 
   std::size_t size() const { return nodes_.size(); }
-  static Tape* current();                         // the recording tape of this thread, or nullptr (also under NoGrad)
+  static Tape* current();  // the recording tape of this thread; nullptr without one and under NoGrad
 
  private:
   friend class Grads;
@@ -122,15 +84,16 @@ class Tape {
   friend void record_node(const char*, std::span<const Tensor* const>, std::span<const Tensor* const>, detail::Rule);
   struct Slot {
     Tensor grad;
-    Tensor leaf;      // parameter or watched tensor
+    Tensor leaf;  // parameter or watched tensor
     Shape shape;
     TensorOptions options;
     bool to_arena = false;
   };
   std::int32_t slot_of(const Tensor& x, bool make_leaf);
   std::int32_t new_slot(const Tensor& x);
-  void walk(bool keep, bool graph, std::size_t until);
+  void walk(bool keep, bool graph);
   void accumulate(std::int32_t slot, Tensor g);
+  Slot& edge(std::int32_t i) { return slots_[static_cast<std::size_t>(edges_[static_cast<std::size_t>(i)])]; }
 
   std::uint64_t id_;
   Tape* outer_;
@@ -154,7 +117,8 @@ class NoGrad {
 
 bool is_recorded(const Tensor& x);  // would an op on x be recorded now?
 bool record_wanted(std::span<const Tensor* const> inputs);
-void record_node(const char* op, std::span<const Tensor* const> outputs, std::span<const Tensor* const> inputs, detail::Rule rule);
+void record_node(const char* op, std::span<const Tensor* const> outputs, std::span<const Tensor* const> inputs,
+                 detail::Rule rule);
 
 // The last line of every op: records `rule` when a tape is alive and an input needs a gradient. `rule` is
 // void(const Tensor& gy, Grads& g); gy is the gradient of the (first) output, never undefined for single outputs.
@@ -170,6 +134,7 @@ void record(const char* op, std::span<const Tensor* const> outputs, std::span<co
 }
 
 // Runs fn without recording and replays it during backward, with the same random numbers: memory for time.
-Tensor checkpoint(FunctionRef<Tensor(std::span<const Tensor>)> fn, std::vector<Tensor> inputs);
+using CheckpointFn = std::function<Tensor(const std::vector<Tensor>&)>;
+Tensor checkpoint(CheckpointFn fn, std::vector<Tensor> inputs);
 
 }  // namespace tapedeck

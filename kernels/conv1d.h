@@ -1,5 +1,6 @@
-// 1-d convolution (cross-correlation) over [batch, time, channels]. One FMA chain per output over the taps in order and the
-// channels within a tap, in chunks of 256 (matmul.h's rule on the index tap * I/groups + channel), then beta * y, then bias.
+// 1-d convolution (cross-correlation) over [batch, time, channels]. One FMA chain per output over the taps in order and
+// the channels within a tap, in chunks of 256 (matmul.h's rule on the index tap * I/groups + channel), then beta * y,
+// then bias.
 #pragma once
 #include <tapedeck/kernels/slot.h>
 

@@ -4,7 +4,8 @@
 
 namespace tapedeck::kernels {
 
-// y = f(x). p0, p1: parameters of the few that have them (leaky_relu: slope; clamp: low, high; pow_scalar: exponent; …).
+// y = f(x). p0, p1: parameters of the few that have them (leaky_relu: slope; clamp: low, high; pow_scalar: exponent;
+// …).
 struct UnaryArgs {
   TensorView x, y;
   double p0 = 0, p1 = 0;
@@ -16,12 +17,16 @@ struct UnaryGradArgs {
   double p0 = 0, p1 = 0;
   DType dtype() const { return x.dtype; }
 };
-// Every elementwise function of one argument: its functor in common/elementwise_math.h defines value and derivative, and
-// this list makes its slots `name` and `name_backward`, its kernels and its registration.
-#define TD_UNARY_LIST(X)                                                                                             \
-  X(neg) X(abs) X(exp) X(log) X(log1p) X(sqrt) X(rsqrt) X(square) X(reciprocal) X(sin) X(cos) X(sigmoid) X(logsigmoid) \
-  X(tanh) X(relu) X(leaky_relu) X(elu) X(gelu) X(silu) X(mish) X(softplus) X(clamp) X(pow_scalar) X(add_scalar) X(mul_scalar)
-#define TD_DECLARE(name) extern KernelSlot<UnaryArgs> name; extern KernelSlot<UnaryGradArgs> name##_backward;
+// Every elementwise function of one argument: its functor in common/elementwise_math.h defines value and derivative,
+// and this list makes its slots `name` and `name_backward`, its kernels and its registration.
+#define TD_UNARY_LIST(X)                                                                                            \
+  X(neg)                                                                                                            \
+  X(abs) X(exp) X(log) X(log1p) X(sqrt) X(rsqrt) X(square) X(reciprocal) X(sin) X(cos) X(sigmoid) X(logsigmoid)     \
+      X(tanh) X(relu) X(leaky_relu) X(elu) X(gelu) X(silu) X(mish) X(softplus) X(clamp) X(pow_scalar) X(add_scalar) \
+          X(mul_scalar)
+#define TD_DECLARE(name)             \
+  extern KernelSlot<UnaryArgs> name; \
+  extern KernelSlot<UnaryGradArgs> name##_backward;
 TD_UNARY_LIST(TD_DECLARE)
 #undef TD_DECLARE
 
@@ -43,7 +48,8 @@ struct WhereArgs {
 };
 extern KernelSlot<WhereArgs> where;
 
-// y = x converted to y's dtype (any pair, any strides). Real to integer truncates; NaN becomes 0; out of range saturates.
+// y = x converted to y's dtype (any pair, any strides). Real to integer truncates; NaN becomes 0; out of range
+// saturates.
 struct CopyArgs {
   TensorView x, y;
   DType dtype() const { return x.dtype; }
@@ -58,8 +64,8 @@ struct FillArgs {
 };
 extern KernelSlot<FillArgs> fill;
 
-// gated_activation: x [..., 2C] (plus condition c of the same shape, when given) -> y [..., C] = tanh(u[:C]) * sigmoid(u[C:]),
-// u = x + c. x, c, y: last dimension contiguous, outer dimensions any strides.
+// gated_activation: x [..., 2C] (plus condition c of the same shape, when given) -> y [..., C] = tanh(u[:C]) *
+// sigmoid(u[C:]), u = x + c. x, c, y: last dimension contiguous, outer dimensions any strides.
 struct GateArgs {
   TensorView x, c, y;
   DType dtype() const { return x.dtype; }

@@ -5,9 +5,9 @@
 
 namespace tapedeck::kernels {
 
-// y contiguous; row = index in dimension 0 (mapped through stream.rows), element = index inside the row; a 0-d y is one row.
-// uniform: low + (high - low) * u. normal: mean low, standard deviation high (Box-Muller in f64 from two words per pair).
-// bernoulli: 1 with probability low, else 0.
+// y contiguous; row = index in dimension 0 (mapped through stream.rows), element = index inside the row; a 0-d y is one
+// row. uniform: low + (high - low) * u. normal: mean low, standard deviation high (Box-Muller in f64 from two words per
+// pair). bernoulli: 1 with probability low, else 0.
 struct RandomArgs {
   TensorView y;
   RandomStream stream;

@@ -34,8 +34,8 @@ struct SoftmaxGradArgs {
 extern KernelSlot<SoftmaxArgs> softmax, log_softmax, logsumexp;  // logsumexp: y has size 1 there
 extern KernelSlot<SoftmaxGradArgs> softmax_backward, log_softmax_backward;
 
-// losses[i] = -log_softmax(x[i])[target[i]], 0 where target[i] == ignore_index. x [N, C] rows contiguous, target i64 [N],
-// losses [N]. Targets outside [0, C) that are not ignore_index are refused by the op before the call.
+// losses[i] = -log_softmax(x[i])[target[i]], 0 where target[i] == ignore_index. x [N, C] rows contiguous, target i64
+// [N], losses [N]. Targets outside [0, C) that are not ignore_index are refused by the op before the call.
 struct CrossEntropyArgs {
   TensorView x, target, losses;
   std::int64_t ignore_index = -100;

@@ -1,12 +1,11 @@
+#include <tapedeck/kernels/registry.h>
 #include <tapedeck/kernels/slot.h>
+#include <tapedeck/tensor/env.h>
+#include <tapedeck/tensor/tensor.h>
 
 #include <algorithm>
 #include <cstring>
 #include <mutex>
-
-#include <tapedeck/kernels/registry.h>
-#include <tapedeck/tensor/env.h>
-#include <tapedeck/tensor/tensor.h>
 
 namespace tapedeck::kernels {
 namespace {
@@ -24,7 +23,8 @@ void SlotBase::add_any(DeviceType d, const char* variant, AnyFn fn, AnyFn suppor
   Table& table = table_[static_cast<int>(d)];
   const int n = table.count.load(std::memory_order_relaxed);
   for (int i = 0; i < n; ++i)
-    TD_CHECK(std::strcmp(table.variants[i].name, variant) != 0, ValueError, name_, ": variant \"", variant, "\" is there already");
+    TD_CHECK(std::strcmp(table.variants[i].name, variant) != 0, ValueError, name_, ": variant \"", variant,
+             "\" is there already");
   TD_CHECK(n < kMaxVariants, ValueError, name_, ": at most ", kMaxVariants, " variants; no room for \"", variant, "\"");
   Variant& v = table.variants[n];
   v.name = variant, v.fn = fn, v.supports = supports, v.note = note;
@@ -53,7 +53,8 @@ void SlotBase::refuse(DeviceType d, const std::vector<std::string>& reasons) con
   std::string text;
   for (std::size_t i = 0; i < reasons.size(); ++i)
     text += std::string(i ? "; " : "") + variant_name(d, static_cast<int>(i)) + ": " + reasons[i];
-  if (text.empty()) text = d == DeviceType::cpu ? "none is registered" : "this build has no CUDA kernels; use --device cpu";
+  if (text.empty())
+    text = d == DeviceType::cpu ? "none is registered" : "this build has no CUDA kernels; use --device cpu";
   TD_FAIL(DeviceError, name_, ": no kernel variant takes these arguments (", text, ")");
 }
 
@@ -65,7 +66,8 @@ bool same_name(const char* a, const char* b) { return std::strcmp(a, b) == 0; }
 
 void ensure_registered() {
   static std::atomic<bool> done{false};
-  if (done.load(std::memory_order_acquire)) [[likely]] return;
+  if (done.load(std::memory_order_acquire)) [[likely]]
+    return;
   static std::recursive_mutex mutex;
   const std::lock_guard lock(mutex);
   static bool started = false;
@@ -108,8 +110,10 @@ void select(const std::string& text) {
     const std::size_t end = std::min(text.find(',', at), text.size());
     const std::string part = text.substr(at, end - at);
     const std::size_t equals = part.find('=');
-    if (equals == std::string::npos) prefer(part);
-    else slot(part.substr(0, equals)).use(DeviceType::cpu, part.substr(equals + 1));
+    if (equals == std::string::npos)
+      prefer(part);
+    else
+      slot(part.substr(0, equals)).use(DeviceType::cpu, part.substr(equals + 1));
     at = end + 1;
   }
 }

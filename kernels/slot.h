@@ -52,7 +52,8 @@ class SlotBase {
 };
 
 // Args: a struct of TensorViews and options with `DType dtype() const` (the type that selects the code path).
-// Fn: void(const Args&). Supports: returns nullptr when the variant takes the arguments, else the reason in a few words.
+// Fn: void(const Args&). Supports: returns nullptr when the variant takes the arguments, else the reason in a few
+// words.
 template <class Args>
 class KernelSlot : public SlotBase {
  public:
@@ -80,7 +81,8 @@ class KernelSlot : public SlotBase {
 // Scoped choice of a variant on the CPU (or another device): Use guard(kernels::conv1d, "ref");
 class Use {
  public:
-  Use(SlotBase& slot, const std::string& variant, DeviceType d = DeviceType::cpu) : slot_(slot), device_(d), before_(slot.used(d)) {
+  Use(SlotBase& slot, const std::string& variant, DeviceType d = DeviceType::cpu)
+      : slot_(slot), device_(d), before_(slot.used(d)) {
     slot.use(d, variant);
   }
   ~Use() { slot_.use(device_, before_); }
@@ -92,18 +94,20 @@ class Use {
   std::string before_;
 };
 
-// All slots, in order of registration. Registration is an explicit list (kernels/cpu/register.cpp), run once on first use.
+// All slots, in order of registration. Registration is an explicit list (kernels/cpu/register.cpp), run once on first
+// use.
 const std::vector<SlotBase*>& all();
 SlotBase& slot(const std::string& name);  // ValueError with the nearest name
 // Scoped preference over all slots: the named variant wherever a slot has one that supports the arguments, else the
 // usual order. What TAPEDECK_KERNELS=eigen does for a whole process.
 void prefer(const std::string& variant);  // "" ends it
-// Applies a TAPEDECK_KERNELS text: "eigen" (preference) or "conv1d=ref,matmul=eigen" (forced). ValueError names the bad part.
+// Applies a TAPEDECK_KERNELS text: "eigen" (preference) or "conv1d=ref,matmul=eigen" (forced). ValueError names the bad
+// part.
 void select(const std::string& text);
 
 namespace detail {
-void ensure_registered();                           // cheap after the first call
-extern std::atomic<const char*> preferred;          // variant name or nullptr
+void ensure_registered();                   // cheap after the first call
+extern std::atomic<const char*> preferred;  // variant name or nullptr
 bool same_name(const char* a, const char* b);
 }  // namespace detail
 
@@ -120,7 +124,8 @@ void KernelSlot<Args>::operator()(Device device, const Args& a) const {
   const int count = table.count.load(std::memory_order_acquire);
   if (const char* preferred = detail::preferred.load(std::memory_order_relaxed); preferred) [[unlikely]] {
     for (int i = 0; i < count; ++i)
-      if (detail::same_name(table.variants[i].name, preferred) && !ask(table.variants[i], a)) return run(table.variants[i], a);
+      if (detail::same_name(table.variants[i].name, preferred) && !ask(table.variants[i], a))
+        return run(table.variants[i], a);
   }
   for (int i = 0; i < count; ++i)
     if (!ask(table.variants[i], a)) return run(table.variants[i], a);

@@ -28,8 +28,8 @@ Tensor slice(const Tensor& x, int dim, std::int64_t start, std::int64_t end, std
 Tensor narrow(const Tensor& x, int dim, std::int64_t start, std::int64_t length) {
   dim = normalize_dim("narrow", dim, x.dim());
   const std::int64_t n = x.sizes()[dim];
-  TD_CHECK(start >= 0 && length >= 0 && start <= n && length <= n - start, ShapeError, "narrow: [", start, ", ", start, "+", length,
-           ") is outside dimension ", dim, arg("x", x));
+  TD_CHECK(start >= 0 && length >= 0 && start <= n && length <= n - start, ShapeError, "narrow: [", start, ", ", start,
+           "+", length, ") is outside dimension ", dim, arg("x", x));
   return slice(x, dim, start, start + length);
 }
 
@@ -55,7 +55,8 @@ Tensor transpose(const Tensor& x, int a, int b) {
 }
 
 Tensor permute(const Tensor& x, std::span<const int> order) {
-  TD_CHECK(static_cast<int>(order.size()) == x.dim(), ShapeError, "permute: ", order.size(), " dimensions given", arg("x", x));
+  TD_CHECK(static_cast<int>(order.size()) == x.dim(), ShapeError, "permute: ", order.size(), " dimensions given",
+           arg("x", x));
   Shape shape = x.sizes();
   Strides strides = x.strides();
   unsigned seen = 0;
@@ -85,15 +86,16 @@ Tensor squeeze(const Tensor& x, int dim) {
 }
 
 Tensor expand(const Tensor& x, const Shape& shape) {
-  TD_CHECK(shape.rank() >= x.dim(), ShapeError, "expand: ", to_string(shape), " has fewer dimensions than x", arg("x", x));
+  TD_CHECK(shape.rank() >= x.dim(), ShapeError, "expand: ", to_string(shape), " has fewer dimensions than x",
+           arg("x", x));
   Shape sizes = shape;
   Strides strides = shape;
   const int lead = shape.rank() - x.dim();
   for (int i = 0; i < shape.rank(); ++i) {
     const std::int64_t have = i < lead ? 1 : x.sizes()[i - lead];
     if (i >= lead && shape[i] == -1) sizes[i] = have;
-    TD_CHECK(sizes[i] == have || (have == 1 && sizes[i] >= 0), ShapeError, "expand: size ", have, " of dimension ", i - lead,
-             " cannot become ", shape[i], arg("x", x));
+    TD_CHECK(sizes[i] == have || (have == 1 && sizes[i] >= 0), ShapeError, "expand: size ", have, " of dimension ",
+             i - lead, " cannot become ", shape[i], arg("x", x));
     strides[i] = i < lead || (have == 1 && sizes[i] != 1) ? 0 : x.strides()[i - lead];
   }
   return as_strided(x, sizes, strides, x.impl()->offset);
@@ -117,9 +119,12 @@ Shape infer_shape(const char* op, const Shape& shape, std::int64_t numel) {
   int open = -1;
   std::int64_t known = 1;
   for (int i = 0; i < shape.rank(); ++i) {
-    TD_CHECK(shape[i] >= -1 && (shape[i] != -1 || open < 0), ShapeError, op, ": at most one size may be -1, got ", to_string(shape));
-    if (shape[i] == -1) open = i;
-    else known *= shape[i];
+    TD_CHECK(shape[i] >= -1 && (shape[i] != -1 || open < 0), ShapeError, op, ": at most one size may be -1, got ",
+             to_string(shape));
+    if (shape[i] == -1)
+      open = i;
+    else
+      known *= shape[i];
   }
   if (open >= 0) {
     TD_CHECK(known > 0 && numel % known == 0, ShapeError, op, ": ", numel, " elements do not fit ", to_string(shape));
@@ -144,14 +149,18 @@ Tensor try_reshape(const Tensor& x, const Shape& wanted) {
     std::int64_t old_product = x.sizes()[i], new_product = shape[j];
     int old_end = i + 1, new_end = j + 1;
     while (old_product != new_product) {
-      if (old_product < new_product) old_product *= x.sizes()[old_end++];
-      else new_product *= shape[new_end++];
+      if (old_product < new_product)
+        old_product *= x.sizes()[old_end++];
+      else
+        new_product *= shape[new_end++];
     }
     std::int64_t step = 0;
     for (int k = old_end - 1, inner = -1; k >= i; --k) {
       if (x.sizes()[k] == 1) continue;
-      if (inner < 0) step = x.strides()[k];
-      else if (x.strides()[k] != x.strides()[inner] * x.sizes()[inner]) return {};
+      if (inner < 0)
+        step = x.strides()[k];
+      else if (x.strides()[k] != x.strides()[inner] * x.sizes()[inner])
+        return {};
       inner = k;
     }
     for (int k = new_end - 1; k >= j; --k) {

@@ -1,9 +1,8 @@
 #include <tapedeck/tensor/device.h>
+#include <tapedeck/tensor/error.h>
 
 #include <cstdlib>
 #include <cstring>
-
-#include <tapedeck/tensor/error.h>
 
 namespace tapedeck {
 namespace {
@@ -13,10 +12,16 @@ constexpr std::size_t kAlignment = 64;  // one cache line, one AVX-512 vector
 const DeviceRuntime cpu_runtime{
     "cpu",
     [] { return 1; },
-    [](int, std::size_t bytes) { return std::aligned_alloc(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment); },
+    [](int, std::size_t bytes) {
+      return std::aligned_alloc(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment);
+    },
     [](int, void* p) { std::free(p); },
-    [](void* to, Device, const void* from, Device, std::size_t bytes) { if (bytes) std::memcpy(to, from, bytes); },
-    [](int, void* p, std::size_t bytes) { if (bytes) std::memset(p, 0, bytes); },
+    [](void* to, Device, const void* from, Device, std::size_t bytes) {
+      if (bytes) std::memcpy(to, from, bytes);
+    },
+    [](int, void* p, std::size_t bytes) {
+      if (bytes) std::memset(p, 0, bytes);
+    },
     [](int) {},
 };
 const DeviceRuntime* runtimes[kDeviceTypes] = {&cpu_runtime, nullptr};
@@ -29,7 +34,8 @@ std::string to_string(Device d) {
 
 const DeviceRuntime& runtime(DeviceType type) {
   const DeviceRuntime* table = runtimes[static_cast<int>(type)];
-  TD_CHECK(table, DeviceError, "device cuda: this build has no CUDA kernels; use --device cpu or build with -DTAPEDECK_CUDA=ON");
+  TD_CHECK(table, DeviceError,
+           "device cuda: this build has no CUDA kernels; use --device cpu or build with -DTAPEDECK_CUDA=ON");
   return *table;
 }
 
@@ -46,7 +52,8 @@ Device parse_device(const std::string& text) {
   TD_CHECK(text == "cuda" || indexed, ValueError, "device: expected cpu, cuda or cuda:N, got \"", text, "\"");
   const int index = indexed ? text[5] - '0' : 0;
   const int count = runtime(DeviceType::cuda).count();
-  TD_CHECK(index < count, DeviceError, "device ", text, ": this machine has ", count, " usable CUDA devices; use --device cpu");
+  TD_CHECK(index < count, DeviceError, "device ", text, ": this machine has ", count,
+           " usable CUDA devices; use --device cpu");
   return {DeviceType::cuda, static_cast<std::int8_t>(index)};
 }
 

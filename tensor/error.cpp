@@ -9,9 +9,15 @@ std::string join(std::initializer_list<Part> parts) {
   char digits[40];
   for (const Part& p : parts) {
     switch (p.kind) {
-      case Part::Kind::text: out += p.text; break;
-      case Part::Kind::integer: out.append(digits, std::to_chars(digits, digits + sizeof digits, p.integer).ptr); break;
-      case Part::Kind::real: out.append(digits, std::to_chars(digits, digits + sizeof digits, p.real).ptr); break;
+      case Part::Kind::text:
+        out += p.text;
+        break;
+      case Part::Kind::integer:
+        out.append(digits, std::to_chars(digits, digits + sizeof digits, p.integer).ptr);
+        break;
+      case Part::Kind::real:
+        out.append(digits, std::to_chars(digits, digits + sizeof digits, p.real).ptr);
+        break;
     }
   }
   return out;

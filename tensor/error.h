@@ -9,17 +9,50 @@
 
 namespace tapedeck {
 
-class Error : public std::runtime_error { public: using std::runtime_error::runtime_error; };
-class ShapeError : public Error { public: using Error::Error; };
-class DTypeError : public Error { public: using Error::Error; };
-class ValueError : public Error { public: using Error::Error; };
-class DeviceError : public Error { public: using Error::Error; };
-class TapeError : public Error { public: using Error::Error; };
-class ConfigError : public Error { public: using Error::Error; };
-class DataError : public Error { public: using Error::Error; };
-class FormatError : public Error { public: using Error::Error; };
-class IoError : public Error { public: using Error::Error; };
-class MemoryError : public Error { public: using Error::Error; };
+class Error : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+class ShapeError : public Error {
+ public:
+  using Error::Error;
+};
+class DTypeError : public Error {
+ public:
+  using Error::Error;
+};
+class ValueError : public Error {
+ public:
+  using Error::Error;
+};
+class DeviceError : public Error {
+ public:
+  using Error::Error;
+};
+class TapeError : public Error {
+ public:
+  using Error::Error;
+};
+class ConfigError : public Error {
+ public:
+  using Error::Error;
+};
+class DataError : public Error {
+ public:
+  using Error::Error;
+};
+class FormatError : public Error {
+ public:
+  using Error::Error;
+};
+class IoError : public Error {
+ public:
+  using Error::Error;
+};
+class MemoryError : public Error {
+ public:
+  using Error::Error;
+};
 
 namespace detail {
 
@@ -39,14 +72,17 @@ struct Part {
 std::string join(std::initializer_list<Part> parts);
 
 template <class E>
-[[noreturn, gnu::cold, gnu::noinline]] void fail(std::initializer_list<Part> parts) { throw E(join(parts)); }
+[[noreturn, gnu::cold, gnu::noinline]] void fail(std::initializer_list<Part> parts) {
+  throw E(join(parts));
+}
 
 }  // namespace detail
 }  // namespace tapedeck
 
 // TD_CHECK(rule, ErrorType, parts...): one predictable branch; the parts are evaluated only on failure.
-#define TD_CHECK(condition, ErrorType, ...)                                            \
-  do {                                                                                 \
-    if (!(condition)) [[unlikely]] ::tapedeck::detail::fail<ErrorType>({__VA_ARGS__}); \
+#define TD_CHECK(condition, ErrorType, ...)               \
+  do {                                                    \
+    if (!(condition)) [[unlikely]]                        \
+      ::tapedeck::detail::fail<ErrorType>({__VA_ARGS__}); \
   } while (0)
 #define TD_FAIL(ErrorType, ...) ::tapedeck::detail::fail<ErrorType>({__VA_ARGS__})

@@ -1,3 +1,5 @@
+#include <tapedeck/tensor/env.h>
+#include <tapedeck/tensor/error.h>
 #include <tapedeck/tensor/parallel.h>
 
 #include <algorithm>
@@ -9,9 +11,6 @@
 #include <mutex>
 #include <thread>
 #include <vector>
-
-#include <tapedeck/tensor/env.h>
-#include <tapedeck/tensor/error.h>
 
 namespace tapedeck {
 namespace {
@@ -81,7 +80,8 @@ class Pool {
   void run() {
     std::uint64_t seen = 0;
     for (;;) {
-      for (int spin = 0; generation_.load(std::memory_order_acquire) == seen && spin < kSpins; ++spin) __builtin_ia32_pause();
+      for (int spin = 0; generation_.load(std::memory_order_acquire) == seen && spin < kSpins; ++spin)
+        __builtin_ia32_pause();
       Job* job;
       {
         std::unique_lock lock(mutex_);

@@ -6,14 +6,16 @@
 namespace tapedeck {
 
 // A borrowed callable: valid while the callee it was made from lives.
-template <class Signature> class FunctionRef;
+template <class Signature>
+class FunctionRef;
 template <class R, class... A>
 class FunctionRef<R(A...)> {
  public:
   template <class F, class = std::enable_if_t<!std::is_same_v<std::remove_cvref_t<F>, FunctionRef>>>
   FunctionRef(F&& f)
-      : object_(const_cast<void*>(static_cast<const void*>(&f))),
-        call_([](void* o, A... a) -> R { return (*static_cast<std::remove_reference_t<F>*>(o))(static_cast<A>(a)...); }) {}
+      : object_(const_cast<void*>(static_cast<const void*>(&f))), call_([](void* o, A... a) -> R {
+          return (*static_cast<std::remove_reference_t<F>*>(o))(static_cast<A>(a)...);
+        }) {}
   R operator()(A... a) const { return call_(object_, static_cast<A>(a)...); }
 
  private:
@@ -25,7 +27,7 @@ class FunctionRef<R(A...)> {
 // Nested calls run inline. The exception of the lowest failing chunk is rethrown after all chunks ended.
 void parallel_for(std::int64_t n, std::int64_t grain, FunctionRef<void(std::int64_t, std::int64_t)> body);
 
-int num_threads();           // TAPEDECK_THREADS, else the number of cores
-void set_num_threads(int n); // 1 to 256, ValueError otherwise; not while a parallel_for runs
+int num_threads();            // TAPEDECK_THREADS, else the number of cores
+void set_num_threads(int n);  // 1 to 256, ValueError otherwise; not while a parallel_for runs
 
 }  // namespace tapedeck

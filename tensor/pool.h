@@ -4,12 +4,13 @@
 
 namespace tapedeck::detail {
 
-template <class T> class Pool {
+template <class T>
+class Pool {
  public:
   static void* take() {
     Kept& k = kept();
     if (k.count > 0) return k.slots[--k.count];
-    return ::operator new(sizeof(T), std::align_val_t{alignof(T)});
+    return ::operator new (sizeof(T), std::align_val_t{alignof(T)});
   }
   static void give(void* p) {
     Kept& k = kept();
@@ -19,7 +20,7 @@ template <class T> class Pool {
       return;
     }
 #endif
-    ::operator delete(p, std::align_val_t{alignof(T)});
+    ::operator delete (p, std::align_val_t{alignof(T)});
   }
 
  private:
@@ -30,7 +31,7 @@ template <class T> class Pool {
     bool dead = false;  // objects may still die after this thread's pool has
     ~Kept() {
       dead = true;
-      while (count > 0) ::operator delete(slots[--count], std::align_val_t{alignof(T)});
+      while (count > 0) ::operator delete (slots[--count], std::align_val_t{alignof(T)});
     }
   };
   static Kept& kept() {

@@ -4,7 +4,7 @@ namespace tapedeck {
 namespace {
 
 thread_local RandomScope* scope = nullptr;
-thread_local std::uint64_t path = 0;
+thread_local std::uint64_t current_path = 0;
 thread_local std::uint64_t global_seed = 0, global_draws = 0;
 
 }  // namespace
@@ -28,23 +28,27 @@ RandomScope::RandomScope(std::uint64_t seed, std::uint64_t step, std::vector<std
 }
 RandomScope::~RandomScope() { scope = outer_; }
 
-RandomPath::RandomPath(std::uint64_t path_hash) : outer_(path) { path = path_hash; }
-RandomPath::~RandomPath() { path = outer_; }
+RandomPath::RandomPath(std::uint64_t path_hash) : outer_(current_path) { current_path = path_hash; }
+RandomPath::~RandomPath() { current_path = outer_; }
 
 RandomStream next_stream(const char* op, std::int64_t rows) {
-  const std::uint64_t place = mix64(path, hash64(op));
+  const std::uint64_t place = mix64(current_path, hash64(op));
   if (!scope) return {mix64(mix64(mix64(1, global_seed), place), global_draws++), {}};
   std::uint64_t* draws = nullptr;
   for (auto& [where, count] : scope->draws_)
     if (where == place) draws = &count;
   if (!draws) draws = &scope->draws_.emplace_back(place, 0).second;
   const bool matches = static_cast<std::int64_t>(scope->rows_.size()) == rows;
-  return {mix64(mix64(scope->key_, place), (*draws)++), matches ? std::span<const std::int64_t>(scope->rows_) : std::span<const std::int64_t>{}};
+  return {mix64(mix64(scope->key_, place), (*draws)++),
+          matches ? std::span<const std::int64_t>(scope->rows_) : std::span<const std::int64_t>{}};
 }
 
-RandomState RandomState::capture() { return {scope ? scope->draws_ : decltype(draws){}, tapedeck::global_draws}; }
+RandomState RandomState::capture() {
+  return {scope ? scope->draws_ : decltype(draws){}, current_path, tapedeck::global_draws};
+}
 void RandomState::restore() const {
   if (scope) scope->draws_ = draws;
+  current_path = path;
   tapedeck::global_draws = global_draws;
 }
 

@@ -9,14 +9,16 @@
 
 namespace tapedeck {
 
-std::uint64_t hash64(std::string_view text);                 // FNV-1a, then mixed; stable across machines
-std::uint64_t mix64(std::uint64_t a, std::uint64_t b);       // order matters
+std::uint64_t hash64(std::string_view text);            // FNV-1a, then mixed; stable across machines
+std::uint64_t mix64(std::uint64_t a, std::uint64_t b);  // order matters
 
 // Everything one random op needs: its Philox key, and the global ids of the rows of dimension 0 (empty: 0, 1, 2, …).
 struct RandomStream {
   std::uint64_t key = 0;
   std::span<const std::int64_t> rows;
-  std::uint64_t row(std::int64_t i) const { return static_cast<std::uint64_t>(rows.empty() ? i : rows[static_cast<std::size_t>(i)]); }
+  std::uint64_t row(std::int64_t i) const {
+    return static_cast<std::uint64_t>(rows.empty() ? i : rows[static_cast<std::size_t>(i)]);
+  }
 };
 
 // RAII: while alive, random ops of this thread draw from key = hash(seed, step, module path, op, n-th draw there).
@@ -41,6 +43,7 @@ struct RandomState {
   static RandomState capture();
   void restore() const;
   std::vector<std::pair<std::uint64_t, std::uint64_t>> draws;
+  std::uint64_t path = 0;
   std::uint64_t global_draws = 0;
 };
 

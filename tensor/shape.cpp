@@ -1,8 +1,7 @@
+#include <tapedeck/tensor/error.h>
 #include <tapedeck/tensor/shape.h>
 
 #include <algorithm>
-
-#include <tapedeck/tensor/error.h>
 
 namespace tapedeck {
 
@@ -14,7 +13,8 @@ Shape::Shape(std::span<const std::int64_t> sizes) : rank_(static_cast<int>(sizes
 bool Shape::operator==(const Shape& o) const { return std::equal(begin(), end(), o.begin(), o.end()); }
 
 void Shape::insert(int at, std::int64_t size) {
-  TD_CHECK(rank_ < kMaxRank, ShapeError, "shape: at most ", kMaxRank, " dimensions; ", to_string(*this), " has no room");
+  TD_CHECK(rank_ < kMaxRank, ShapeError, "shape: at most ", kMaxRank, " dimensions; ", to_string(*this),
+           " has no room");
   std::copy_backward(sizes_ + at, sizes_ + rank_, sizes_ + rank_ + 1);
   sizes_[at] = size;
   ++rank_;

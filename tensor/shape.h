@@ -14,7 +14,9 @@ class Shape {
   Shape() = default;
   Shape(std::initializer_list<std::int64_t> sizes) : Shape(std::span(sizes.begin(), sizes.size())) {}
   explicit Shape(std::span<const std::int64_t> sizes);  // ShapeError above kMaxRank
-  Shape(const Shape& o) : rank_(o.rank_) { for (int i = 0; i < rank_; ++i) sizes_[i] = o.sizes_[i]; }
+  Shape(const Shape& o) : rank_(o.rank_) {
+    for (int i = 0; i < rank_; ++i) sizes_[i] = o.sizes_[i];
+  }
   Shape& operator=(const Shape& o) {
     rank_ = o.rank_;
     for (int i = 0; i < rank_; ++i) sizes_[i] = o.sizes_[i];
@@ -33,7 +35,7 @@ class Shape {
   }
   bool operator==(const Shape& o) const;
 
-  void push(std::int64_t size);              // appends a dimension; ShapeError above kMaxRank
+  void push(std::int64_t size);  // appends a dimension; ShapeError above kMaxRank
   void insert(int at, std::int64_t size);
   void erase(int at);
 
@@ -43,10 +45,10 @@ class Shape {
 };
 using Strides = Shape;
 
-std::string to_string(const Shape& s);                    // "[8,1600,64]"
-Strides contiguous_strides(const Shape& s);               // row-major
-std::int64_t checked_numel(const Shape& s);               // ShapeError when a size is negative or the product overflows
+std::string to_string(const Shape& s);       // "[8,1600,64]"
+Strides contiguous_strides(const Shape& s);  // row-major
+std::int64_t checked_numel(const Shape& s);  // ShapeError when a size is negative or the product overflows
 Shape broadcast_shapes(const char* op, const Shape& a, const Shape& b);  // NumPy rules; ShapeError naming both
-int normalize_dim(const char* op, int dim, int rank);     // -1 is the last; ShapeError outside [-rank, rank)
+int normalize_dim(const char* op, int dim, int rank);  // -1 is the last; ShapeError outside [-rank, rank)
 
 }  // namespace tapedeck

@@ -1,12 +1,11 @@
+#include <tapedeck/tensor/error.h>
+#include <tapedeck/tensor/pool.h>
 #include <tapedeck/tensor/storage.h>
 
 #include <bit>
 #include <map>
 #include <mutex>
 #include <vector>
-
-#include <tapedeck/tensor/error.h>
-#include <tapedeck/tensor/pool.h>
 
 namespace tapedeck {
 namespace {
@@ -48,8 +47,10 @@ class CachingAllocator {
   }
   void put(void* p, std::size_t capacity) {
     const std::lock_guard lock(mutex_);
-    if (capacity <= kLargestClass) small_[class_of(capacity)].push_back(p);
-    else large_.emplace(capacity, p);
+    if (capacity <= kLargestClass)
+      small_[class_of(capacity)].push_back(p);
+    else
+      large_.emplace(capacity, p);
   }
   void clear(Device device) {
     const std::lock_guard lock(mutex_);
@@ -117,8 +118,8 @@ void* cached_allocate(std::size_t bytes, Device device, std::size_t* capacity) {
       a.clear(device);
       p = rt.allocate(device.index, *capacity);
     }
-    TD_CHECK(p, MemoryError, "allocate: ", *capacity, " bytes on ", to_string(device), " were refused with ", a.live.load(),
-             " bytes in use; reduce the batch or the segment length");
+    TD_CHECK(p, MemoryError, "allocate: ", *capacity, " bytes on ", to_string(device), " were refused with ",
+             a.live.load(), " bytes in use; reduce the batch or the segment length");
     a.device_allocations.fetch_add(1, std::memory_order_relaxed);
   }
   a.allocations.fetch_add(1, std::memory_order_relaxed);
@@ -126,7 +127,8 @@ void* cached_allocate(std::size_t bytes, Device device, std::size_t* capacity) {
   const std::int64_t live = a.live.fetch_add(static_cast<std::int64_t>(*capacity), std::memory_order_relaxed) +
                             static_cast<std::int64_t>(*capacity);
   std::int64_t peak = a.peak.load(std::memory_order_relaxed);
-  while (live > peak && !a.peak.compare_exchange_weak(peak, live, std::memory_order_relaxed)) {}
+  while (live > peak && !a.peak.compare_exchange_weak(peak, live, std::memory_order_relaxed)) {
+  }
   return p;
 }
 
@@ -165,8 +167,10 @@ Storage* Storage::alias(Storage* owner, std::size_t offset, std::size_t bytes) {
 }
 
 void Storage::destroy() {
-  if (owner_) owner_->release();
-  else detail::cached_release(data_, capacity_, device_);
+  if (owner_)
+    owner_->release();
+  else
+    detail::cached_release(data_, capacity_, device_);
   this->~Storage();
   detail::Pool<Storage>::give(this);
 }

@@ -12,11 +12,13 @@ namespace tapedeck {
 // An alias is a part of another storage (a parameter in its arena) with a version of its own.
 class Storage {
  public:
-  static Storage* create(std::size_t bytes, Device device);                          // one reference; MemoryError
-  static Storage* alias(Storage* owner, std::size_t offset, std::size_t bytes);      // one reference; keeps owner alive
+  static Storage* create(std::size_t bytes, Device device);                      // one reference; MemoryError
+  static Storage* alias(Storage* owner, std::size_t offset, std::size_t bytes);  // one reference; keeps owner alive
 
   void retain() { refs_.fetch_add(1, std::memory_order_relaxed); }
-  void release() { if (refs_.fetch_sub(1, std::memory_order_acq_rel) == 1) destroy(); }
+  void release() {
+    if (refs_.fetch_sub(1, std::memory_order_acq_rel) == 1) destroy();
+  }
   bool unique() const { return refs_.load(std::memory_order_acquire) == 1; }
 
   void* data() const { return data_; }
@@ -39,11 +41,11 @@ class Storage {
 };
 
 struct MemoryStats {
-  std::int64_t live_bytes = 0;         // in use now (rounded to the block sizes handed out)
+  std::int64_t live_bytes = 0;  // in use now (rounded to the block sizes handed out)
   std::int64_t peak_live_bytes = 0;
-  std::int64_t cached_bytes = 0;       // kept for reuse
+  std::int64_t cached_bytes = 0;  // kept for reuse
   std::int64_t live_blocks = 0;
-  std::uint64_t allocations = 0;       // requests served, from the cache or not
+  std::uint64_t allocations = 0;         // requests served, from the cache or not
   std::uint64_t device_allocations = 0;  // requests that went to the device runtime
 };
 MemoryStats memory_stats(Device device = kCpu);

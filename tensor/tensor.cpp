@@ -1,26 +1,33 @@
+#include <tapedeck/tensor/detail_views.h>
 #include <tapedeck/tensor/tensor.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstring>
 
-#include <tapedeck/tensor/detail_views.h>
-
 namespace tapedeck {
 namespace {
 
-template <class T> double as_double(T v) {
-  if constexpr (requires { v.to_float(); }) return v.to_float();
-  else return static_cast<double>(v);
+template <class T>
+double as_double(T v) {
+  if constexpr (requires { v.to_float(); })
+    return v.to_float();
+  else
+    return static_cast<double>(v);
 }
-template <class T> T from_double(double v) {
-  if constexpr (requires { T::from(0.f); }) return T::from(static_cast<float>(v));
-  else if constexpr (std::is_same_v<T, bool>) return v != 0;
-  else return static_cast<T>(v);
+template <class T>
+T from_double(double v) {
+  if constexpr (requires { T::from(0.f); })
+    return T::from(static_cast<float>(v));
+  else if constexpr (std::is_same_v<T, bool>)
+    return v != 0;
+  else
+    return static_cast<T>(v);
 }
 
 // Elements of a host tensor in row-major order, whatever its strides.
-template <class F> void for_each_offset(const Tensor& x, F&& f) {
+template <class F>
+void for_each_offset(const Tensor& x, F&& f) {
   const Shape& shape = x.sizes();
   std::int64_t index[kMaxRank] = {}, offset = 0;
   for (std::int64_t n = x.numel(); n > 0; --n) {
@@ -62,7 +69,8 @@ double Tensor::item() const {
   return visit(dtype(), [&](auto zero) { return as_double(*static_cast<decltype(zero)*>(host.data())); });
 }
 
-template <class T> std::vector<T> Tensor::to_vector() const {
+template <class T>
+std::vector<T> Tensor::to_vector() const {
   const Tensor host = to(kCpu);
   const T* p = host.data<T>();
   std::vector<T> out;
@@ -91,8 +99,8 @@ Tensor Tensor::to(Device target) const {
 
 void Tensor::fill_from(std::span<const std::byte> bytes) const {
   TD_CHECK(is_contiguous(), ShapeError, "fill_from: needs a contiguous tensor", arg("x", *this));
-  TD_CHECK(bytes.size() == static_cast<std::size_t>(numel()) * size_of(dtype()), ValueError, "fill_from: got ", bytes.size(),
-           " bytes", arg("x", *this));
+  TD_CHECK(bytes.size() == static_cast<std::size_t>(numel()) * size_of(dtype()), ValueError, "fill_from: got ",
+           bytes.size(), " bytes", arg("x", *this));
   runtime(device().type).copy(data(), device(), bytes.data(), kCpu, bytes.size());
   impl_->storage->bump();
 }
@@ -109,8 +117,9 @@ const Tensor& Tensor::grad() const {
 }
 
 void Tensor::set_grad_buffer(Tensor buffer) const {
-  TD_CHECK(!buffer.defined() || (buffer.sizes() == sizes() && buffer.dtype() == dtype() && buffer.device() == device()), ShapeError,
-           "set_grad_buffer: the buffer must match the parameter", arg("parameter", *this), arg("buffer", buffer));
+  TD_CHECK(!buffer.defined() || (buffer.sizes() == sizes() && buffer.dtype() == dtype() && buffer.device() == device()),
+           ShapeError, "set_grad_buffer: the buffer must match the parameter", arg("parameter", *this),
+           arg("buffer", buffer));
   impl_->grad_buffer = std::move(buffer);
   impl_->has_grad = false;
 }
@@ -119,12 +128,14 @@ void Tensor::zero_grad() const { impl_->has_grad = false; }
 
 Tensor empty(const Shape& shape, TensorOptions options) {
   const auto bytes = static_cast<std::size_t>(checked_numel(shape)) * size_of(options.dtype);
-  return detail::make_tensor(Storage::create(bytes, options.device), 0, shape, contiguous_strides(shape), options.dtype);
+  return detail::make_tensor(Storage::create(bytes, options.device), 0, shape, contiguous_strides(shape),
+                             options.dtype);
 }
 
 Tensor zeros(const Shape& shape, TensorOptions options) {
   Tensor t = empty(shape, options);
-  runtime(options.device.type).zero(options.device.index, t.data(), static_cast<std::size_t>(t.numel()) * size_of(options.dtype));
+  runtime(options.device.type)
+      .zero(options.device.index, t.data(), static_cast<std::size_t>(t.numel()) * size_of(options.dtype));
   return t;
 }
 
@@ -142,7 +153,8 @@ Tensor empty_like(const Tensor& x) { return empty(x.sizes(), x.options()); }
 Tensor zeros_like(const Tensor& x) { return zeros(x.sizes(), x.options()); }
 Tensor scalar(double value, TensorOptions options) { return full({}, value, options); }
 
-template <class T> Tensor tensor(std::span<const T> values, const Shape& shape) {
+template <class T>
+Tensor tensor(std::span<const T> values, const Shape& shape) {
   TD_CHECK(static_cast<std::int64_t>(values.size()) == checked_numel(shape), ValueError, "tensor: ", values.size(),
            " values do not fill shape ", to_string(shape));
   Tensor t = empty(shape, {dtype_of<T>(), kCpu});

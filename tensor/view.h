@@ -39,7 +39,10 @@ struct TensorView {
     }
     return true;
   }
-  template <class T> T* ptr() const { return static_cast<T*>(data); }
+  template <class T>
+  T* ptr() const {
+    return static_cast<T*>(data);
+  }
 };
 
 }  // namespace tapedeck

@@ -1,6 +1,7 @@
 #include <tapedeck/io/dataset.h>
 #include <tapedeck/io/file.h>
 #include <tapedeck/io/hash.h>
+#include <tapedeck/io/sound_header.h>
 #include <tapedeck/tensor/error.h>
 
 #include <algorithm>
@@ -75,6 +76,9 @@ SoundSet::SoundSet(const std::string& source, const SoundSetOptions& options)
            options.valid_fraction, " is not between 0 and 1");
   TD_CHECK(options.min_samples >= 1, ValueError, "SoundSet: min_samples ", options.min_samples, " is not at least 1");
   TD_CHECK(options.max_bytes >= 0, ValueError, "SoundSet: max_bytes ", options.max_bytes, " is negative");
+  TD_CHECK(options.channel != all_channels, ValueError, "SoundSet: is mono; choose mix_channels or a channel number");
+  TD_CHECK(options.sample_rate >= 0 && options.sample_rate <= max_sample_rate, ValueError, "SoundSet: sample rate ",
+           options.sample_rate, " Hz is not in 0 (the most common) to ", max_sample_rate);
   skipped_ = found_.skipped;
   std::int64_t bytes = 0;
   for (const std::string& path : found_.paths) {
@@ -86,9 +90,9 @@ SoundSet::SoundSet(const std::string& source, const SoundSetOptions& options)
   }
   if (files_.empty()) nothing_usable();
   unify_rate(options);
-  for (SoundFile& file : files_) measure(file, sample_rate_);
   drop_short(options.min_samples);
   if (files_.empty()) nothing_usable();
+  for (SoundFile& file : files_) measure(file, sample_rate_);
   std::ranges::stable_sort(skipped_, {}, &SkippedFile::path);
   split_files(options);
 }

@@ -3,6 +3,7 @@
 #include <cstdlib>
 
 #include "audio_oracle.h"
+#include "library_leaks.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   std::string refusal;

@@ -5,6 +5,9 @@
 #include <filesystem>
 
 #include "fuzz/audio_oracle.h"
+#ifdef TAPEDECK_SANITIZED
+#include "fuzz/library_leaks.h"
+#endif
 
 namespace tapedeck {
 namespace {

@@ -120,6 +120,10 @@ TEST(SoundSet, NothingUsableSaysWhatWasLookedFor) {
   for (double fraction : {0.0, 1.0, -1.0, std::nan("")}) {
     EXPECT_THROW(SoundSet(folder.path(), {.valid_fraction = fraction}), ValueError);
   }
+  EXPECT_THROW(SoundSet(folder.path(), {.sample_rate = -1}), ValueError);
+  EXPECT_THROW(SoundSet(folder.path(), {.channel = all_channels}), ValueError);
+  put(folder / "one.wav", 1, 0, 192000);  // less than one sample at the lower rate
+  EXPECT_THAT(refusal(folder / "one.wav", {.sample_rate = 8000}), HasSubstr("needs >= 1 samples at 8000 Hz, has 0"));
 }
 
 TEST(SoundSet, SkipsWithReasonsAndGoesOn) {

@@ -1,0 +1,290 @@
+#include <gtest/gtest.h>
+#include <tapedeck/tensor/detail_views.h>
+#include <tapedeck/tensor/parallel.h>
+#include <tapedeck/tensor/philox.h>
+#include <tapedeck/tensor/random.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <mutex>
+#include <numeric>
+#include <thread>
+
+namespace tapedeck {
+namespace {
+
+template <class E, class F>
+std::string message_of(F&& f) {
+  try {
+    f();
+  } catch (const E& e) {
+    return e.what();
+  } catch (...) {
+    return "another exception";
+  }
+  return "no exception";
+}
+
+Tensor counting(const Shape& shape) {
+  std::vector<float> v(static_cast<std::size_t>(shape.numel()));
+  std::iota(v.begin(), v.end(), 0.f);
+  return tensor(v, shape);
+}
+
+TEST(Tensor, HandleIsOnePointerAndSharesTheStorage) {
+  static_assert(sizeof(Tensor) == sizeof(void*));
+  const Tensor a = counting({2, 3});
+  const Tensor b = a;
+  EXPECT_TRUE(a.shares_storage(b));
+  EXPECT_EQ(a.data(), b.data());
+  EXPECT_EQ(a.numel(), 6);
+  EXPECT_EQ(a.size(-1), 3);
+  EXPECT_EQ(describe(a), "f32[2,3] cpu");
+}
+
+TEST(Tensor, EmptyAndZeroDimensionalAreLegal) {
+  EXPECT_EQ(empty({3, 0, 2}).numel(), 0);
+  EXPECT_TRUE(empty({3, 0, 2}).to_vector<float>().empty());
+  EXPECT_EQ(scalar(2.5).dim(), 0);
+  EXPECT_EQ(scalar(2.5).item(), 2.5);
+  EXPECT_TRUE(std::signbit(full({1}, -0.0).item()));
+}
+
+TEST(Tensor, BadShapesAreErrorsThatNameTheNumbers) {
+  EXPECT_EQ(message_of<ShapeError>([] { empty({2, -1}); }), "shape: sizes must be >= 0, got [2,-1]");
+  EXPECT_NE(message_of<ShapeError>([] { empty({1LL << 40, 1LL << 40}); }).find("too many elements"), std::string::npos);
+  EXPECT_NE(message_of<MemoryError>([] { empty({1LL << 55}); }).find("refused"), std::string::npos);
+  EXPECT_EQ(message_of<ShapeError>([] { counting({2}).item(); }), "item: needs exactly one element; x f32[2] cpu");
+  EXPECT_EQ(message_of<DTypeError>([] { counting({2}).data<double>(); }), "data: asked for f64 elements of f32[2] cpu");
+  EXPECT_NE(message_of<ValueError>([] { tensor(std::vector<float>(3), {2, 2}); }).find("3 values"), std::string::npos);
+}
+
+TEST(Views, ShareMemoryAndFollowStrides) {
+  const Tensor x = counting({4, 6});
+  const Tensor t = detail::transpose(x, 0, 1);
+  EXPECT_EQ(t.sizes(), (Shape{6, 4}));
+  EXPECT_FALSE(t.is_contiguous());
+  EXPECT_EQ(t.to_vector<float>()[1], 6.f);
+  const Tensor s = detail::slice(x, 1, 1, 6, 2);
+  EXPECT_EQ(s.to_vector<float>(), (std::vector<float>{1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23}));
+  EXPECT_EQ(detail::select(x, 0, -1).to_vector<float>()[0], 18.f);
+  EXPECT_EQ(detail::expand(detail::narrow(x, 1, 2, 1), {4, 3}).to_vector<float>()[2], 2.f);
+  const Tensor u = detail::unfold(counting({5}), 0, 3, 1);
+  EXPECT_EQ(u.to_vector<float>(), (std::vector<float>{0, 1, 2, 1, 2, 3, 2, 3, 4}));
+  for (const Tensor& v : {t, s, u}) EXPECT_TRUE(v.defined());
+  EXPECT_TRUE(x.shares_storage(s));
+  EXPECT_EQ(detail::slice(x, 0, -100, 100).sizes(), x.sizes());
+  EXPECT_EQ(detail::slice(x, 0, 3, 1).numel(), 0);
+}
+
+TEST(Views, ReshapeIsAViewWhenStridesAllowIt) {
+  const Tensor x = counting({2, 3, 4});
+  EXPECT_EQ(detail::try_reshape(x, {6, -1}).sizes(), (Shape{6, 4}));
+  const Tensor front = detail::narrow(x, 2, 0, 2);  // rows keep their distance: the first two dimensions still merge
+  const Tensor merged = detail::try_reshape(front, {6, 2});
+  ASSERT_TRUE(merged.defined());
+  EXPECT_EQ(merged.to_vector<float>(), front.to_vector<float>());
+  EXPECT_FALSE(detail::try_reshape(detail::transpose(x, 0, 1), {6, 4}).defined());
+  const Tensor split = detail::try_reshape(detail::transpose(x, 0, 2), {2, 2, 3, 2});
+  ASSERT_TRUE(split.defined());
+  EXPECT_EQ(split.to_vector<float>(), detail::transpose(x, 0, 2).to_vector<float>());
+  EXPECT_TRUE(detail::try_reshape(counting({1, 3, 1}), {3}).defined());
+  EXPECT_NE(message_of<ShapeError>([&] { detail::try_reshape(x, {5, -1}); }).find("24 elements"), std::string::npos);
+  EXPECT_NE(message_of<ShapeError>([&] { detail::try_reshape(x, {-1, -1}); }).find("at most one"), std::string::npos);
+}
+
+TEST(Views, OutOfRangeIsAnError) {
+  const Tensor x = counting({4, 6});
+  EXPECT_EQ(message_of<ShapeError>([&] { detail::narrow(x, 1, 4, 3); }),
+            "narrow: [4, 4+3) is outside dimension 1; x f32[4,6] cpu");
+  EXPECT_NE(message_of<ShapeError>([&] { detail::select(x, 0, 4); }).find("index 4"), std::string::npos);
+  EXPECT_NE(message_of<ShapeError>([&] { detail::transpose(x, 0, 2); }).find("outside [-2, 2)"), std::string::npos);
+  EXPECT_NE(message_of<ShapeError>([&] { detail::expand(x, {4, 7}); }).find("cannot become 7"), std::string::npos);
+  const int twice[] = {0, 0};
+  EXPECT_NE(message_of<ValueError>([&] { detail::permute(x, twice); }).find("given twice"), std::string::npos);
+}
+
+TEST(Shapes, Broadcast) {
+  EXPECT_EQ(broadcast_shapes("add", {3, 1}, {4}), (Shape{3, 4}));
+  EXPECT_EQ(broadcast_shapes("add", {}, {2, 0}), (Shape{2, 0}));
+  EXPECT_EQ(broadcast_shapes("add", {1}, {0}), (Shape{0}));
+  EXPECT_NE(message_of<ShapeError>([] { broadcast_shapes("add", {3}, {4}); }).find("[3] and [4]"), std::string::npos);
+}
+
+TEST(Storage, VersionsAndAliases) {
+  const Tensor arena = zeros({8});
+  const Tensor a = detail::alias(arena, 0, {2, 2}), b = detail::alias(arena, 4, {4});
+  const float ones[] = {1, 1, 1, 1};
+  b.fill_from(std::as_bytes(std::span(ones)));
+  EXPECT_EQ(a.version(), 0u) << "writing one parameter must not touch another's version";
+  EXPECT_EQ(b.version(), 1u);
+  EXPECT_EQ(arena.to_vector<float>(), (std::vector<float>{0, 0, 0, 0, 1, 1, 1, 1}));
+  EXPECT_THROW(detail::alias(arena, 6, {3}), ValueError);
+  Tensor alone;
+  {
+    const Tensor owner = full({3}, 7);
+    alone = detail::alias(owner, 1, {2});
+  }
+  EXPECT_EQ(alone.to_vector<float>(), (std::vector<float>{7, 7})) << "an alias keeps its owner alive";
+}
+
+#ifndef TAPEDECK_SANITIZED
+TEST(Allocator, ReusesBlocksAndCounts) {
+  { const Tensor warm = empty({3000}); }
+  const MemoryStats before = memory_stats();
+  for (int i = 0; i < 100; ++i) const Tensor t = empty({3000});
+  const MemoryStats after = memory_stats();
+  EXPECT_EQ(after.device_allocations, before.device_allocations);
+  EXPECT_EQ(after.allocations, before.allocations + 100);
+  EXPECT_EQ(after.live_bytes, before.live_bytes);
+  const Tensor large = empty({3 << 20});
+  EXPECT_EQ(memory_stats().live_bytes - before.live_bytes, 12 << 20);
+}
+#endif
+
+TEST(Allocator, LiveBytesReturnToWhatTheyWereAcrossThreads) {
+  const std::int64_t before = memory_stats().live_bytes;
+  {
+    Tensor t;
+    std::thread([&] { t = counting({100}); }).join();
+    std::thread([moved = std::move(t)] { EXPECT_EQ(moved.numel(), 100); }).join();
+  }
+  EXPECT_EQ(memory_stats().live_bytes, before);
+}
+
+TEST(DTypes, HalfConversionsAreExactBothWays) {
+  for (std::uint32_t bits = 0; bits < 65536; ++bits) {
+    const Float16 h{static_cast<std::uint16_t>(bits)};
+    const BFloat16 b{static_cast<std::uint16_t>(bits)};
+    if (!std::isnan(h.to_float()))
+      EXPECT_EQ(Float16::from(h.to_float()).bits, bits);
+    else
+      EXPECT_TRUE(std::isnan(Float16::from(h.to_float()).to_float()));
+    if (!std::isnan(b.to_float()))
+      EXPECT_EQ(BFloat16::from(b.to_float()).bits, bits);
+    else
+      EXPECT_TRUE(std::isnan(BFloat16::from(b.to_float()).to_float()));
+  }
+}
+
+TEST(DTypes, HalfRoundsToNearestEven) {
+  // Every tie and its neighbours between two halves, against the definition.
+  for (std::uint32_t bits = 0; bits < 0x7bff; ++bits) {
+    const double low = Float16{static_cast<std::uint16_t>(bits)}.to_float();
+    const double high = Float16{static_cast<std::uint16_t>(bits + 1)}.to_float();
+    const auto middle = static_cast<float>((low + high) / 2);
+    EXPECT_EQ(Float16::from(middle).bits, bits % 2 == 0 ? bits : bits + 1);
+    EXPECT_EQ(Float16::from(std::nextafter(middle, 0.f)).bits, bits);
+    EXPECT_EQ(Float16::from(std::nextafter(middle, 1e9f)).bits, bits + 1);
+  }
+  EXPECT_EQ(Float16::from(65519.996f).bits, 0x7bff);
+  EXPECT_EQ(Float16::from(65520.f).bits, 0x7c00);
+}
+
+TEST(Devices, NamesAndAbsentCuda) {
+  EXPECT_EQ(parse_device("cpu"), kCpu);
+  EXPECT_NE(message_of<ValueError>([] { parse_device("tpu"); }).find("\"tpu\""), std::string::npos);
+  if (device_count(DeviceType::cuda) == 0) {
+    EXPECT_THROW(parse_device("cuda"), DeviceError);
+  }
+}
+
+TEST(Parallel, EveryIndexOnceWithTheSameChunksForAnyThreadCount) {
+  std::vector<std::vector<std::pair<std::int64_t, std::int64_t>>> seen;
+  const int before = num_threads();
+  for (const int threads : {1, 2, 4}) {
+    set_num_threads(threads);
+    std::vector<std::atomic<int>> hits(1003);
+    std::mutex mutex;
+    std::vector<std::pair<std::int64_t, std::int64_t>> chunks;
+    parallel_for(1003, 10, [&](std::int64_t b, std::int64_t e) {
+      for (std::int64_t i = b; i < e; ++i) hits[static_cast<std::size_t>(i)]++;
+      const std::lock_guard lock(mutex);
+      chunks.emplace_back(b, e);
+    });
+    for (auto& h : hits) EXPECT_EQ(h.load(), 1);
+    std::sort(chunks.begin(), chunks.end());
+    seen.push_back(chunks);
+  }
+  set_num_threads(before);
+  EXPECT_EQ(seen[0], seen[1]);
+  EXPECT_EQ(seen[0], seen[2]);
+}
+
+TEST(Parallel, ErrorsNestingAndManyCallers) {
+  const int before = num_threads();
+  set_num_threads(3);
+  EXPECT_EQ(message_of<ValueError>([] {
+              parallel_for(100, 1, [](std::int64_t b, std::int64_t) { TD_CHECK(b < 40, ValueError, "chunk ", b); });
+            }),
+            "chunk 40");
+  std::atomic<int> total{0};
+  parallel_for(8, 1, [&](std::int64_t, std::int64_t) {
+    parallel_for(10, 1, [&](std::int64_t b, std::int64_t e) { total += static_cast<int>(e - b); });
+  });
+  EXPECT_EQ(total.load(), 80);
+  total = 0;
+  std::vector<std::thread> callers;
+  for (int c = 0; c < 4; ++c)
+    callers.emplace_back([&] {
+      for (int i = 0; i < 200; ++i)
+        parallel_for(50, 5, [&](std::int64_t b, std::int64_t e) { total += static_cast<int>(e - b); });
+    });
+  for (auto& c : callers) c.join();
+  EXPECT_EQ(total.load(), 4 * 200 * 50);
+  set_num_threads(before);
+  EXPECT_THROW(set_num_threads(0), ValueError);
+}
+
+TEST(Philox, KnownAnswers) {  // vectors of the Random123 distribution
+  const Philox4 zero = philox(0, 0, 0), ones = philox(~0ull, ~0ull, ~0ull);
+  EXPECT_EQ(zero.word[0], 0x6627e8d5u);
+  EXPECT_EQ(zero.word[3], 0x9b00dbd8u);
+  EXPECT_EQ(ones.word[0], 0x408f276du);
+  EXPECT_EQ(ones.word[3], 0x6d5451fdu);
+  const Philox4 pi = philox(0x299f31d0a4093822ull, 0x85a308d3243f6a88ull, 0x0370734413198a2eull);
+  EXPECT_EQ(pi.word[0], 0xd16cfe09u);
+  EXPECT_EQ(pi.word[1], 0x94fdccebu);
+  EXPECT_EQ(pi.word[2], 0x5001e420u);
+  EXPECT_EQ(pi.word[3], 0x24126ea1u);
+}
+
+TEST(RandomScope, KeysDependOnSeedStepPathOpAndDraw) {
+  auto key = [](std::uint64_t seed, std::uint64_t step, std::uint64_t path, const char* op, int draw) {
+    const RandomScope scope(seed, step);
+    const RandomPath inside(path);
+    std::uint64_t k = 0;
+    for (int i = 0; i <= draw; ++i) k = next_stream(op, 1).key;
+    return k;
+  };
+  const std::uint64_t base = key(1, 2, 3, "dropout", 0);
+  EXPECT_EQ(base, key(1, 2, 3, "dropout", 0));
+  EXPECT_NE(base, key(2, 2, 3, "dropout", 0));
+  EXPECT_NE(base, key(1, 3, 3, "dropout", 0));
+  EXPECT_NE(base, key(1, 2, 4, "dropout", 0));
+  EXPECT_NE(base, key(1, 2, 3, "rand", 0));
+  EXPECT_NE(base, key(1, 2, 3, "dropout", 1));
+}
+
+TEST(RandomScope, RowIdsApplyToTheBatchAndStateReplays) {
+  const RandomScope scope(1, 1, {40, 41});
+  EXPECT_EQ(next_stream("a", 2).row(1), 41u);
+  EXPECT_EQ(next_stream("a", 3).row(1), 1u);
+  const RandomState state = RandomState::capture();
+  const std::uint64_t first = next_stream("a", 2).key;
+  EXPECT_NE(first, next_stream("a", 2).key);
+  state.restore();
+  EXPECT_EQ(first, next_stream("a", 2).key);
+}
+
+TEST(RandomScope, OutsideAScopeAGeneratorCountsDraws) {
+  manual_seed(5);
+  const std::uint64_t a = next_stream("rand", 1).key, b = next_stream("rand", 1).key;
+  EXPECT_NE(a, b);
+  manual_seed(5);
+  EXPECT_EQ(a, next_stream("rand", 1).key);
+}
+
+}  // namespace
+}  // namespace tapedeck

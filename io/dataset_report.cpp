@@ -12,7 +12,7 @@ namespace {
 
 // 12.3 s, 25.5 min, 3.2 h
 std::string duration(double seconds) {
-  if (seconds < 120) return fixed(seconds, 1) + " s";
+  if (seconds < 120) return fixed(seconds, seconds < 1 ? 3 : 1) + " s";
   if (seconds < 7200) return fixed(seconds / 60, 1) + " min";
   return fixed(seconds / 3600, 1) + " h";
 }

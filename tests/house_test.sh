@@ -1,0 +1,76 @@
+#!/usr/bin/env bash
+# The house's own rules: public headers compile alone, an upward include does not compile, no third-party header is public,
+# the README's example compiles and runs, files stay readable.
+#   house_test.sh BUILD_DIR
+set -uo pipefail
+cd "$(dirname "$0")/.."
+build=$(realpath "${1:-build}"); passed=0; failed=0
+check() {  # check NAME CONDITION-COMMAND...
+  local name=$1; shift
+  if "$@"; then passed=$((passed + 1)); else failed=$((failed + 1)); echo "FAILED: $name"; fi
+}
+work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
+compile() {  # compile FOLDER FILE: syntax only, with the include roots that FOLDER's files have
+  local roots=() f
+  for f in tensor kernels autograd io nn train; do
+    roots+=("-I$build/include/$f"); [ "$f" = "$1" ] && break
+  done
+  "${CXX:-g++}" -std=c++20 -march=x86-64-v3 -fsyntax-only "${roots[@]}" "$2" 2>"$work/errors"
+}
+public_headers_compile_alone() {
+  local bad=0 f h
+  for f in tensor kernels autograd io nn train; do
+    for h in "$f"/*.h; do
+      echo "#include <tapedeck/$h>" >"$work/one.cpp"
+      compile "$f" "$work/one.cpp" || { echo "$h does not compile alone:"; head -5 "$work/errors"; bad=1; }
+    done
+  done
+  return $bad
+}
+upward_include_fails() {
+  local lower upper folders=(tensor kernels autograd io nn train) i
+  for ((i = 0; i < 5; ++i)); do
+    lower=${folders[i]} upper=${folders[i + 1]}
+    echo "#include <tapedeck/$upper/$(basename "$(ls "$upper"/*.h | head -1)")>" >"$work/up.cpp"
+    compile "$lower" "$work/up.cpp" && { echo "$lower can include from $upper"; return 1; }
+    grep -q 'No such file' "$work/errors" || return 1
+  done
+}
+no_third_party_in_headers() { ! grep -nE '#include <(Eigen|unsupported|hwy|nlohmann|fmt|CLI|sndfile|soxr|png|iostream|sstream)' {tensor,kernels,autograd,io,nn,train}/*.h; }
+eigen_only_in_its_files() { ! grep -lE '#include <Eigen' -r tensor kernels autograd io nn train | grep -v '^kernels/cpu/eigen_'; }
+json_only_in_one_file() { [ "$(grep -lE '#include <nlohmann' -r tensor kernels autograd io nn train)" = io/node.cpp ]; }
+environment_read_in_one_file() { [ "$(grep -lE '\bgetenv\b' -r tensor kernels autograd io nn train)" = tensor/env.cpp ]; }
+top_level_is_the_design() { [ -z "$(git ls-files | cut -d/ -f1 | sort -u | grep -vxE 'CMakeLists.txt|tensor|kernels|autograd|io|nn|train|bench|tests|README.md|LICENSE|\..*')" ]; }
+every_folder_has_a_readme() { local f; for f in tensor kernels autograd io nn train bench tests; do [ -s $f/README.md ] || { echo "no $f/README.md"; return 1; }; done; }
+no_fast_math() { ! grep -rnE -- '-ffast-math|use_fast_math|-fopenmp' CMakeLists.txt tests/CMakeLists.txt bench/CMakeLists.txt; }
+readme_example_compiles() {
+  awk '/^```cpp$/{on=1;next} /^```$/{on=0} on' README.md >"$work/example.cpp"
+  [ -s "$work/example.cpp" ] || return 1
+  local roots=() f libs=()
+  for f in tensor kernels autograd io nn train; do roots+=("-I$build/include/$f"); done
+  for f in train nn io autograd kernels tensor; do libs+=("$build/libtapedeck_$f.a"); done
+  local flags=(); grep -q '^TAPEDECK_SANITIZE:STRING=.' "$build/CMakeCache.txt" && flags=("-fsanitize=$(sed -n 's/^TAPEDECK_SANITIZE:STRING=//p' "$build/CMakeCache.txt")")
+  "${CXX:-g++}" -std=c++20 -O1 "${flags[@]}" "${roots[@]}" "$work/example.cpp" "${libs[@]}" $(pkg-config --libs sndfile soxr libhwy) -lpng -lfmt -lpthread -o "$work/example" && (cd "$work" && ./example)
+}
+umbrella_is_light() {  # standard library and our own headers only
+  echo '#include <tapedeck/train/tapedeck.h>' >"$work/umbrella.cpp"
+  local roots=() f; for f in tensor kernels autograd io nn train; do roots+=("-I$build/include/$f"); done
+  "${CXX:-g++}" -std=c++20 -fsyntax-only -H "${roots[@]}" "$work/umbrella.cpp" 2>"$work/tree" || { head -5 "$work/tree"; return 1; }
+  ! grep -E '/(Eigen|nlohmann|hwy|fmt|CLI|sndfile|soxr|png)' "$work/tree"
+}
+forgotten_config_member_fails() {
+  cat >"$work/forgot.cpp" <<'CPP'
+#include <tapedeck/io/config.h>
+struct C { int a = 1; double b = 2; static constexpr const char* type_name = "C";
+  static constexpr void fields(auto&& f) { f("a", &C::a); } };
+int main() { tapedeck::io::save(C{}); }
+CPP
+  ! compile io "$work/forgot.cpp" && sed -e 's/f("a", &C::a);/f("a", \&C::a); f("b", \&C::b);/' "$work/forgot.cpp" >"$work/complete.cpp" && compile io "$work/complete.cpp"
+}
+for c in public_headers_compile_alone upward_include_fails no_third_party_in_headers eigen_only_in_its_files json_only_in_one_file \
+         environment_read_in_one_file top_level_is_the_design every_folder_has_a_readme no_fast_math readme_example_compiles \
+         umbrella_is_light forgotten_config_member_fails; do
+  check $c $c
+done
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]

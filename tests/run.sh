@@ -1,0 +1,65 @@
+#!/usr/bin/env bash
+# Installs what is missing, builds, runs every test; the last line says `N passed, N failed`.
+#   bash tests/run.sh [--full] [--sanitize address,undefined|thread] [--build DIR]
+# --full adds the slow part: the sanitizer build of everything, longer fuzzing, the crash loops at every system call.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+full=; sanitize=; build=
+while [ $# -gt 0 ]; do
+  case $1 in
+    --full) full=1 ;;
+    --sanitize) sanitize=${2:?--sanitize needs a list}; shift ;;
+    --build) build=${2:?--build needs a folder}; shift ;;
+    *) sed -n '2,4p' "$0" >&2; exit 2 ;;
+  esac
+  shift
+done
+[ -n "$build" ] || build=build${sanitize:+-${sanitize//,/-}}
+. tests/packages.sh
+need_packages "${build_packages[@]}" "${test_packages[@]}" || exit 2
+
+started=$SECONDS
+cmake -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DTAPEDECK_SANITIZE="$sanitize" >"$build.configure.log" 2>&1 || {
+  cat "$build.configure.log"; exit 1; }
+mv "$build.configure.log" "$build/configure.log"
+echo "building into $build/" >&2
+ninja -C "$build" >"$build/build.log" 2>&1 || { grep -E 'error|FAILED|warning' "$build/build.log" | head -40; tail -30 "$build/build.log"; echo "0 passed, 1 failed"; exit 1; }
+echo "built in $((SECONDS - started)) s" >&2
+
+passed=0; failed=0
+count() {  # count NAME PASSED FAILED
+  passed=$((passed + $2)); failed=$((failed + $3))
+  printf '%-28s %5d passed %3d failed\n' "$1" "$2" "$3"
+}
+mkdir -p "$build/test-logs"
+export ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1
+
+for program in "$build"/bin/*_test; do  # GoogleTest programs
+  name=$(basename "$program"); log=$build/test-logs/$name.log
+  "$program" --gtest_brief=1 --gtest_output="json:$build/test-logs/$name.json" >"$log" 2>&1; code=$?
+  ok=$(sed -nE 's/^\[  PASSED  \] ([0-9]+) tests?\.$/\1/p' "$log" | tail -1); bad=$(grep -c '^\[  FAILED  \] .*(' "$log")
+  [ "$code" != 0 ] && [ "$bad" = 0 ] && bad=1
+  [ "$code" != 0 ] && tail -60 "$log"
+  count "$name" "${ok:-0}" "$bad"
+done
+plain() {  # plain NAME COMMAND...: a program whose last line says `N passed, N failed`
+  local name=$1 log=$build/test-logs/$1.log; shift
+  "$@" >"$log" 2>&1; local code=$?
+  local line; line=$(grep -E '^[0-9]+ passed, [0-9]+ failed' "$log" | tail -1)
+  local ok=${line%% passed*} bad=${line#*, }; bad=${bad%% failed*}
+  [ -n "$line" ] || { ok=0; bad=1; }
+  [ "$code" != 0 ] && [ "$bad" = 0 ] && bad=1
+  [ "$bad" != 0 ] && tail -60 "$log"
+  count "$name" "$ok" "$bad"
+}
+[ -x "$build/bin/op_cases" ] && plain op_cases "$build/bin/op_cases"
+for script in tests/*_test.sh; do plain "$(basename "$script" .sh)" bash "$script" "$build" ${full:+--full}; done
+
+if [ -n "$full" ] && [ -z "$sanitize" ]; then
+  for s in address,undefined thread; do
+    plain "sanitize-$s" bash tests/run.sh --sanitize "$s"
+  done
+fi
+echo "whole run: $((SECONDS - started)) s" >&2
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]

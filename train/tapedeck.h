@@ -1,0 +1,2 @@
+// Everything of Tapedeck in one include.
+#pragma once

@@ -140,6 +140,10 @@ void set(T& value, const std::vector<std::string>& assignments) {
   value = std::move(next);
 }
 template <class T>
+void set(T& value, std::initializer_list<std::string> assignments) {
+  set(value, std::vector<std::string>(assignments));
+}
+template <class T>
 void set(T& value, const std::string& assignment) {
   set(value, std::vector<std::string>{assignment});
 }

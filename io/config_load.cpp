@@ -10,7 +10,23 @@
 namespace tapedeck::io::table {
 namespace {
 
+// Whether a double holds the integer; beyond 2^63 - 512 the conversion back would overflow.
+bool exact(std::int64_t v) {
+  const double d = static_cast<double>(v);
+  return d < 9223372036854775808.0 && static_cast<std::int64_t>(d) == v;
+}
+
 bool same(const Node& a, const Node& b) { return a == b || (a.is_number() && b.is_number() && a.real() == b.real()); }
+
+// What upgrade() made stands where the object stands.
+void give_lines(Node& node, std::int64_t line) {
+  if (node.line() == 0) node.set_line(line);
+  if (node.is_array()) {
+    for (Node& item : node.items()) give_lines(item, node.line());
+  } else if (node.is_object()) {
+    for (auto& [key, value] : node.members()) give_lines(value, node.line());
+  }
+}
 
 // The node in today's form, through upgrade() when an older version wrote it.
 Node todays_form(const Type& type, const Node& node, const std::string& pointer, Issues& issues) {
@@ -30,6 +46,7 @@ Node todays_form(const Type& type, const Node& node, const std::string& pointer,
     } else if (version->integer() < type.version) {
       try {
         type.upgrade(out, static_cast<int>(version->integer()));
+        give_lines(out, node.line());
       } catch (const Error& e) {
         issues.add(pointer, "cannot be upgraded from version " + shown(*version) + ": " + e.what(), node.line());
         out = Node::object();
@@ -46,7 +63,6 @@ void load_object(const Type& type, void* value, const Node& given, const std::st
   }
   const std::size_t before = issues.size();
   const Node node = todays_form(type, given, pointer, issues);
-  const auto line_of = [&](const Node& part) { return part.line() > 0 ? part.line() : given.line(); };
   std::set<const Field*> seen;
   std::vector<std::pair<const Computed*, const Node*>> claims;
   for (const auto& [key, part] : node.members()) {
@@ -54,7 +70,7 @@ void load_object(const Type& type, void* value, const Node& given, const std::st
     if (const Field* field = find_field(type, key)) {
       const std::string place = child(pointer, field->name);
       if (!seen.insert(field).second) {
-        issues.add(place, "is given twice, also as \"" + key + "\"", line_of(part));
+        issues.add(place, "is given twice, also as \"" + key + "\"", part.line());
       } else {
         load_value(field->type(), static_cast<char*>(value) + field->offset, field->meta, part, place, patch, issues);
       }
@@ -65,7 +81,7 @@ void load_object(const Type& type, void* value, const Node& given, const std::st
     if (computed != type.computed.end()) {
       claims.emplace_back(&*computed, &part);
     } else {
-      issues.add(child(pointer, key), no_such_key(type, key), line_of(part));
+      issues.add(child(pointer, key), no_such_key(type, key), part.line());
     }
   }
   for (const Field& field : type.fields) {
@@ -93,7 +109,7 @@ void load_object(const Type& type, void* value, const Node& given, const std::st
       issues.add(child(pointer, computed->name),
                  "is computed and must be " + shown(truth) + " for these members, got " + shown(*claim) +
                      "; correct it or leave it out",
-                 line_of(*claim));
+                 claim->line());
     }
   }
 }
@@ -174,7 +190,7 @@ void load_value(const Type& type, void* value, const Meta& meta, const Node& nod
       } else if (type.kind == Kind::int64) {
         *static_cast<std::int64_t*>(value) = node.integer();
       } else {
-        if (whole && std::abs(node.real()) > 9007199254740992.0) {
+        if (whole && !exact(node.integer())) {
           return refuse("needs a number that 53 bits hold exactly, got " + shown(node));
         }
         *static_cast<double*>(value) = node.real();

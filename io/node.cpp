@@ -102,6 +102,17 @@ Node& Node::operator[](std::string_view key) {
   return members_.emplace_back(std::string(key), Node()).second;
 }
 
+bool Node::rename(std::string_view key, std::string_view to) {
+  for (auto& [name, value] : members_) {
+    if (name != key) continue;
+    TD_CHECK(key == to || !find(to), FormatError, "a JSON object has both \"", key, "\" and its newer name \"", to,
+             "\"");
+    name = to;
+    return true;
+  }
+  return false;
+}
+
 bool Node::erase(std::string_view key) {
   return std::erase_if(members_, [&](const Member& m) { return m.first == key; }) > 0;
 }

@@ -43,21 +43,23 @@ class Node {
 
   // Arrays and objects.
   std::size_t size() const;
-  const std::vector<Node>& items() const;     // array
+  const std::vector<Node>& items() const;  // array
   std::vector<Node>& items();
-  const std::vector<Member>& members() const; // object
+  const std::vector<Member>& members() const;  // object
   std::vector<Member>& members();
   void push(Node v) { items().push_back(std::move(v)); }
-  const Node* find(std::string_view key) const;    // nullptr when absent or not an object
+  const Node* find(std::string_view key) const;  // nullptr when absent or not an object
   Node* find(std::string_view key);
-  const Node& at(std::string_view key) const;      // FormatError when absent
-  Node& operator[](std::string_view key);          // object: find or append; a null node becomes an object
+  const Node& at(std::string_view key) const;  // FormatError when absent
+  // Object: find or append; a null node becomes an object. Appending may move the members: copy one before.
+  Node& operator[](std::string_view key);
+  bool rename(std::string_view key, std::string_view to);  // false when absent; FormatError when `to` is taken
   bool erase(std::string_view key);
 
-  std::int64_t line() const { return line_; }      // line in the text it was parsed from, 0 when built in code
+  std::int64_t line() const { return line_; }  // line in the text it was parsed from, 0 when built in code
   void set_line(std::int64_t line) { line_ = line; }
 
-  bool operator==(const Node& other) const;        // values and key order; lines do not count
+  bool operator==(const Node& other) const;  // values and key order; lines do not count
 
  private:
   Kind kind_ = Kind::null;

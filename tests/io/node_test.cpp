@@ -51,6 +51,11 @@ TEST(Node, ObjectsGrowAndKeepTheirOrder) {
   n["z"] = 2;
   n["a"].push(true);
   EXPECT_EQ(dump_json(n, -1), R"({"z":2,"a":[1,2.0,"x",true]})");
+  EXPECT_FALSE(n.rename("q", "r"));
+  EXPECT_THAT(error_of<FormatError>([&] { n.rename("a", "z"); }), HasSubstr("both \"a\""));
+  EXPECT_TRUE(n.rename("z", "y"));
+  EXPECT_EQ(n.members()[0].first, "y");
+  EXPECT_TRUE(n.rename("y", "z"));
   EXPECT_TRUE(n.erase("z"));
   EXPECT_FALSE(n.erase("z"));
   EXPECT_EQ(n.size(), 1u);

@@ -111,6 +111,7 @@ void record_node(const char* op, std::span<const Tensor* const> outputs, std::sp
 
 // ---- what rules see -------------------------------------------------------------------------------------------------
 bool Grads::wants(int input) const { return tape_.edges_[static_cast<std::size_t>(node_.first_input + input)] >= 0; }
+Shape Grads::shape(int input) const { return tape_.edge(node_.first_input + input).shape; }
 Tensor Grads::out(int output) const { return tape_.edge(node_.first_output + output).grad; }
 
 void Grads::give(int input, Tensor g) {

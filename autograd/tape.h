@@ -30,6 +30,7 @@ Saved save(const Tensor& x, const char* name = "tensor");  // undefined tensors 
 class Grads {
  public:
   bool wants(int input) const;     // is a gradient of this input asked for?
+  Shape shape(int input) const;    // of an input that wants(): rules need not capture it
   void give(int input, Tensor g);  // hands one over: the first is moved in, later ones are added
   struct Into {
     Tensor buffer;

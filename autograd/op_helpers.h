@@ -1,0 +1,28 @@
+// What the op functions share: argument checks, broadcasting and layout. Private to autograd/.
+#pragma once
+#include <tapedeck/autograd/tape.h>
+#include <tapedeck/tensor/tensor.h>
+
+namespace tapedeck::detail {
+
+// x must be a tensor at all; a real one; of the same dtype and device as another.
+void check_defined(const char* op, const char* name, const Tensor& x);
+void check_real(const char* op, const Tensor& x, const char* name = "x");
+void check_same(const char* op, const char* a_name, const Tensor& a, const char* b_name, const Tensor& b);
+// Every element of the i64 tensor `index` lies in [0, size); ValueError naming the first bound that is broken.
+void check_index(const char* op, const char* name, const Tensor& index, std::int64_t size);
+
+TensorView broadcast(const Tensor& x, const Shape& shape);  // x repeated (stride 0) to `shape`, which must fit
+
+// Layouts that kernels ask for. Each returns x itself or a view of it when it can; copies count in packed_bytes().
+Tensor packed(const Tensor& x);           // contiguous
+Tensor rows_contiguous(const Tensor& x);  // last dimension contiguous
+Tensor as_rows(const Tensor& x);          // [..., C] as [N, C] with contiguous rows
+std::int64_t row_count(const Tensor& x);  // N: the product of all sizes but the last
+
+// save(x) when the gradient of `other` needs it: an op whose other side is a constant keeps nothing.
+inline Saved save_for(const Tensor& other, const Tensor& x, const char* name) {
+  return is_recorded(other) ? save(x, name) : Saved();
+}
+
+}  // namespace tapedeck::detail

@@ -1,0 +1,15 @@
+// What each variant file adds to the slots; a family's registration calls them in order of preference.
+#pragma once
+
+namespace tapedeck::kernels {
+
+void add_ref_elementwise();
+void add_ref_gate();
+void add_ref_copy();
+void add_ref_reduce();
+void add_ref_softmax();
+void add_ref_index();
+void add_ref_random();
+void add_ref_optim();
+
+}  // namespace tapedeck::kernels

@@ -1,0 +1,382 @@
+// Module: a node of the tree that models are made of. Constructing a module only declares its children, parameters and
+// buffers; materialise() (or load_state) walks the finished tree, takes the paths from it, lays out flat arenas and
+// fills them. So names and initial weights depend on the finished tree alone, not on how it was put together.
+#pragma once
+#include <tapedeck/io/config.h>
+#include <tapedeck/tensor/random.h>
+#include <tapedeck/tensor/tensor.h>
+
+#include <concepts>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace tapedeck::nn {
+
+class Module;
+
+// How a parameter starts. Its stream is hash(seed, path), so it depends on nothing else in the tree.
+struct Init {
+  enum class Kind { constant, uniform, normal } kind = Kind::constant;
+  double a = 0, b = 0;  // constant: the value; uniform: [a, b); normal: mean and standard deviation
+};
+namespace init {
+inline Init constant(double value) { return {Init::Kind::constant, value, 0}; }
+inline Init uniform(double low, double high) { return {Init::Kind::uniform, low, high}; }
+inline Init normal(double mean = 0, double std = 1) { return {Init::Kind::normal, mean, std}; }
+Init fan_in_uniform(std::int64_t fan_in);  // U(+-1/sqrt(fan_in)): PyTorch's default of Linear and Conv, weight and bias
+}  // namespace init
+
+namespace detail {
+// A declared parameter or buffer; its tensor is undefined until the tree is materialised.
+struct Declared {
+  Module* owner;
+  std::string name, group;
+  Shape shape;
+  Init init;
+  DType dtype;      // of a buffer; parameters take the dtype of the tree
+  bool parameter;   // else a buffer
+  bool persistent;  // part of the state dict
+  bool frozen = false;
+  Tensor tensor;
+};
+[[noreturn]] void fail_unmaterialised(const Module& module);
+std::shared_ptr<Module> clone(const Module& module);
+}  // namespace detail
+
+// Handle to a declared parameter or buffer, used like a tensor: linear(x, weight, bias). One that was never declared
+// gives an undefined tensor ("no bias"); one that is not materialised yet is a ValueError naming the path.
+class Param {
+ public:
+  Param() = default;
+  explicit Param(detail::Declared* declared) : declared_(declared) {}
+  operator const Tensor&() const { return get(); }
+  const Tensor& get() const;
+  explicit operator bool() const { return declared_ != nullptr; }
+
+ private:
+  detail::Declared* declared_ = nullptr;
+};
+
+// A place in a module that holds another one.
+class PartBase {
+ public:
+  virtual ~PartBase() = default;
+  Module* module() const { return shared_.get(); }
+  const std::shared_ptr<Module>& shared() const { return shared_; }
+  virtual bool accepts(const Module& module) const = 0;
+
+ protected:
+  std::shared_ptr<Module> shared_;
+};
+
+// A part of type M: copying shares the module, clone() copies it. Made by make<M>(config…).
+template <class M>
+class Part : public PartBase {
+ public:
+  Part() = default;
+  explicit Part(std::shared_ptr<M> module) { shared_ = std::move(module); }
+  template <class D>
+  requires(std::derived_from<D, M> && !std::same_as<D, M>) Part(const Part<D>& other) { shared_ = other.shared(); }
+
+  M* get() const { return static_cast<M*>(shared_.get()); }
+  M* operator->() const { return get(); }
+  M& operator*() const { return *get(); }
+  explicit operator bool() const { return shared_ != nullptr; }
+  template <class... A>
+  decltype(auto) operator()(A&&... a) const {
+    return (*get())(std::forward<A>(a)...);
+  }
+  // A module of its own with the same hyper-parameters, values and modes. Its type must be registered (registry.h).
+  Part clone() const { return Part(std::static_pointer_cast<M>(detail::clone(*get()))); }
+  bool accepts(const Module& module) const override { return dynamic_cast<const M*>(&module) != nullptr; }
+};
+
+template <class M, class... A>
+Part<M> make(A&&... a) {
+  return Part<M>(std::make_shared<M>(std::forward<A>(a)...));
+}
+// The same module as a Part<M>; empty when it is none.
+template <class M>
+Part<M> part_cast(const PartBase& part) {
+  return Part<M>(std::dynamic_pointer_cast<M>(part.shared()));
+}
+
+struct NamedTensor {
+  std::string path;
+  Tensor tensor;
+};
+using StateDict = std::vector<NamedTensor>;
+
+// One parameter's place in its arena.
+struct Segment {
+  std::string path, group;  // group: "weight", "bias", "norm", "embedding", …: what weight decay asks for
+  Tensor parameter;
+  std::int64_t offset = 0;  // elements from the start of the arena; a multiple of 16
+};
+// All parameters of one dtype: one allocation of values, one of gradients, zeros between the segments.
+struct Arena {
+  Tensor values, gradients;  // flat
+  std::vector<Segment> segments;
+};
+
+struct MaterialiseOptions {
+  std::uint64_t seed = 0;
+  DType dtype = DType::f32;
+  Device device = kCpu;
+  std::vector<std::string> order;  // globs, one per optimizer: the parameters of the first lie first in the arenas
+};
+
+struct LoadOptions {
+  bool strict = true;                // false: take what fits, by name and shape
+  MaterialiseOptions materialise{};  // of a tree that is not materialised yet
+};
+struct LoadReport {
+  std::vector<std::string> missing, unexpected, misshaped;
+};
+
+// What a forward hook sees: it may replace an output by assigning through its pointer.
+struct Call {
+  Module& module;
+  std::span<const Tensor> inputs;
+  std::span<Tensor* const> outputs;
+};
+using Hook = std::function<void(const Call&)>;
+
+// Writes hparams(): hands out nodes for parts, {"ref": path} for those that were met before.
+class Describer {
+ public:
+  explicit Describer(io::Save how) : how_(how) {}
+  io::Save how() const { return how_; }
+  bool extended() const { return how_ == io::Save::extended; }
+  io::Node part(const std::string& name, const Module& module);
+  io::Node children(const Module& module);  // an object: every child under its name
+
+ private:
+  void visit(const Module& module, const std::string& path);
+  friend class Module;
+  io::Save how_;
+  std::string path_;
+  std::map<const Module*, std::string> seen_;
+};
+
+class Module {
+ public:
+  Module() = default;
+  virtual ~Module();
+  Module(const Module&) = delete;
+  Module& operator=(const Module&) = delete;
+
+  virtual const char* type_name() const = 0;
+  // Hyper-parameters as a tree: {"type", "version", …}. By default that of a composite made of parts: each child under
+  // its name. See Configured for modules that follow from a config.
+  virtual io::Node describe(Describer& d) const;
+  // Complete, canonical and recursive; build() (registry.h) makes the same tree from it. `extended` adds what follows
+  // from the rest: computed fields, and the children of modules that derive them from their config.
+  io::Node hparams(io::Save how = io::Save::full) const;
+
+  // ---- the tree
+  struct Child {
+    std::string name;
+    PartBase* part;
+  };
+  const std::vector<Child>& children() const { return children_; }
+  std::string path() const;  // from the root, with dots: "layers.3.conv"; "" for the root. A shared part has its first
+  // Every module of the tree once, parents first, children in order; the path is relative to this module.
+  void apply(const std::function<void(const std::string& path, Module& module)>& f);
+  Module& at(std::string_view path);                               // ValueError naming the nearest path
+  void swap(std::string_view path, std::shared_ptr<Module> with);  // replaces a part; then call to() or materialise()
+
+  // ---- parameters and buffers (paths relative to this module; shared parts once)
+  std::vector<NamedTensor> named_parameters();  // ValueError when not materialised, as all of these
+  std::vector<NamedTensor> named_buffers();
+  std::int64_t parameter_count() const;  // works before materialise
+  bool materialised() const { return (state_ & kUnmaterialised) == 0; }
+  const std::vector<Arena>& arenas() const;         // of the root that was materialised; ValueError elsewhere
+  std::uint64_t layout() const { return layout_; }  // grows each time the arenas of this root are made anew
+  void to(const MaterialiseOptions& options);       // new arenas; values stay, parameters without any are filled
+  void zero_grad();
+
+  // ---- state
+  StateDict state_dict();  // parameters and persistent buffers; the tensors themselves, not copies
+  // FormatError with every missing, unexpected and mis-shaped name (strict); then nothing was loaded.
+  LoadReport load_state(const StateDict& state, const LoadOptions& options = {});
+
+  // ---- modes
+  void train(bool on = true);
+  void eval() { train(false); }
+  bool training() const { return training_; }
+  // Parameters whose path matches the glob (* within a name, ** across dots) want gradients no more; how many matched.
+  // ValueError when none did. Works before materialise.
+  std::int64_t freeze(std::string_view glob = "**") { return set_frozen(glob, true); }
+  std::int64_t unfreeze(std::string_view glob = "**") { return set_frozen(glob, false); }
+
+  // ---- calls
+  std::uint64_t path_hash() const { return path_hash_; }
+  bool plain() const { return state_ == 0; }  // the one branch of a call: materialised and no hook
+  template <class Output, class... A>
+  void after_call(Output& output, const A&... a);
+
+ protected:
+  void child(std::string name, PartBase& part);  // `part` is a member of this module; ValueError for a second name
+  Param parameter(std::string name, const Shape& shape, Init init, std::string group = "weight");
+  Param buffer(std::string name, const Shape& shape, double value = 0, bool persistent = true,
+               DType dtype = DType::f32);
+
+ private:
+  friend class HookHandle;
+  friend struct TreeAccess;
+  static constexpr std::uint8_t kUnmaterialised = 1, kHooked = 2;
+  void run_hooks(std::span<const Tensor> inputs, std::span<Tensor* const> outputs);
+  std::int64_t set_frozen(std::string_view glob, bool frozen);
+
+  std::vector<Child> children_;
+  std::vector<std::unique_ptr<detail::Declared>> declared_;
+  std::vector<std::shared_ptr<Hook>> hooks_;
+  std::vector<Arena> arenas_;
+  std::string name_, path_;
+  Module* parent_ = nullptr;  // the first module that took this one as a child
+  std::uint64_t path_hash_ = 0, layout_ = 0;
+  std::uint8_t state_ = kUnmaterialised;
+  bool training_ = true, root_ = false;
+};
+
+// Lays out and fills the tree under root: parameters in one flat allocation per dtype (and one of gradients), ordered
+// by optimizer, group, path; buffers at their initial value. May be called again: everything starts anew.
+void materialise(Module& root, const MaterialiseOptions& options = {});
+
+// Calls `hook` after every forward of the modules whose path matches, as long as the handle lives.
+class HookHandle {
+ public:
+  HookHandle() = default;
+  HookHandle(Module& root, std::string_view glob, Hook hook);  // ValueError when no module matches
+  ~HookHandle() { remove(); }
+  HookHandle(HookHandle&& o) noexcept : hook_(std::move(o.hook_)), modules_(std::move(o.modules_)) {}
+  HookHandle& operator=(HookHandle&& o) noexcept;
+  void remove();
+
+ private:
+  std::shared_ptr<Hook> hook_;
+  std::vector<std::weak_ptr<Module>> held_;
+  std::vector<Module*> modules_;
+};
+
+bool path_matches(std::string_view glob, std::string_view path);  // "layers.*.conv.**"
+
+// operator() for a module with a typed forward: opens the random path, and runs hooks when there are any.
+template <class Self>
+class Callable {
+ public:
+  template <class... A>
+  decltype(auto) operator()(const A&... a) {
+    Self& self = static_cast<Self&>(*this);
+    const RandomPath path(self.path_hash());
+    if (self.plain()) [[likely]]
+      return self.forward(a...);
+    if (!self.materialised()) detail::fail_unmaterialised(self);
+    auto output = self.forward(a...);
+    self.after_call(output, a...);
+    return output;
+  }
+};
+
+// One tensor in, one out: what Sequential holds.
+class Layer : public Module, public Callable<Layer> {
+ public:
+  virtual Tensor forward(const Tensor& x) = 0;
+};
+
+// A module that follows from a config alone: it holds its own const copy, checked, and reports that.
+template <class C, class Base = Layer>
+class Configured : public Base {
+ public:
+  using Config = C;
+  explicit Configured(C config) : config_(checked(std::move(config))) {}
+  const C& config() const { return config_; }
+  const char* type_name() const override { return C::type_name; }
+  io::Node describe(Describer& d) const override {
+    io::Node node = io::save(config_, d.how());
+    if (d.extended() && !this->children().empty()) node["children"] = d.children(*this);
+    return node;
+  }
+
+ private:
+  static C checked(C config) {
+    io::check(config, C::type_name);
+    return config;
+  }
+  const C config_;
+};
+
+// Modules in a list: paths "0", "1", …; hparams() is an array.
+class ModuleList : public Module {
+ public:
+  ModuleList() = default;
+  explicit ModuleList(const std::vector<Part<Module>>& parts);
+  const char* type_name() const override { return "ModuleList"; }
+  io::Node describe(Describer& d) const override;
+  void push(const Part<Module>& part);
+  std::size_t size() const { return parts_.size(); }
+  const Part<Module>& operator[](std::size_t i) const { return *parts_[i]; }
+  template <class M>
+  M& as(std::size_t i) const {  // the i-th, known to be an M
+    return static_cast<M&>(*parts_[i]->get());
+  }
+
+ private:
+  std::vector<std::unique_ptr<Part<Module>>> parts_;
+};
+
+// Modules under names, in order of insertion; hparams() is an object.
+class ModuleDict : public Module {
+ public:
+  const char* type_name() const override { return "ModuleDict"; }
+  io::Node describe(Describer& d) const override;
+  void set(std::string name, const Part<Module>& part);  // ValueError for "type", "version", "ref" and a second use
+  const Part<Module>& operator[](std::string_view name) const;  // ValueError when absent
+  std::size_t size() const { return parts_.size(); }
+
+ private:
+  std::vector<std::unique_ptr<Part<Module>>> parts_;
+};
+
+// ---- inline parts -------------------------------------------------------------------------------------------------
+inline const Tensor& Param::get() const {
+  static const Tensor none;
+  if (!declared_) return none;
+  if (!declared_->tensor.defined()) [[unlikely]]
+    detail::fail_unmaterialised(*declared_->owner);
+  return declared_->tensor;
+}
+
+namespace detail {
+inline void collect(const Tensor& t, std::vector<Tensor>& to) { to.push_back(t); }
+template <class T>
+void collect(const T&, std::vector<Tensor>&) {}  // arguments that are no tensors
+inline void collect_outputs(Tensor& t, std::vector<Tensor*>& to) { to.push_back(&t); }
+template <class A, class B>
+void collect_outputs(std::pair<A, B>& p, std::vector<Tensor*>& to) {
+  collect_outputs(p.first, to), collect_outputs(p.second, to);
+}
+inline void collect_outputs(std::vector<Tensor>& all, std::vector<Tensor*>& to) {
+  for (Tensor& t : all) to.push_back(&t);
+}
+}  // namespace detail
+
+template <class Output, class... A>
+void Module::after_call(Output& output, const A&... a) {
+  std::vector<Tensor> inputs;
+  (detail::collect(a, inputs), ...);
+  std::vector<Tensor*> outputs;
+  detail::collect_outputs(output, outputs);
+  run_hooks(inputs, outputs);
+}
+
+}  // namespace tapedeck::nn

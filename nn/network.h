@@ -1,0 +1,30 @@
+// Network: an autoregressive model over integer codes. It states its receptive field, shift and output length.
+#pragma once
+#include <tapedeck/autograd/ops.h>
+#include <tapedeck/nn/module.h>
+#include <tapedeck/nn/plan.h>
+
+#include <memory>
+
+namespace tapedeck::nn {
+
+class Network : public Module, public Callable<Network> {
+ public:
+  static constexpr const char* family_name = "network";  // io::Poly<Network>: the config of any of them
+
+  // codes i64 [batch, n] -> logits [batch, output_length(n), classes]. Row j is about the code at position j + shift().
+  // ShapeError when n < receptive field and the padding is valid.
+  virtual Tensor forward(const Tensor& codes) = 0;
+  virtual std::int64_t receptive_field() const = 0;              // inputs that one output depends on
+  virtual std::int64_t shift() const = 0;                        // position of the first predicted code
+  virtual std::int64_t output_length(std::int64_t n) const = 0;  // 0 when n is too short
+  virtual std::int64_t classes() const = 0;
+  // Negative log-likelihood in nats of codes [batch, n + 1], n inputs and their targets: shift() positions are context,
+  // the other n + 1 - shift() are predicted.
+  Tensor loss(const Tensor& codes, Reduction reduction = Reduction::mean);
+  // Prepared for generation of `batch` streams, with copies of today's weights. DeviceError off the CPU, DTypeError
+  // unless f32.
+  virtual std::unique_ptr<GenerationPlan> plan(std::int64_t batch) = 0;
+};
+
+}  // namespace tapedeck::nn

@@ -1,0 +1,76 @@
+// The closed registry of module types: names in files become modules through this list alone.
+#pragma once
+#include <tapedeck/nn/module.h>
+#include <tapedeck/nn/network.h>
+
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace tapedeck::nn {
+
+// What a factory asks for the modules inside its own; problems are collected and raised together.
+class Builder {
+ public:
+  // The part described under `key` of an object (or at an index of a list); empty when it, or anything before, failed.
+  template <class M = Module>
+  Part<M> part(const io::Node& node, const std::string& key) {
+    Part<M> made(std::dynamic_pointer_cast<M>(child(node, key)));
+    if (!made && ok()) problem(key, "a module of this type does not fit here");
+    return made;
+  }
+  bool ok() const { return issues_.empty(); }
+  void problem(const std::string& key, const std::string& message);  // at the part being built
+  const std::string& pointer() const { return pointer_; }
+
+ private:
+  friend std::shared_ptr<Module> build(const io::Node&, const std::string&);
+  std::shared_ptr<Module> child(const io::Node& node, const std::string& key);
+  std::shared_ptr<Module> any(const io::Node& node);
+  std::shared_ptr<Module> registered(const io::Node& node);
+  void check_children(const io::Node& children, const Module& made);
+  void remember(const Module& made, const std::shared_ptr<Module>& owner);
+  io::Issues issues_;
+  std::string pointer_, path_, where_;
+  std::map<std::string, std::shared_ptr<Module>> known_;
+};
+
+// A module type: its factory, and the hyper-parameters of a default one (null for those without defaults).
+struct ModuleType {
+  std::string name;
+  std::function<std::shared_ptr<Module>(const io::Node& node, Builder& builder)> make;
+  std::function<io::Node()> defaults;
+};
+void register_type(ModuleType type);  // ConfigError when the name is taken by another type
+
+// One line for a user's own module: register_module<Mine>(). Mine has a Config and a constructor from it, or, when it
+// is made of parts, a static shared_ptr<Mine> from_hparams(const io::Node&, Builder&) and a static type_name text.
+template <class M>
+void register_module() {
+  if constexpr (requires(const io::Node& n, Builder& b) { M::from_hparams(n, b); }) {
+    register_type({M::registered_name, [](const io::Node& n, Builder& b) { return M::from_hparams(n, b); }, {}});
+  } else {
+    using C = typename M::Config;
+    register_type({C::type_name,
+                   [](const io::Node& n, Builder&) { return std::make_shared<M>(io::load<C>(n, C::type_name)); },
+                   [] { return M{C{}}.hparams(); }});
+  }
+}
+std::vector<std::string> module_types();            // sorted
+io::Node module_defaults(const std::string& type);  // hparams of a default one; ConfigError for an unknown type
+
+// The tree that hparams() described; not materialised. ConfigError with every problem and its JSON pointer.
+std::shared_ptr<Module> build(const io::Node& hparams, const std::string& where = "hparams");
+template <class M>
+Part<M> build_part(const io::Node& hparams, const std::string& where = "hparams") {
+  Part<M> made(std::dynamic_pointer_cast<M>(build(hparams, where)));
+  TD_CHECK(made, ConfigError, where, ": a module of another type is needed here");
+  return made;
+}
+// Any network by its config: io::Poly<Network> (its alternatives are registered by register_networks()).
+void register_networks();
+inline Part<Network> build_network(const io::Poly<Network>& config, const std::string& where = "net") {
+  return build_part<Network>(io::save(config), where);
+}
+
+}  // namespace tapedeck::nn

@@ -5,6 +5,7 @@
 
 namespace tapedeck::kernels {
 
+void simd_matmul(const MatmulArgs&);
 void ref_matmul(const MatmulArgs&);
 void ref_conv1d(const Conv1dArgs&);
 void ref_conv1d_input_grad(const Conv1dInputGradArgs&);
@@ -19,5 +20,9 @@ inline const char* f32_or_f64(const MatmulArgs& a) { return f32_or_f64(a.a.dtype
 inline const char* f32_or_f64(const Conv1dArgs& a) { return f32_or_f64(a.x.dtype, a.w.dtype, a.y.dtype); }
 inline const char* f32_or_f64(const Conv1dInputGradArgs& a) { return f32_or_f64(a.gy.dtype, a.w.dtype, a.gx.dtype); }
 inline const char* f32_or_f64(const Conv1dWeightGradArgs& a) { return f32_or_f64(a.gy.dtype, a.x.dtype, a.gw.dtype); }
+template <class Args>
+const char* f32_only(const Args& a) {
+  return a.dtype() == DType::f32 ? f32_or_f64(a) : "computes in f32 only";
+}
 
 }  // namespace tapedeck::kernels

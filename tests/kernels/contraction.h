@@ -53,11 +53,7 @@ class Operand {
   // Calls f(element) in row-major order of the shape.
   template <class F>
   void each(F&& f) {
-    std::vector<std::int64_t> at(shape_.size(), 0);
-    for (std::int64_t left = numel(); left > 0; --left) {
-      f(memory_[kGuard + offset(at)]);
-      for (std::size_t d = shape_.size(); d-- > 0 && ++at[d] == shape_[d];) at[d] = 0;
-    }
+    if (numel() > 0) visit(memory_.data() + kGuard, 0, f);
   }
   T& operator()(const std::vector<std::int64_t>& at) { return memory_[kGuard + offset(at)]; }
   std::int64_t numel() const {
@@ -90,6 +86,11 @@ class Operand {
   }
 
  private:
+  template <class F>
+  void visit(T* at, std::size_t d, F& f) {
+    if (d == shape_.size()) return static_cast<void>(f(*at));
+    for (std::int64_t i = 0; i < shape_[d]; ++i) visit(at + i * strides_[d], d + 1, f);
+  }
   std::int64_t offset(const std::vector<std::int64_t>& at) const {
     return std::inner_product(at.begin(), at.end(), strides_.begin(), std::int64_t{0});
   }

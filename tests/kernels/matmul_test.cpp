@@ -48,15 +48,19 @@ struct Product {
     c.beta != 0 ? y.random(4) : y.fill(std::numeric_limits<T>::quiet_NaN());
     args = {a.view(), b.view(), c.bias ? bias.view() : TensorView(), y.view(), c.beta};
     if (c.shared_b) args.b.sizes[0] = c.batch, args.b.strides[0] = 0;
-    for (std::int64_t i = 0; i < c.batch; ++i) {
-      for (std::int64_t m = 0; m < c.m; ++m) {
-        for (std::int64_t n = 0; n < c.n; ++n) {
-          expected.begin();
-          if (c.beta != 0) expected.term(y({i, m, n}));
-          if (c.bias) expected.term(bias({n}));
-          for (std::int64_t k = 0; k < c.k; ++k)
-            expected.term(static_cast<double>(a({i, m, k})) * static_cast<double>(b({c.shared_b ? 0 : i, k, n})));
-        }
+    expect(c);
+  }
+  void expect(const Case& c) {
+    const std::vector<T> av = a.values(), bv = b.values(), yv = y.values(), biasv = bias.values();
+    for (std::int64_t i = 0; i < c.batch * c.m; ++i) {
+      const T* row = av.data() + i * c.k;
+      const T* first = bv.data() + (c.shared_b ? 0 : i / c.m * c.k * c.n);
+      for (std::int64_t n = 0; n < c.n; ++n) {
+        expected.begin();
+        if (c.beta != 0) expected.term(yv[i * c.n + n]);
+        if (c.bias) expected.term(biasv[n]);
+        for (std::int64_t k = 0; k < c.k; ++k)
+          expected.term(static_cast<double>(row[k]) * static_cast<double>(first[k * c.n + n]));
       }
     }
   }

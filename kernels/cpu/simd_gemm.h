@@ -1,0 +1,49 @@
+// The fixed-order f32 matrix product behind matmul and conv1d (rule: matmul.h; technique: GotoBLAS panels).
+#pragma once
+#include <cstdint>
+
+namespace tapedeck::kernels::simd {
+
+using std::int64_t;
+
+// An operand that is not a plain matrix: copies rows [r0, r1) x columns [c0, c1) of matrix `batch` to rows of stride
+// ld.
+struct Source {
+  virtual void copy(int64_t batch, int64_t r0, int64_t r1, int64_t c0, int64_t c1, float* to, int64_t ld) const = 0;
+
+ protected:
+  ~Source() = default;
+};
+
+// Takes finished blocks instead of y: rows [i0, i1) x columns [j0, j1), rows of stride ld.
+struct Sink {
+  virtual void put(int64_t i0, int64_t i1, int64_t j0, int64_t j1, const float* from, int64_t ld) const = 0;
+
+ protected:
+  ~Sink() = default;
+};
+
+// A matrix in memory, or a source (then data is not used).
+struct Matrix {
+  const float* data = nullptr;
+  int64_t row = 0, column = 0, batch = 0;  // strides in elements
+  const Source* source = nullptr;
+};
+
+// y[batch] (m x n) = a (m x k) b (k x n) [+ y] [+ bias]. `a_is_k_major`: a's source (not its strides) holds the
+// transpose, k x m, so that copying moves whole rows.
+struct Gemm {
+  int64_t batches = 1, m = 0, n = 0, k = 0;
+  Matrix a, b;
+  bool a_is_k_major = false;
+  float* y = nullptr;
+  int64_t y_row = 0, y_batch = 0;
+  bool add_to_y = false;
+  const float* bias = nullptr;
+  int64_t bias_stride = 1;
+  const Sink* sink = nullptr;
+};
+
+void gemm(const Gemm& g);
+
+}  // namespace tapedeck::kernels::simd

@@ -65,7 +65,9 @@ void load_object(const Type& type, void* value, const Node& given, const std::st
   const Node node = todays_form(type, given, pointer, issues);
   std::set<const Field*> seen;
   std::vector<std::pair<const Computed*, const Node*>> claims;
-  for (const auto& [key, part] : node.members()) {
+  for (const Node::Member& member : node.members()) {
+    const std::string& key = member.first;
+    const Node& part = member.second;
     if (key == "type" || key == "version") continue;
     if (const Field* field = find_field(type, key)) {
       const std::string place = child(pointer, field->name);

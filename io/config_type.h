@@ -215,42 +215,48 @@ template <class T>
 const Type& type_of();
 
 template <class T>
+Type object_type() {
+  static_assert(std::is_aggregate_v<T>, "a config is a plain aggregate: no constructors, no private members");
+  static constexpr Probe listed = listing<T>();
+  static_assert(listed.clean, "fields() names a member twice, or with a reserved or unusable name");
+  static_assert(listed.count == member_count<T>(), "fields() must list every member of this config exactly once");
+  static const T defaults{};
+  Type type{.kind = Kind::object, .name = T::type_name, .id = &typeid(T)};
+  const auto field = [&type]<class M>(const char* name, M T::*member, const Meta& meta = {}) {
+    const auto offset = reinterpret_cast<const char*>(&(defaults.*member)) - reinterpret_cast<const char*>(&defaults);
+    add_field(type, name, offset, &type_of<M>, meta);
+  };
+  T::fields(field);
+  const auto computed = [&type]<class R>(const char* name, R (T::*value)() const, const char* help = "") {
+    type.computed.push_back({name, help, &type_of<std::decay_t<R>>, [value](const void* p) {
+                               const std::decay_t<R> result = (static_cast<const T*>(p)->*value)();
+                               return save_value(type_of<std::decay_t<R>>(), &result, Save::full);
+                             }});
+  };
+  if constexpr (requires { T::computed(computed); }) T::computed(computed);
+  if constexpr (requires(const T& v, Issues& issues) { v.validate(issues); }) {
+    type.validate = [](const void* p, Issues& issues) { static_cast<const T*>(p)->validate(issues); };
+  }
+  if constexpr (requires { T::version; }) type.version = T::version;
+  if constexpr (requires(Node & node) { T::upgrade(node, 1); }) {
+    type.upgrade = [](Node& node, int from) { T::upgrade(node, from); };
+  } else if constexpr (requires { T::version; }) {
+    static_assert(T::version == 1, "a config with a version above 1 needs upgrade(io::Node&, int from)");
+  }
+  type.defaults = &defaults;
+  type.make = []() -> std::shared_ptr<void> { return std::make_shared<T>(); };
+  type.clone = [](const void* p) -> std::shared_ptr<void> { return std::make_shared<T>(*static_cast<const T*>(p)); };
+  return type;
+}
+
+template <class T>
 struct Maker {
   static Type make() {
     static_assert(Described<T>,
                   "this member type has no config description: use bool, int, int64_t, double, std::string, an enum "
                   "with names(), optional, vector, array, map, Poly, or a struct with type_name and fields()");
-    static_assert(std::is_aggregate_v<T>, "a config is a plain aggregate: no constructors, no private members");
-    static constexpr Probe listed = listing<T>();
-    static_assert(listed.clean, "fields() names a member twice, or with a reserved or unusable name");
-    static_assert(listed.count == member_count<T>(), "fields() must list every member of this config exactly once");
-    static const T defaults{};
-    Type type{.kind = Kind::object, .name = T::type_name, .id = &typeid(T)};
-    const auto field = [&type]<class M>(const char* name, M T::*member, const Meta& meta = {}) {
-      const auto offset = reinterpret_cast<const char*>(&(defaults.*member)) - reinterpret_cast<const char*>(&defaults);
-      add_field(type, name, offset, &type_of<M>, meta);
-    };
-    T::fields(field);
-    const auto computed = [&type]<class R>(const char* name, R (T::*value)() const, const char* help = "") {
-      type.computed.push_back({name, help, &type_of<std::decay_t<R>>, [value](const void* p) {
-                                 const std::decay_t<R> result = (static_cast<const T*>(p)->*value)();
-                                 return save_value(type_of<std::decay_t<R>>(), &result, Save::full);
-                               }});
-    };
-    if constexpr (requires { T::computed(computed); }) T::computed(computed);
-    if constexpr (requires(const T& v, Issues& issues) { v.validate(issues); }) {
-      type.validate = [](const void* p, Issues& issues) { static_cast<const T*>(p)->validate(issues); };
-    }
-    if constexpr (requires { T::version; }) type.version = T::version;
-    if constexpr (requires(Node & node) { T::upgrade(node, 1); }) {
-      type.upgrade = [](Node& node, int from) { T::upgrade(node, from); };
-    } else if constexpr (requires { T::version; }) {
-      static_assert(T::version == 1, "a config with a version above 1 needs upgrade(io::Node&, int from)");
-    }
-    type.defaults = &defaults;
-    type.make = []() -> std::shared_ptr<void> { return std::make_shared<T>(); };
-    type.clone = [](const void* p) -> std::shared_ptr<void> { return std::make_shared<T>(*static_cast<const T*>(p)); };
-    return type;
+    if constexpr (Described<T>) return object_type<T>();
+    return scalar(Kind::object, "");
   }
 };
 

@@ -6,6 +6,9 @@
 namespace tapedeck::kernels {
 
 void simd_matmul(const MatmulArgs&);
+void simd_conv1d(const Conv1dArgs&);
+void simd_conv1d_input_grad(const Conv1dInputGradArgs&);
+void simd_conv1d_weight_grad(const Conv1dWeightGradArgs&);
 void ref_matmul(const MatmulArgs&);
 void ref_conv1d(const Conv1dArgs&);
 void ref_conv1d_input_grad(const Conv1dInputGradArgs&);

@@ -145,6 +145,7 @@ Tile pick(int vectors, int rows) {
 // Copies `count` rows (k indices) of `columns` columns of b to rows of `width`, zeros behind.
 void pack_b(const Matrix& b, int64_t batch, int64_t p0, int64_t count, int64_t j0, int64_t columns, int64_t width,
             float* to) {
+  if (count == 0) return;
   if (b.source) {
     b.source->copy(batch, p0, p0 + count, j0, j0 + columns, to, width);
   } else {
@@ -211,7 +212,7 @@ void block(const Gemm& g, int64_t batch, int64_t i0, int64_t i1, int64_t j0, int
     const int64_t p0 = c * kChunk, count = std::min(kChunk, g.k - p0);
     const float* a = g.a.source ? gathered : g.a.data + batch * g.a.batch + i0 * g.a.row + p0 * g.a.column;
     int64_t a_row = g.a.row, a_col = g.a.column;
-    if (gather) {
+    if (gather && count > 0) {
       if (!g.a.source) {
         for (int64_t i = 0; i < rows; ++i)
           for (int64_t p = 0; p < count; ++p) gathered[i * gathered_row + p] = a[i * a_row + p * a_col];

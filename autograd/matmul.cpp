@@ -35,10 +35,11 @@ void product(const Tensor& a, const Tensor& b, const Tensor& bias, const Tensor&
 
 // Gives input i the gradient l @ r, summed over the batches that i was broadcast over.
 void give_product(Grads& g, int i, const Tensor& l, const Tensor& r) {
-  if (!g.wants(i)) return;
   const Shape shape = g.shape(i);
-  if (g.graph() || l.dim() != shape.rank() || r.dim() != shape.rank() || batch_of(l) != batch_of(r))
-    return g.give(i, sum_to(matmul(l, r), shape));
+  Shape batch = broadcast_shapes("matmul", batch_of(l), batch_of(r));
+  batch.push(l.size(-2));
+  batch.push(r.size(-1));
+  if (g.graph() || batch != shape) return g.give(i, sum_to(matmul(l, r), shape));
   const auto [buffer, beta] = g.into(i);
   product(l, r, {}, buffer, beta);
 }

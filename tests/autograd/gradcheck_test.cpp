@@ -1,0 +1,115 @@
+#include <gtest/gtest.h>
+#include <tapedeck/autograd/gradcheck.h>
+
+#include <cmath>
+
+#include "autograd/op_table.h"
+
+namespace tapedeck {
+namespace {
+
+using test::Args;
+using test::f64;
+using test::Layout;
+
+constexpr Layout kLayouts[] = {Layout::contiguous, Layout::transposed, Layout::sliced};
+
+TEST(Gradcheck, EveryOpInEveryLayout) {
+  for (const test::OpCase& c : test::op_table())
+    for (const Layout layout : kLayouts) {
+      const GradcheckReport report = gradcheck(c.fn, c.inputs(layout));
+      EXPECT_TRUE(report.ok) << c.name << " " << test::name_of(layout) << ": " << report.worst << " at "
+                             << report.where;
+    }
+}
+
+TEST(Gradcheck, RandomDirectionsAgreeWithTheWholeJacobian) {
+  for (const test::OpCase& c : test::op_table()) {
+    const GradcheckReport report = gradcheck(c.fn, c.inputs(Layout::contiguous), {.full_limit = -1});
+    EXPECT_TRUE(report.ok) << c.name << ": " << report.worst << " at " << report.where;
+  }
+}
+
+TEST(Gradcheck, GradientsOfGradientsOfEveryOp) {
+  for (const test::OpCase& c : test::op_table()) {
+    if (!c.second) {
+      EXPECT_THROW(gradgradcheck(c.fn, c.inputs(Layout::contiguous)), TapeError) << c.name;
+      continue;
+    }
+    for (const Layout layout : kLayouts) {
+      const GradcheckReport report = gradgradcheck(c.fn, c.inputs(layout));
+      EXPECT_TRUE(report.ok) << c.name << " " << test::name_of(layout) << ": " << report.worst << " at "
+                             << report.where;
+    }
+  }
+}
+
+// ---- planted faults: what the check must report
+// ---------------------------------------------------------------------- y = 3x with a rule of one's own.
+Tensor tripled(const Tensor& x, const std::function<Tensor(const Tensor&)>& rule) {
+  Tensor y;
+  {
+    const NoGrad pause;
+    y = x * 3;
+  }
+  record("tripled", y, {&x}, [rule](const Tensor& gy, Grads& g) {
+    if (const Tensor gx = rule(gy); gx.defined()) g.give(0, gx);
+  });
+  return y;
+}
+
+struct Planted {
+  const char* name;
+  std::function<Tensor(const Tensor&)> rule;
+  bool ok = false;
+};
+
+TEST(Gradcheck, ReportsPlantedFaults) {
+  const auto poke = [](const Tensor& g, std::size_t at, double factor) {
+    const Tensor out = g * 3;
+    out.data<double>()[at] *= factor;
+    return out;
+  };
+  const Planted planted[] = {
+      {"right", [](const Tensor& g) { return g * 3; }, true},
+      {"scaled by 1e-7", [](const Tensor& g) { return g * (3 * (1 + 1e-7)); }},
+      {"sign", [](const Tensor& g) { return g * -3; }},
+      {"missing", [](const Tensor&) { return Tensor(); }},
+      {"zero", [](const Tensor& g) { return g * 0; }},
+      {"one element by 1e-6", [&](const Tensor& g) { return poke(g, 5, 1 + 1e-6); }},
+      {"one element NaN", [&](const Tensor& g) { return poke(g, 2, std::nan("")); }},
+      {"one element infinite", [&](const Tensor& g) { return poke(g, 2, INFINITY); }},
+      {"swapped axes", [](const Tensor& g) { return contiguous(transpose(g, 0, 1)) * 3; }},
+      {"leaks to a neighbour", [](const Tensor& g) { return g * 3 + sum(g) * 1e-6; }},
+  };
+  for (const Planted& p : planted)
+    for (const std::int64_t limit : {4096, -1}) {
+      const Tensor x = test::spread({3, 3}, -1, 1);
+      const auto report = gradcheck([&](Args a) { return tripled(a[0], p.rule); }, {x}, {.full_limit = limit});
+      EXPECT_EQ(report.ok, p.ok) << p.name << " limit " << limit << " worst " << report.worst;
+      EXPECT_EQ(report.where.empty(), p.ok) << p.name << ": " << report.where;
+    }
+}
+
+TEST(Gradcheck, LeavesTheInputsAndTheLiveTapeAsTheyWere) {
+  const Tensor x = test::laid_out(test::spread({3, 4}, -1, 1), Layout::sliced);
+  const auto before = x.to_vector<double>();
+  Tape tape;
+  tape.watch(x);
+  EXPECT_TRUE(gradcheck([](Args a) { return exp(a[0]); }, {x}).ok);
+  EXPECT_EQ(x.to_vector<double>(), before);
+  EXPECT_EQ(tape.size(), 0u);
+}
+
+TEST(Gradcheck, WantsF64) {
+  EXPECT_THROW(gradcheck([](Args a) { return exp(a[0]); }, {tensor({1, 2})}), DTypeError);
+  EXPECT_THROW(gradcheck([](Args a) { return cast(a[0], DType::f32); }, {f64({1}, {1})}), DTypeError);
+}
+
+TEST(Gradcheck, ConstantOutputHasZeroGradient) {
+  EXPECT_TRUE(gradcheck([](Args) { return f64({1, 2}, {2}); }, {f64({3}, {1})}).ok);
+  EXPECT_TRUE(gradcheck([](Args a) { return sum(softmax(a[0], -1), {-1}); }, {test::spread({2, 3}, -1, 1)}).ok);
+}
+
+}  // namespace
+}  // namespace tapedeck

@@ -5,9 +5,9 @@
 // SIMD files include this once per target, with TD_MATH_NAMESPACE set to the target's namespace; others get `math`.
 #ifndef TD_MATH_NAMESPACE
 #pragma once
-#include <tapedeck/kernels/common/scalar_math.h>
 #define TD_MATH_NAMESPACE math
 #endif
+#include <tapedeck/kernels/common/scalar_math.h>
 
 namespace tapedeck::kernels::TD_MATH_NAMESPACE {
 

@@ -20,7 +20,9 @@ KernelSlot<GateArgs> gated_activation("gated_activation");
 KernelSlot<GateGradArgs> gated_activation_backward("gated_activation_backward");
 
 void register_elementwise(std::vector<SlotBase*>& slots) {
+  add_simd_elementwise();
   add_ref_elementwise();
+  add_simd_gate();
   add_ref_gate();
   add_ref_copy();
 #define TD_LIST(name) slots.insert(slots.end(), {&name, &name##_backward});

@@ -3,7 +3,9 @@
 
 namespace tapedeck::kernels {
 
+void add_simd_elementwise();
 void add_ref_elementwise();
+void add_simd_gate();
 void add_ref_gate();
 void add_ref_copy();
 void add_ref_reduce();

@@ -39,10 +39,23 @@ const Tensor& Saved::get() const {
 }
 
 // ---- recording ------------------------------------------------------------------------------------------------------
-Tape::Tape() : id_(next_tape_id.fetch_add(1, std::memory_order_relaxed)), outer_(recording) { recording = this; }
+// The lists' memory goes from one tape of a thread to the next: a training step does not grow them again.
+Tape::Lists& Tape::spare() {
+  thread_local Lists lists;
+  return lists;
+}
+
+Tape::Tape() : id_(next_tape_id.fetch_add(1, std::memory_order_relaxed)), outer_(recording) {
+  std::swap(static_cast<Lists&>(*this), spare());
+  recording = this;
+}
+
 Tape::~Tape() {
   if (recording == this) recording = outer_;
+  nodes_.clear(), edges_.clear(), slots_.clear();
+  std::swap(static_cast<Lists&>(*this), spare());
 }
+
 Tape* Tape::current() { return recording; }
 
 NoGrad::NoGrad() : paused_(recording) { recording = nullptr; }

@@ -59,8 +59,22 @@ struct GradientsOptions {
   bool create_graph = false;  // record the backward pass as well: gradients of gradients
 };
 
+// A tape's lists; their memory goes from one tape of a thread to the next.
+struct TapeLists {
+  struct Slot {
+    Tensor grad;
+    Tensor leaf;  // parameter or watched tensor
+    Shape shape;
+    TensorOptions options;
+    bool to_arena = false;
+  };
+  std::vector<Node> nodes_;
+  std::vector<std::int32_t> edges_;
+  std::vector<Slot> slots_;
+};
+
 // Records the ops of this thread from construction to destruction. Tapes nest; the innermost records.
-class Tape {
+class Tape : private TapeLists {
  public:
   Tape();
   ~Tape();
@@ -83,13 +97,8 @@ class Tape {
   friend bool is_recorded(const Tensor&);
   friend bool record_wanted(std::span<const Tensor* const>);
   friend void record_node(const char*, std::span<const Tensor* const>, std::span<const Tensor* const>, detail::Rule);
-  struct Slot {
-    Tensor grad;
-    Tensor leaf;  // parameter or watched tensor
-    Shape shape;
-    TensorOptions options;
-    bool to_arena = false;
-  };
+  using Lists = TapeLists;
+  static Lists& spare();
   std::int32_t slot_of(const Tensor& x, bool make_leaf);
   std::int32_t new_slot(const Tensor& x);
   void walk(bool keep, bool graph);
@@ -99,9 +108,6 @@ class Tape {
   std::uint64_t id_;
   Tape* outer_;
   bool consumed_ = false;
-  std::vector<Node> nodes_;
-  std::vector<std::int32_t> edges_;
-  std::vector<Slot> slots_;
   std::unordered_map<const detail::TensorImpl*, std::int32_t> leaves_;
 };
 

@@ -125,7 +125,7 @@ struct OneHotConfig {
 class OneHot : public Configured<OneHotConfig> {
  public:
   explicit OneHot(OneHotConfig config = {}) : Configured(std::move(config)) {}
-  Tensor forward(const Tensor& codes) override { return tapedeck::one_hot(codes, config().classes); }
+  Tensor forward(const Tensor& codes) override;
 };
 
 // codes i64 [...] -> 2 (code / classes - 1/2) in [-1, 1), as [..., 1].
@@ -145,8 +145,10 @@ class Linearize : public Configured<LinearizeConfig> {
 // Layers one after the other; paths "0", "1", …
 class Sequential : public Layer {
  public:
-  explicit Sequential(const std::vector<Part<Layer>>& layers);
-  const char* type_name() const override { return "Sequential"; }
+  static constexpr const char* registered_name = "Sequential";
+  explicit Sequential(const std::vector<Part<Layer>>& layers = {});
+  static std::shared_ptr<Sequential> from_hparams(const io::Node& node, Builder& builder);
+  const char* type_name() const override { return registered_name; }
   io::Node describe(Describer& d) const override;
   Tensor forward(const Tensor& x) override;
   std::size_t size() const { return layers_.size(); }

@@ -21,6 +21,7 @@
 namespace tapedeck::nn {
 
 class Module;
+class Builder;  // registry.h
 
 // How a parameter starts. Its stream is hash(seed, path), so it depends on nothing else in the tree.
 struct Init {
@@ -72,6 +73,7 @@ class PartBase {
   Module* module() const { return shared_.get(); }
   const std::shared_ptr<Module>& shared() const { return shared_; }
   virtual bool accepts(const Module& module) const = 0;
+  void assign(std::shared_ptr<Module> module);  // ValueError when it is not of this part's type
 
  protected:
   std::shared_ptr<Module> shared_;
@@ -170,7 +172,7 @@ class Describer {
 class Module {
  public:
   Module() = default;
-  virtual ~Module();
+  virtual ~Module() = default;
   Module(const Module&) = delete;
   Module& operator=(const Module&) = delete;
 
@@ -195,17 +197,18 @@ class Module {
   void swap(std::string_view path, std::shared_ptr<Module> with);  // replaces a part; then call to() or materialise()
 
   // ---- parameters and buffers (paths relative to this module; shared parts once)
-  std::vector<NamedTensor> named_parameters();  // ValueError when not materialised, as all of these
-  std::vector<NamedTensor> named_buffers();
+  std::vector<NamedTensor> named_parameters() const;  // ValueError when not materialised, as all of these
+  std::vector<NamedTensor> named_buffers() const;
   std::int64_t parameter_count() const;  // works before materialise
   bool materialised() const { return (state_ & kUnmaterialised) == 0; }
+  DType dtype() const { return dtype_; }  // of the parameters of the materialised tree
   const std::vector<Arena>& arenas() const;         // of the root that was materialised; ValueError elsewhere
   std::uint64_t layout() const { return layout_; }  // grows each time the arenas of this root are made anew
   void to(const MaterialiseOptions& options);       // new arenas; values stay, parameters without any are filled
   void zero_grad();
 
   // ---- state
-  StateDict state_dict();  // parameters and persistent buffers; the tensors themselves, not copies
+  StateDict state_dict() const;  // parameters and persistent buffers; the tensors themselves, not copies
   // FormatError with every missing, unexpected and mis-shaped name (strict); then nothing was loaded.
   LoadReport load_state(const StateDict& state, const LoadOptions& options = {});
 
@@ -232,19 +235,23 @@ class Module {
 
  private:
   friend class HookHandle;
+  friend class PartBase;
   friend struct TreeAccess;
   static constexpr std::uint8_t kUnmaterialised = 1, kHooked = 2;
+  Param declare(detail::Declared declared);
   void run_hooks(std::span<const Tensor> inputs, std::span<Tensor* const> outputs);
   std::int64_t set_frozen(std::string_view glob, bool frozen);
 
   std::vector<Child> children_;
   std::vector<std::unique_ptr<detail::Declared>> declared_;
-  std::vector<std::shared_ptr<Hook>> hooks_;
+  std::vector<std::weak_ptr<Hook>> hooks_;  // of handles that may be gone
   std::vector<Arena> arenas_;
   std::string name_, path_;
-  Module* parent_ = nullptr;  // the first module that took this one as a child
+  std::shared_ptr<Module*> self_ = std::make_shared<Module*>(this);  // what children refer to, alive as long as this
+  std::weak_ptr<Module*> parent_;                                     // the first module that took this one as a child
   std::uint64_t path_hash_ = 0, layout_ = 0;
   std::uint8_t state_ = kUnmaterialised;
+  DType dtype_ = DType::f32;
   bool training_ = true, root_ = false;
 };
 
@@ -257,15 +264,10 @@ class HookHandle {
  public:
   HookHandle() = default;
   HookHandle(Module& root, std::string_view glob, Hook hook);  // ValueError when no module matches
-  ~HookHandle() { remove(); }
-  HookHandle(HookHandle&& o) noexcept : hook_(std::move(o.hook_)), modules_(std::move(o.modules_)) {}
-  HookHandle& operator=(HookHandle&& o) noexcept;
-  void remove();
+  void remove() { hook_.reset(); }
 
  private:
   std::shared_ptr<Hook> hook_;
-  std::vector<std::weak_ptr<Module>> held_;
-  std::vector<Module*> modules_;
 };
 
 bool path_matches(std::string_view glob, std::string_view path);  // "layers.*.conv.**"

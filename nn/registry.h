@@ -12,11 +12,12 @@ namespace tapedeck::nn {
 // What a factory asks for the modules inside its own; problems are collected and raised together.
 class Builder {
  public:
-  // The part described under `key` of an object (or at an index of a list); empty when it, or anything before, failed.
+  // The part described under `key` of an object, or at an index of an array, or inside the member `list` of the object
+  // (the name in the tree is `key` alone). Empty when it, or anything before, failed.
   template <class M = Module>
-  Part<M> part(const io::Node& node, const std::string& key) {
-    Part<M> made(std::dynamic_pointer_cast<M>(child(node, key)));
-    if (!made && ok()) problem(key, "a module of this type does not fit here");
+  Part<M> part(const io::Node& node, const std::string& key, const std::string& list = "") {
+    Part<M> made(std::dynamic_pointer_cast<M>(child(node, key, list)));
+    if (!made && ok()) problem(list.empty() ? key : list + "/" + key, "a module of this type does not fit here");
     return made;
   }
   bool ok() const { return issues_.empty(); }
@@ -25,17 +26,17 @@ class Builder {
 
  private:
   friend std::shared_ptr<Module> build(const io::Node&, const std::string&);
-  std::shared_ptr<Module> child(const io::Node& node, const std::string& key);
+  std::shared_ptr<Module> child(const io::Node& node, const std::string& key, const std::string& list);
   std::shared_ptr<Module> any(const io::Node& node);
   std::shared_ptr<Module> registered(const io::Node& node);
   void check_children(const io::Node& children, const Module& made);
-  void remember(const Module& made, const std::shared_ptr<Module>& owner);
+  void remember(const std::string& path, const std::shared_ptr<Module>& made);
   io::Issues issues_;
-  std::string pointer_, path_, where_;
+  std::string pointer_, path_;
   std::map<std::string, std::shared_ptr<Module>> known_;
 };
 
-// A module type: its factory, and the hyper-parameters of a default one (null for those without defaults).
+// A module type: its factory, and the hyper-parameters of a default one.
 struct ModuleType {
   std::string name;
   std::function<std::shared_ptr<Module>(const io::Node& node, Builder& builder)> make;
@@ -43,18 +44,24 @@ struct ModuleType {
 };
 void register_type(ModuleType type);  // ConfigError when the name is taken by another type
 
-// One line for a user's own module: register_module<Mine>(). Mine has a Config and a constructor from it, or, when it
-// is made of parts, a static shared_ptr<Mine> from_hparams(const io::Node&, Builder&) and a static type_name text.
+// The entry of a module that has a Config and a constructor from it; or, when it is made of parts, a static
+// shared_ptr<M> from_hparams(const io::Node&, Builder&) and a static registered_name.
 template <class M>
-void register_module() {
+ModuleType module_type() {
   if constexpr (requires(const io::Node& n, Builder& b) { M::from_hparams(n, b); }) {
-    register_type({M::registered_name, [](const io::Node& n, Builder& b) { return M::from_hparams(n, b); }, {}});
+    return {M::registered_name, [](const io::Node& n, Builder& b) { return M::from_hparams(n, b); },
+            [] { return M{}.hparams(); }};
   } else {
     using C = typename M::Config;
-    register_type({C::type_name,
-                   [](const io::Node& n, Builder&) { return std::make_shared<M>(io::load<C>(n, C::type_name)); },
-                   [] { return M{C{}}.hparams(); }});
+    return {C::type_name,
+            [](const io::Node& n, Builder&) { return std::make_shared<M>(io::load<C>(n, C::type_name)); },
+            [] { return M{C{}}.hparams(); }};
   }
+}
+// One line for a user's own module: register_module<Mine>();
+template <class M>
+void register_module() {
+  register_type(module_type<M>());
 }
 std::vector<std::string> module_types();            // sorted
 io::Node module_defaults(const std::string& type);  // hparams of a default one; ConfigError for an unknown type

@@ -125,7 +125,7 @@ struct WaveNetConfig {
   MLPConfig head_config() const;
 };
 
-// The parts that a WaveNet is made of: `input` takes codes to [B, T, width of the first layer].
+// The parts that a WaveNet is made of: `input` takes codes to [B, T, width of the first layer], each step by itself.
 struct WaveNetParts {
   Part<Layer> input;
   std::vector<Part<WaveNetLayer>> layers;
@@ -138,6 +138,8 @@ class WaveNet : public Configured<WaveNetConfig, Network> {
   // From ready parts (shared ones, or with another shape inside); ConfigError when their widths do not fit. hparams()
   // then holds the parts as well.
   WaveNet(WaveNetConfig config, const WaveNetParts& parts);
+  static constexpr const char* registered_name = WaveNetConfig::type_name;
+  static std::shared_ptr<WaveNet> from_hparams(const io::Node& node, Builder& builder);
   static WaveNetParts make_parts(const WaveNetConfig& config);
 
   io::Node describe(Describer& d) const override;

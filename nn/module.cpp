@@ -1,0 +1,289 @@
+#include <tapedeck/nn/module.h>
+#include <tapedeck/nn/tree.h>
+
+#include <algorithm>
+#include <cmath>
+
+namespace tapedeck::nn {
+namespace {
+
+bool name_matches(std::string_view glob, std::string_view name) {
+  if (glob.empty()) return name.empty();
+  if (glob[0] == '*') return name_matches(glob.substr(1), name) || (!name.empty() && name_matches(glob, name.substr(1)));
+  return !name.empty() && glob[0] == name[0] && name_matches(glob.substr(1), name.substr(1));
+}
+
+std::pair<std::string_view, std::string_view> first_part(std::string_view path) {
+  const std::size_t dot = path.find('.');
+  if (dot == std::string_view::npos) return {path, {}};
+  return {path.substr(0, dot), path.substr(dot + 1)};
+}
+
+std::string title(const Module& module) {
+  const std::string path = module.path();
+  return path.empty() ? std::string(module.type_name()) : module.type_name() + (" \"" + path + "\"");
+}
+
+void check_name(const Module& owner, const std::string& name) {
+  TD_CHECK(!name.empty() && name.find_first_of("./*") == std::string::npos, ValueError, title(owner),
+           ": a name inside a module must be given and hold no '.', '/' or '*'; it is \"", name, "\"");
+}
+
+}  // namespace
+
+namespace init {
+Init fan_in_uniform(std::int64_t fan_in) {
+  const double bound = fan_in > 0 ? 1 / std::sqrt(static_cast<double>(fan_in)) : 0;
+  return uniform(-bound, bound);
+}
+}  // namespace init
+
+namespace detail {
+void fail_unmaterialised(const Module& module) {
+  TD_FAIL(ValueError, title(module),
+          " is not materialised: call materialise() or load_state() on the root of the finished tree before using it");
+}
+}  // namespace detail
+
+void PartBase::assign(std::shared_ptr<Module> module) {
+  TD_CHECK(module && accepts(*module), ValueError, "swap: a module of type ", module ? module->type_name() : "(none)",
+           " does not fit the place of ", shared_ ? title(*shared_) : std::string("an empty part"));
+  if (shared_) module->name_ = shared_->name_, module->parent_ = shared_->parent_;
+  shared_ = std::move(module);
+}
+
+bool path_matches(std::string_view glob, std::string_view path) {
+  if (glob.empty()) return path.empty();
+  const auto [want, more] = first_part(glob);
+  const auto [name, rest] = first_part(path);
+  if (want == "**") return path_matches(more, path) || (!path.empty() && path_matches(glob, rest));
+  return !path.empty() && name_matches(want, name) && path_matches(more, rest);
+}
+
+// ---- the tree -----------------------------------------------------------------------------------------------------
+
+void Module::child(std::string name, PartBase& part) {
+  check_name(*this, name);
+  TD_CHECK(part.module(), ValueError, title(*this), ": the part \"", name, "\" is empty");
+  for (const Child& c : children_)
+    TD_CHECK(c.name != name, ValueError, title(*this), ": there is a part \"", name, "\" already");
+  Module& module = *part.module();
+  if (module.parent_.expired()) module.parent_ = self_, module.name_ = name;
+  children_.push_back({std::move(name), &part});
+}
+
+Param Module::parameter(std::string name, const Shape& shape, Init init, std::string group) {
+  return declare({this, std::move(name), std::move(group), shape, init, DType::f32, true, true, false, {}});
+}
+Param Module::buffer(std::string name, const Shape& shape, double value, bool persistent, DType dtype) {
+  return declare({this, std::move(name), "", shape, init::constant(value), dtype, false, persistent, false, {}});
+}
+Param Module::declare(detail::Declared declared) {
+  check_name(*this, declared.name);
+  for (const auto& d : declared_)
+    TD_CHECK(d->name != declared.name, ValueError, title(*this), ": there is a tensor \"", declared.name, "\" already");
+  checked_numel(declared.shape);
+  declared_.push_back(std::make_unique<detail::Declared>(std::move(declared)));
+  return Param(declared_.back().get());
+}
+
+std::string Module::path() const {
+  const auto parent = parent_.lock();
+  if (!parent) return "";
+  const std::string above = (*parent)->path();
+  return above.empty() ? name_ : above + "." + name_;
+}
+
+std::vector<Visit> TreeAccess::walk(const Module& root) {
+  std::vector<Visit> out;
+  std::vector<const Module*> above;
+  const std::function<void(Module*, const std::string&)> go = [&](Module* m, const std::string& path) {
+    TD_CHECK(std::find(above.begin(), above.end(), m) == above.end(), ValueError, "the module \"", path,
+             "\" holds itself: a tree may share parts but has no cycles");
+    for (const Visit& v : out)
+      if (v.module == m) return;
+    out.push_back({path, m});
+    above.push_back(m);
+    for (const Module::Child& c : m->children_) go(c.part->module(), join_path(path, c.name));
+    above.pop_back();
+  };
+  go(const_cast<Module*>(&root), "");
+  return out;
+}
+
+std::vector<TreeAccess::Entry> TreeAccess::entries(const Module& root) {
+  std::vector<Entry> out;
+  for (const Visit& v : walk(root))
+    for (const auto& d : v.module->declared_) out.push_back({join_path(v.path, d->name), d.get()});
+  return out;
+}
+
+void Module::apply(const std::function<void(const std::string&, Module&)>& f) {
+  for (const Visit& v : TreeAccess::walk(*this)) f(v.path, *v.module);
+}
+
+Module& Module::at(std::string_view path) {
+  std::vector<std::string> known;
+  for (const Visit& v : TreeAccess::walk(*this)) {
+    if (v.path == path) return *v.module;
+    known.push_back(v.path);
+  }
+  const std::string near = io::nearest(path, known);
+  TD_FAIL(ValueError, title(*this), ": there is no module \"", path, "\"",
+          near.empty() ? std::string() : "; did you mean \"" + near + "\"?");
+}
+
+void Module::swap(std::string_view path, std::shared_ptr<Module> with) {
+  const Module* old = &at(path);
+  TD_CHECK(old != this, ValueError, "swap: the root has no place that another module could take");
+  for (const Visit& v : TreeAccess::walk(*this))
+    for (const Child& c : v.module->children_)
+      if (c.part->module() == old) c.part->assign(with);
+}
+
+// ---- parameters and modes -----------------------------------------------------------------------------------------
+
+std::vector<NamedTensor> Module::named_parameters() const {
+  std::vector<NamedTensor> out;
+  for (const auto& [path, d] : TreeAccess::entries(*this))
+    if (d->parameter) out.push_back({path, Param(d).get()});
+  return out;
+}
+std::vector<NamedTensor> Module::named_buffers() const {
+  std::vector<NamedTensor> out;
+  for (const auto& [path, d] : TreeAccess::entries(*this))
+    if (!d->parameter) out.push_back({path, Param(d).get()});
+  return out;
+}
+StateDict Module::state_dict() const {
+  StateDict out;
+  for (const auto& [path, d] : TreeAccess::entries(*this))
+    if (d->persistent) out.push_back({path, Param(d).get()});
+  return out;
+}
+
+std::int64_t Module::parameter_count() const {
+  std::int64_t n = 0;
+  for (const auto& [path, d] : TreeAccess::entries(*this))
+    if (d->parameter) n += d->shape.numel();
+  return n;
+}
+
+void Module::zero_grad() {
+  for (const auto& [path, d] : TreeAccess::entries(*this))
+    if (d->parameter) Param(d).get().zero_grad();
+}
+
+void Module::train(bool on) {
+  apply([on](const std::string&, Module& m) { m.training_ = on; });
+}
+
+std::int64_t Module::set_frozen(std::string_view glob, bool frozen) {
+  std::int64_t count = 0;
+  for (const auto& [path, d] : TreeAccess::entries(*this)) {
+    if (!d->parameter || !path_matches(glob, path)) continue;
+    d->frozen = frozen, ++count;
+    if (d->tensor.defined()) d->tensor.set_requires_grad(!frozen);
+  }
+  TD_CHECK(count > 0, ValueError, frozen ? "freeze" : "unfreeze", ": no parameter of ", title(*this), " matches \"",
+           glob, "\"");
+  return count;
+}
+
+// ---- hooks --------------------------------------------------------------------------------------------------------
+
+HookHandle::HookHandle(Module& root, std::string_view glob, Hook hook) {
+  auto shared = std::make_shared<Hook>(std::move(hook));
+  bool any = false;
+  root.apply([&](const std::string& path, Module& m) {
+    if (!path_matches(glob, path)) return;
+    m.hooks_.push_back(shared);
+    m.state_ |= Module::kHooked;
+    any = true;
+  });
+  TD_CHECK(any, ValueError, "hook: no module of ", title(root), " matches \"", glob, "\"");
+  hook_ = std::move(shared);
+}
+
+void Module::run_hooks(std::span<const Tensor> inputs, std::span<Tensor* const> outputs) {
+  std::erase_if(hooks_, [](const std::weak_ptr<Hook>& h) { return h.expired(); });
+  if (hooks_.empty()) state_ &= static_cast<std::uint8_t>(~kHooked);
+  const auto now = hooks_;  // a hook may add or remove hooks
+  for (const auto& weak : now)
+    if (const auto hook = weak.lock()) (*hook)({*this, inputs, outputs});
+}
+
+// ---- lists and dicts ----------------------------------------------------------------------------------------------
+
+ModuleList::ModuleList(const std::vector<Part<Module>>& parts) {
+  for (const auto& p : parts) push(p);
+}
+void ModuleList::push(const Part<Module>& part) {
+  auto held = std::make_unique<Part<Module>>(part);
+  child(std::to_string(parts_.size()), *held);
+  parts_.push_back(std::move(held));
+}
+io::Node ModuleList::describe(Describer& d) const {
+  io::Node out = io::Node::array();
+  for (const Child& c : children()) out.push(d.part(c.name, *c.part->module()));
+  return out;
+}
+
+void ModuleDict::set(std::string name, const Part<Module>& part) {
+  TD_CHECK(name != "type" && name != "version" && name != "ref", ValueError, "ModuleDict: the name \"", name,
+           "\" has a meaning of its own in hyper-parameters");
+  auto held = std::make_unique<Part<Module>>(part);
+  child(std::move(name), *held);
+  parts_.push_back(std::move(held));
+}
+const Part<Module>& ModuleDict::operator[](std::string_view name) const {
+  std::vector<std::string> known;
+  for (std::size_t i = 0; i < parts_.size(); ++i) {
+    if (children()[i].name == name) return *parts_[i];
+    known.push_back(children()[i].name);
+  }
+  TD_FAIL(ValueError, "ModuleDict: there is no \"", name, "\"; did you mean \"", io::nearest(name, known), "\"?");
+}
+io::Node ModuleDict::describe(Describer& d) const { return d.children(*this); }
+
+// ---- hyper-parameters ---------------------------------------------------------------------------------------------
+
+io::Node Describer::part(const std::string& name, const Module& module) {
+  const std::string outer = std::exchange(path_, join_path(path_, name));
+  io::Node node;
+  if (const auto met = seen_.find(&module); met != seen_.end()) {
+    node["ref"] = met->second;
+  } else {
+    seen_[&module] = path_;
+    node = module.describe(*this);
+    visit(module, path_);
+  }
+  path_ = outer;
+  return node;
+}
+io::Node Describer::children(const Module& module) {
+  io::Node out = io::Node::object();
+  for (const Module::Child& c : module.children()) out[c.name] = part(c.name, *c.part->module());
+  return out;
+}
+// The children that `module` derived from its config: others may share them.
+void Describer::visit(const Module& module, const std::string& path) {
+  for (const Module::Child& c : module.children()) {
+    const std::string below = join_path(path, c.name);
+    seen_.emplace(c.part->module(), below);
+    visit(*c.part->module(), below);
+  }
+}
+
+io::Node Module::describe(Describer& d) const {
+  io::Node node = io::Node::object({{"type", type_name()}, {"version", 1}});
+  for (const Child& c : children_) node[c.name] = d.part(c.name, *c.part->module());
+  return node;
+}
+io::Node Module::hparams(io::Save how) const {
+  Describer d(how);
+  d.seen_[this] = "";
+  return describe(d);
+}
+
+}  // namespace tapedeck::nn

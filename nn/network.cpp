@@ -1,0 +1,14 @@
+#include <tapedeck/nn/network.h>
+
+namespace tapedeck::nn {
+
+Tensor Network::loss(const Tensor& codes, Reduction reduction) {
+  TD_CHECK(codes.defined() && codes.dim() == 2, ShapeError, type_name(), " loss: codes must be [batch, time]");
+  const std::int64_t n = codes.size(1) - 1;
+  TD_CHECK(n >= 1 && output_length(n) >= 1, ShapeError, type_name(), " loss: needs at least ", receptive_field() + 1,
+           " codes per row, inputs and targets together", arg("codes", codes));
+  const Tensor logits = (*this)(narrow(codes, 1, 0, n));
+  return cross_entropy(logits, narrow(codes, 1, shift(), n + 1 - shift()), {.reduction = reduction});
+}
+
+}  // namespace tapedeck::nn

@@ -1,0 +1,185 @@
+#include <tapedeck/nn/layers.h>
+#include <tapedeck/nn/registry.h>
+#include <tapedeck/nn/tree.h>
+#include <tapedeck/nn/wavenet.h>
+
+#include <mutex>
+
+namespace tapedeck::nn {
+namespace {
+
+std::mutex& lock() {
+  static std::mutex m;
+  return m;
+}
+// The explicit list of what this library brings.
+std::vector<ModuleType> builtin() {
+  return {module_type<Linear>(),    module_type<Embedding>(),  module_type<Conv1d>(), module_type<Dropout>(),
+          module_type<Activation>(), module_type<OneHot>(),    module_type<Linearize>(), module_type<Sequential>(),
+          module_type<MLP>(),        module_type<WaveNetLayer>(), module_type<WaveNet>()};
+}
+std::map<std::string, ModuleType>& types() {
+  static std::map<std::string, ModuleType> all = [] {
+    std::map<std::string, ModuleType> out;
+    for (ModuleType& t : builtin()) out.emplace(t.name, t);
+    return out;
+  }();
+  return all;
+}
+
+const ModuleType* find_type(const std::string& name) {
+  const std::lock_guard guard(lock());
+  const auto found = types().find(name);
+  return found == types().end() ? nullptr : &found->second;
+}
+
+std::string unknown_type(const std::string& name) {
+  const auto known = module_types();
+  const std::string near = io::nearest(name, known);
+  std::string all;
+  for (const auto& k : known) all += (all.empty() ? "" : ", ") + k;
+  return "there is no module type \"" + name + "\"" + (near.empty() ? "" : "; did you mean \"" + near + "\"?") +
+         " (known: " + all + ")";
+}
+
+}  // namespace
+
+void register_type(ModuleType type) {
+  const std::lock_guard guard(lock());
+  const std::string name = type.name;
+  TD_CHECK(types().emplace(name, std::move(type)).second, ConfigError, "register: the module type \"", name,
+           "\" exists already");
+}
+
+std::vector<std::string> module_types() {
+  const std::lock_guard guard(lock());
+  std::vector<std::string> names;
+  for (const auto& [name, type] : types()) names.push_back(name);
+  return names;
+}
+
+io::Node module_defaults(const std::string& name) {
+  const ModuleType* type = find_type(name);
+  TD_CHECK(type, ConfigError, unknown_type(name));
+  return type->defaults();
+}
+
+void register_networks() { io::Poly<Network>::add<WaveNetConfig>(); }
+
+std::shared_ptr<Sequential> Sequential::from_hparams(const io::Node& node, Builder& builder) {
+  std::vector<Part<Layer>> layers;
+  const io::Node* list = node.find("layers");
+  for (const auto& [key, value] : node.members())
+    if (key != "type" && key != "version" && key != "layers") builder.problem(key, "Sequential has no such key");
+  if (!list || list->kind() != io::Node::Kind::array) {
+    builder.problem("layers", "must be a list of layers");
+    return nullptr;
+  }
+  for (std::size_t i = 0; i < list->size(); ++i)
+    layers.push_back(builder.part<Layer>(node, std::to_string(i), "layers"));
+  return builder.ok() ? std::make_shared<Sequential>(layers) : nullptr;
+}
+
+// ---- Builder ------------------------------------------------------------------------------------------------------
+
+void Builder::problem(const std::string& key, const std::string& message) {
+  issues_.add(key.empty() ? pointer_ : pointer_ + "/" + key, message);
+}
+
+std::shared_ptr<Module> Builder::child(const io::Node& node, const std::string& key, const std::string& list) {
+  const io::Node* holder = list.empty() ? &node : node.find(list);
+  const io::Node* inner = nullptr;
+  if (holder && holder->kind() == io::Node::Kind::array) {
+    inner = &holder->items().at(static_cast<std::size_t>(std::stoll(key)));
+  } else if (holder) {
+    inner = holder->find(key);
+  }
+  const std::string pointer = std::exchange(pointer_, pointer_ + (list.empty() ? "" : "/" + list) + "/" + key);
+  const std::string path = std::exchange(path_, join_path(path_, key));
+  std::shared_ptr<Module> made;
+  if (inner) {
+    made = any(*inner);
+  } else {
+    problem("", "a part is missing here");
+  }
+  pointer_ = pointer, path_ = path;
+  return made;
+}
+
+std::shared_ptr<Module> Builder::any(const io::Node& node) {
+  std::shared_ptr<Module> made;
+  if (node.kind() == io::Node::Kind::array) {
+    std::vector<Part<Module>> parts;
+    for (std::size_t i = 0; i < node.size(); ++i) parts.push_back(part(node, std::to_string(i)));
+    if (ok()) made = std::make_shared<ModuleList>(parts);
+  } else if (!node.is_object()) {
+    problem("", "must be the description of a module: an object with \"type\"");
+  } else if (const io::Node* ref = node.find("ref"); ref && ref->is_string()) {
+    const auto known = known_.find(ref->string());
+    if (known != known_.end()) return known->second;
+    if (ok()) problem("", "refers to \"" + ref->string() + "\", which no module before it is");
+  } else if (node.find("type")) {
+    made = registered(node);
+  } else {
+    auto dict = std::make_shared<ModuleDict>();
+    for (const auto& [key, value] : node.members())
+      if (const Part<Module> p = part(node, key)) dict->set(key, p);
+    if (ok()) made = dict;
+  }
+  if (made) remember(path_, made);
+  return made;
+}
+
+std::shared_ptr<Module> Builder::registered(const io::Node& node) {
+  const io::Node& name = node.at("type");
+  const ModuleType* type = name.is_string() ? find_type(name.string()) : nullptr;
+  if (!type) {
+    problem("type", name.is_string() ? unknown_type(name.string()) : "must be a string");
+    return nullptr;
+  }
+  io::Node own = node;
+  own.erase("children");
+  try {
+    const std::shared_ptr<Module> made = type->make(own, *this);
+    if (const io::Node* children = node.find("children"); made && children) check_children(*children, *made);
+    return made;
+  } catch (const Error& e) {
+    problem("", e.what());
+    return nullptr;
+  }
+}
+
+// The extended form names the children that follow from the config: they must be those.
+void Builder::check_children(const io::Node& children, const Module& made) {
+  Describer d(io::Save::extended);
+  if (d.children(made) != children)
+    problem("children", "do not agree with what follows from the hyper-parameters of this " +
+                            std::string(made.type_name()) + "; leave them out or correct them");
+}
+
+void Builder::remember(const std::string& path, const std::shared_ptr<Module>& made) {
+  known_.emplace(path, made);
+  for (const auto& c : made->children()) remember(join_path(path, c.name), c.part->shared());
+}
+
+std::shared_ptr<Module> build(const io::Node& hparams, const std::string& where) {
+  Builder builder;
+  std::shared_ptr<Module> made = builder.any(hparams);
+  builder.issues_.raise(where);
+  return made;
+}
+
+std::shared_ptr<Module> detail::clone(const Module& module) {
+  std::shared_ptr<Module> copy = build(module.hparams(), "clone");
+  TreeAccess::copy_modes(module, *copy);
+  if (module.materialised()) {
+    const StateDict state = module.state_dict();
+    const Device device = state.empty() ? kCpu : state.front().tensor.device();
+    LoadOptions options;
+    options.materialise.dtype = module.dtype(), options.materialise.device = device;
+    copy->load_state(state, options);
+  }
+  return copy;
+}
+
+}  // namespace tapedeck::nn

@@ -1,0 +1,33 @@
+// Walking module trees: what module.cpp, arena.cpp and registry.cpp share.
+#pragma once
+#include <tapedeck/nn/module.h>
+
+#include <string>
+#include <vector>
+
+namespace tapedeck::nn {
+
+inline std::string join_path(const std::string& path, const std::string& name) {
+  return path.empty() ? name : path + "." + name;
+}
+
+struct Visit {
+  std::string path;
+  Module* module;
+};
+
+struct TreeAccess {
+  struct Entry {
+    std::string path;
+    detail::Declared* declared;
+  };
+  // Every module once, parents first, children in order: a shared part has its first path. ValueError for a cycle.
+  static std::vector<Visit> walk(const Module& root);
+  static std::vector<Entry> entries(const Module& root);  // every parameter and buffer once, in that order
+
+  enum class Fill { all, missing };  // missing: tensors that have values keep them
+  static void lay_out(Module& root, const MaterialiseOptions& options, Fill fill);
+  static void copy_modes(const Module& from, Module& to);  // training and frozen, between trees of one shape
+};
+
+}  // namespace tapedeck::nn

@@ -9,7 +9,8 @@ namespace {
 
 bool name_matches(std::string_view glob, std::string_view name) {
   if (glob.empty()) return name.empty();
-  if (glob[0] == '*') return name_matches(glob.substr(1), name) || (!name.empty() && name_matches(glob, name.substr(1)));
+  if (glob[0] == '*')
+    return name_matches(glob.substr(1), name) || (!name.empty() && name_matches(glob, name.substr(1)));
   return !name.empty() && glob[0] == name[0] && name_matches(glob.substr(1), name.substr(1));
 }
 

@@ -98,7 +98,13 @@ class Part : public PartBase {
   }
   // A module of its own with the same hyper-parameters, values and modes. Its type must be registered (registry.h).
   Part clone() const { return Part(std::static_pointer_cast<M>(detail::clone(*get()))); }
-  bool accepts(const Module& module) const override { return dynamic_cast<const M*>(&module) != nullptr; }
+  bool accepts([[maybe_unused]] const Module& module) const override {
+    if constexpr (std::same_as<M, Module>) {
+      return true;
+    } else {
+      return dynamic_cast<const M*>(&module) != nullptr;
+    }
+  }
 };
 
 template <class M, class... A>
@@ -133,7 +139,7 @@ struct MaterialiseOptions {
   std::uint64_t seed = 0;
   DType dtype = DType::f32;
   Device device = kCpu;
-  std::vector<std::string> order;  // globs, one per optimizer: the parameters of the first lie first in the arenas
+  std::vector<std::string> order{};  // globs, one per optimizer: the parameters of the first lie first in the arenas
 };
 
 struct LoadOptions {
@@ -201,7 +207,7 @@ class Module {
   std::vector<NamedTensor> named_buffers() const;
   std::int64_t parameter_count() const;  // works before materialise
   bool materialised() const { return (state_ & kUnmaterialised) == 0; }
-  DType dtype() const { return dtype_; }  // of the parameters of the materialised tree
+  DType dtype() const { return dtype_; }            // of the parameters of the materialised tree
   const std::vector<Arena>& arenas() const;         // of the root that was materialised; ValueError elsewhere
   std::uint64_t layout() const { return layout_; }  // grows each time the arenas of this root are made anew
   void to(const MaterialiseOptions& options);       // new arenas; values stay, parameters without any are filled
@@ -248,7 +254,7 @@ class Module {
   std::vector<Arena> arenas_;
   std::string name_, path_;
   std::shared_ptr<Module*> self_ = std::make_shared<Module*>(this);  // what children refer to, alive as long as this
-  std::weak_ptr<Module*> parent_;                                     // the first module that took this one as a child
+  std::weak_ptr<Module*> parent_;                                    // the first module that took this one as a child
   std::uint64_t path_hash_ = 0, layout_ = 0;
   std::uint8_t state_ = kUnmaterialised;
   DType dtype_ = DType::f32;

@@ -14,8 +14,8 @@ std::mutex& lock() {
 }
 // The explicit list of what this library brings.
 std::vector<ModuleType> builtin() {
-  return {module_type<Linear>(),    module_type<Embedding>(),  module_type<Conv1d>(), module_type<Dropout>(),
-          module_type<Activation>(), module_type<OneHot>(),    module_type<Linearize>(), module_type<Sequential>(),
+  return {module_type<Linear>(),     module_type<Embedding>(),    module_type<Conv1d>(),    module_type<Dropout>(),
+          module_type<Activation>(), module_type<OneHot>(),       module_type<Linearize>(), module_type<Sequential>(),
           module_type<MLP>(),        module_type<WaveNetLayer>(), module_type<WaveNet>()};
 }
 std::map<std::string, ModuleType>& types() {

@@ -53,8 +53,7 @@ ModuleType module_type() {
             [] { return M{}.hparams(); }};
   } else {
     using C = typename M::Config;
-    return {C::type_name,
-            [](const io::Node& n, Builder&) { return std::make_shared<M>(io::load<C>(n, C::type_name)); },
+    return {C::type_name, [](const io::Node& n, Builder&) { return std::make_shared<M>(io::load<C>(n, C::type_name)); },
             [] { return M{C{}}.hparams(); }};
   }
 }

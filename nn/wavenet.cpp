@@ -51,9 +51,10 @@ std::int64_t width_behind(const WaveNetLayerConfig& c) { return c.residual ? c.i
 
 // Parts that were made elsewhere must agree with what the config states.
 void check_parts(const WaveNetConfig& config, const WaveNetParts& parts) {
-  TD_CHECK(parts.input && parts.head && std::all_of(parts.layers.begin(), parts.layers.end(), [](const auto& p) {
-    return static_cast<bool>(p);
-  }), ConfigError, "WaveNet: a part is empty");
+  TD_CHECK(
+      parts.input && parts.head &&
+          std::all_of(parts.layers.begin(), parts.layers.end(), [](const auto& p) { return static_cast<bool>(p); }),
+      ConfigError, "WaveNet: a part is empty");
   io::Issues issues;
   const auto wanted = config.layer_configs();
   if (parts.layers.size() != wanted.size())
@@ -103,7 +104,8 @@ void WaveNetConfig::validate(io::Issues& issues) const {
   if (const std::string problem = resolve_taps(*this, taps); !problem.empty()) issues.add("/kernel_sizes", problem);
   if (padding == Padding::same) issues.add("/padding", "must be \"valid\" or \"causal\"");
   if (groups < 1) return;
-  const bool fits = (gate ? 2 * channels : channels) % groups == 0 && residual_channels.value_or(channels) % groups == 0;
+  const bool fits =
+      (gate ? 2 * channels : channels) % groups == 0 && residual_channels.value_or(channels) % groups == 0;
   if (!fits) issues.add("/groups", "must divide the channels of every layer");
 }
 
@@ -239,8 +241,7 @@ Tensor WaveNet::forward(const Tensor& codes) {
   TD_CHECK(keep > 0 || config().padding == Padding::causal, ShapeError, "WaveNet: needs at least ", receptive_field(),
            " codes per row, its receptive field, but there are ", codes.size(1), arg("codes", codes));
   Tensor x = input_(codes), skips;
-  for (std::size_t i = 0; i < layers_->size(); ++i)
-    std::tie(x, skips) = layers_->as<WaveNetLayer>(i)(x, skips, keep);
+  for (std::size_t i = 0; i < layers_->size(); ++i) std::tie(x, skips) = layers_->as<WaveNetLayer>(i)(x, skips, keep);
   return head_(activate(config().head.input_activation, skips.defined() ? skips : x));
 }
 

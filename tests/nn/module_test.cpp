@@ -1,0 +1,308 @@
+#include <tapedeck/nn/layers.h>
+#include <tapedeck/nn/registry.h>
+
+#include "nn/helpers.h"
+
+namespace tapedeck::nn {
+namespace {
+
+Part<Linear> linear_part(std::int64_t in, std::int64_t out) { return make<Linear>(LinearConfig{in, out}); }
+
+// A composite made of ready parts.
+class Pair : public Layer {
+ public:
+  Pair(Part<Layer> first, Part<Layer> second) : first_(std::move(first)), second_(std::move(second)) {
+    child("first", first_);
+    child("second", second_);
+    scale = parameter("scale", {2}, init::constant(3));
+    count = buffer("count", {1}, 7);
+    cache = buffer("cache", {1}, 0, /*persistent=*/false);
+  }
+  const char* type_name() const override { return "Pair"; }
+  Tensor forward(const Tensor& x) override { return second_(first_(x)); }
+  Param scale, count, cache;
+
+ private:
+  Part<Layer> first_, second_;
+};
+
+std::vector<std::string> names_of(const std::vector<NamedTensor>& all) {
+  std::vector<std::string> out;
+  for (const auto& n : all) out.push_back(n.path);
+  return out;
+}
+using Names = std::vector<std::string>;
+
+TEST(Module, ConstructingOnlyDeclares) {
+  const std::uint64_t before = memory_stats().allocations;
+  const auto pair = make<Pair>(linear_part(3, 4), linear_part(4, 2));
+  EXPECT_EQ(memory_stats().allocations, before);
+  EXPECT_FALSE(pair->materialised());
+  EXPECT_EQ(pair->parameter_count(), 3 * 4 + 4 + 4 * 2 + 2 + 2);
+}
+
+TEST(Module, UsingAnUnmaterialisedModuleNamesItsPath) {
+  const auto inner = linear_part(3, 4);
+  const auto outer = make<Pair>(make<Pair>(inner, linear_part(4, 4)), linear_part(4, 2));
+  EXPECT_EQ(inner->path(), "first.first");
+  expect_has(message_of<ValueError>([&] { inner(zeros({1, 3})); }), {"\"first.first\"", "materialise"});
+  expect_has(message_of<ValueError>([&] { static_cast<void>(inner->weight.get()); }), {"\"first.first\""});
+  expect_has(message_of<ValueError>([&] { outer->state_dict(); }), {"not materialised"});
+  materialise(*outer);
+  EXPECT_EQ(outer(zeros({1, 3})).sizes(), (Shape{1, 2}));
+}
+
+TEST(Module, NamesComeFromTheTree) {
+  const auto pair = make<Pair>(linear_part(3, 4), linear_part(4, 2));
+  materialise(*pair);
+  EXPECT_EQ(names_of(pair->named_parameters()),
+            (Names{"scale", "first.weight", "first.bias", "second.weight", "second.bias"}));
+  EXPECT_EQ(names_of(pair->named_buffers()), (Names{"count", "cache"}));
+  EXPECT_EQ(names_of(pair->state_dict()),
+            (Names{"scale", "count", "first.weight", "first.bias", "second.weight", "second.bias"}));
+  EXPECT_EQ(pair->named_buffers()[0].tensor.item(), 7);
+  EXPECT_EQ(pair->scale.get().to_vector<float>(), (std::vector<float>{3, 3}));
+  EXPECT_EQ(&pair->at("second"), pair->children()[1].part->module());
+  expect_has(message_of<ValueError>([&] { pair->at("secnd"); }), {"\"secnd\"", "did you mean \"second\""});
+}
+
+TEST(Module, InitialWeightsDoNotDependOnTheOrderOfConstruction) {
+  const auto late_a = linear_part(3, 4), late_b = linear_part(4, 2);
+  const auto one = make<Pair>(late_a, late_b);
+  const auto b = linear_part(4, 2), a = linear_part(3, 4);
+  const auto two = make<Pair>(a, b);
+  materialise(*one, {.seed = 5});
+  materialise(*two, {.seed = 5});
+  expect_same_state(*one, *two);
+  materialise(*two, {.seed = 6});
+  EXPECT_FALSE(same_bits(one->named_parameters()[1].tensor, two->named_parameters()[1].tensor));
+  // Two parameters of one shape differ: each has the stream of its path.
+  const auto twins = make<Pair>(linear_part(4, 4), linear_part(4, 4));
+  materialise(*twins);
+  EXPECT_FALSE(same_bits(twins->named_parameters()[1].tensor, twins->named_parameters()[3].tensor));
+}
+
+TEST(Module, ArenasAreFlatOrderedByOptimizerGroupAndPath) {
+  const auto pair = make<Pair>(linear_part(3, 5), linear_part(5, 2));
+  MaterialiseOptions options;
+  options.order = {"second.*"};
+  materialise(*pair, options);
+  const Arena& arena = pair->arenas().at(0);
+  Names order;
+  for (const Segment& s : arena.segments) {
+    order.push_back(s.path);
+    EXPECT_EQ(s.offset % 16, 0) << s.path;
+    EXPECT_EQ(s.parameter.data<float>(), arena.values.data<float>() + s.offset);
+    EXPECT_TRUE(s.parameter.requires_grad());
+  }
+  EXPECT_EQ(order, (Names{"second.bias", "second.weight", "first.bias", "first.weight", "scale"}));
+  EXPECT_EQ(arena.values.sizes(), arena.gradients.sizes());
+
+  Tape tape;
+  tape.backward(sum(pair(full({1, 3}, 1))));
+  for (const Segment& s : arena.segments) {
+    if (s.path == "scale") continue;
+    EXPECT_EQ(s.parameter.grad().data<float>(), arena.gradients.data<float>() + s.offset) << s.path;
+  }
+  EXPECT_FALSE(pair->scale.get().has_grad());  // nothing reached it
+  EXPECT_EQ(pair->at("second").named_parameters()[1].tensor.grad().to_vector<float>(), (std::vector<float>{1, 1}));
+  EXPECT_THROW(pair->at("first").arenas(), ValueError);
+}
+
+TEST(Module, EachParameterHasAVersionOfItsOwn) {
+  const auto pair = make<Pair>(linear_part(3, 4), linear_part(4, 2));
+  materialise(*pair);
+  const auto all = pair->named_parameters();
+  const auto before = all[2].tensor.version();
+  fill_(detach(all[1].tensor), 1);
+  EXPECT_EQ(all[2].tensor.version(), before);
+}
+
+TEST(Module, CopyingAPartSharesItAndCloneCopies) {
+  const auto shared = linear_part(4, 4);
+  const Part<Linear> copy = shared;
+  EXPECT_EQ(copy.get(), shared.get());
+  const auto pair = make<Pair>(shared, copy);
+  EXPECT_EQ(pair->parameter_count(), 4 * 4 + 4 + 2);
+  materialise(*pair, {.seed = 3});
+  EXPECT_EQ(names_of(pair->named_parameters()), (Names{"scale", "first.weight", "first.bias"}));
+
+  shared->freeze("bias");
+  shared->eval();
+  const Part<Linear> apart = shared.clone();
+  expect_same_state(*apart, *shared);
+  EXPECT_NE(apart.get(), shared.get());
+  EXPECT_FALSE(apart->weight.get().shares_storage(shared->weight.get()));
+  EXPECT_FALSE(apart->bias.get().requires_grad());
+  EXPECT_TRUE(apart->weight.get().requires_grad());
+  EXPECT_FALSE(apart->training());
+}
+
+TEST(Module, SharedWeightsCollectBothGradients) {
+  const auto shared = make<Linear>(LinearConfig{1, 1, false});
+  const auto pair = make<Pair>(shared, shared);
+  materialise(*pair);
+  fill_(detach(shared->weight), 3);
+  Tape tape;
+  tape.backward(sum(pair(full({1, 1}, 2))));
+  EXPECT_EQ(shared->weight.get().grad().item(), 12);  // d(w^2 x) = 2 w x
+}
+
+TEST(Module, ACycleIsAnError) {
+  const auto list = make<ModuleList>();
+  list->push(list);
+  EXPECT_THROW(materialise(*list), ValueError);
+  list->children()[0].part->assign(make<Linear>().shared());  // breaks it, so that it can be freed
+}
+
+TEST(Module, FreezeByGlobAndModes) {
+  const auto pair = make<Pair>(linear_part(3, 4), make<Dropout>());
+  EXPECT_EQ(pair->freeze("first.*"), 2);
+  materialise(*pair);
+  EXPECT_FALSE(pair->named_parameters()[1].tensor.requires_grad());
+  EXPECT_TRUE(pair->scale.get().requires_grad());
+  EXPECT_EQ(pair->unfreeze("**.bias"), 1);
+  EXPECT_TRUE(pair->named_parameters()[2].tensor.requires_grad());
+  EXPECT_FALSE(pair->named_parameters()[1].tensor.requires_grad());
+  EXPECT_THROW(pair->freeze("frst.*"), ValueError);
+  {
+    Tape tape;
+    tape.backward(sum(pair(full({1, 3}, 1))));
+  }
+  EXPECT_FALSE(pair->named_parameters()[1].tensor.has_grad());
+  EXPECT_TRUE(pair->named_parameters()[2].tensor.has_grad());
+
+  pair->eval();
+  EXPECT_FALSE(pair->at("second").training());
+  const Tensor x = full({1, 3}, 1);
+  EXPECT_TRUE(same_bits(pair(x), pair(x)));
+  pair->train();
+  EXPECT_TRUE(pair->at("second").training());
+}
+
+TEST(Module, PathGlobs) {
+  EXPECT_TRUE(path_matches("**", ""));
+  EXPECT_TRUE(path_matches("**", "a.b.c"));
+  EXPECT_TRUE(path_matches("layers.*.weight", "layers.3.weight"));
+  EXPECT_FALSE(path_matches("layers.*.weight", "layers.3.conv.weight"));
+  EXPECT_TRUE(path_matches("layers.**.weight", "layers.3.conv.weight"));
+  EXPECT_TRUE(path_matches("layers.**.weight", "layers.weight"));
+  EXPECT_TRUE(path_matches("**.b*s", "a.bias"));
+  EXPECT_FALSE(path_matches("*", "a.b"));
+  EXPECT_FALSE(path_matches("a", ""));
+  EXPECT_TRUE(path_matches("", ""));
+}
+
+TEST(Module, HooksSeeAndReplaceAndEndWithTheirHandle) {
+  const auto pair = make<Pair>(linear_part(3, 3), linear_part(3, 3));
+  materialise(*pair);
+  const Tensor x = full({1, 3}, 1), plain = pair(x);
+  {
+    std::vector<std::string> seen;
+    HookHandle all(*pair, "**", [&](const Call& call) {
+      seen.push_back(call.module.path());
+      ASSERT_EQ(call.inputs.size(), 1u);
+      ASSERT_EQ(call.outputs.size(), 1u);
+    });
+    EXPECT_TRUE(same_bits(pair(x), plain));
+    EXPECT_EQ(seen, (Names{"first", "second", ""}));
+    HookHandle patch(*pair, "first", [](const Call& call) { *call.outputs[0] = zeros({1, 3}); });
+    EXPECT_FALSE(same_bits(pair(x), plain));
+  }
+  EXPECT_TRUE(same_bits(pair(x), plain));
+  EXPECT_TRUE(pair->plain());  // nothing is left of them
+  EXPECT_THROW(HookHandle(*pair, "third", [](const Call&) {}), ValueError);
+}
+
+TEST(Module, RematerialisingKeepsValues) {
+  const auto pair = make<Pair>(linear_part(3, 4), linear_part(4, 2));
+  materialise(*pair, {.seed = 9});
+  const auto before = pair->at("first").named_parameters()[0].tensor.to_vector<float>();
+  const auto layout = pair->layout();
+  pair->to({.dtype = DType::f64});
+  EXPECT_GT(pair->layout(), layout);
+  EXPECT_EQ(pair->dtype(), DType::f64);
+  const auto after = pair->at("first").named_parameters()[0].tensor.to_vector<double>();
+  for (std::size_t i = 0; i < before.size(); ++i) EXPECT_EQ(after[i], before[i]);
+
+  pair->swap("second", linear_part(4, 5).shared());
+  EXPECT_THROW(pair(zeros({1, 3}, {DType::f64})), ValueError);
+  pair->to({.seed = 9, .dtype = DType::f64});
+  EXPECT_EQ(pair(zeros({1, 3}, {DType::f64})).sizes(), (Shape{1, 5}));
+  EXPECT_EQ(pair->at("first").named_parameters()[0].tensor.to_vector<double>(), after);
+  EXPECT_THROW(pair->swap("second", make<ModuleList>().shared()), ValueError);
+}
+
+TEST(Module, NamesMustBeUsableAndUnique) {
+  class Bad : public Module {
+   public:
+    explicit Bad(const std::vector<std::string>& names) {
+      for (const auto& n : names) parameter(n, {1}, init::constant(0));
+    }
+    const char* type_name() const override { return "Bad"; }
+  };
+  EXPECT_THROW(Bad({"a.b"}), ValueError);
+  EXPECT_THROW(Bad({""}), ValueError);
+  EXPECT_THROW(Bad({"a", "a"}), ValueError);
+}
+
+// ---- state
+// ------------------------------------------------------------------------------------------------------------
+
+TEST(State, RoundTripIntoAnUnmaterialisedTree) {
+  const auto one = make<Pair>(linear_part(3, 4), linear_part(4, 2));
+  const auto two = make<Pair>(linear_part(3, 4), linear_part(4, 2));
+  materialise(*one, {.seed = 4});
+  two->load_state(one->state_dict());
+  expect_same_state(*one, *two);
+  EXPECT_EQ(two->cache.get().item(), 0);  // not persistent: its initial value
+}
+
+// Planted faults: each must be reported, all in one error, and nothing may be loaded.
+TEST(State, StrictLoadingReportsEveryProblemAtOnce) {
+  const auto pair = make<Pair>(linear_part(3, 4), linear_part(4, 2));
+  materialise(*pair, {.seed = 4});
+  StateDict state;
+  for (const auto& [path, t] : pair->state_dict()) state.push_back({path, full(t.sizes(), 42)});
+  state.erase(state.begin());                                   // missing: scale
+  state[1].tensor = zeros({4, 2});                              // mis-shaped: first.weight
+  state.push_back({"third.weight", zeros({7})});                // unexpected
+  state.push_back({"first.bias", zeros({4})});                  // twice
+  state[0].tensor = tensor(std::vector<std::int64_t>{1}, {1});  // count: integers for reals
+  ASSERT_EQ(state[1].path, "first.weight");
+  const auto before = pair->at("second").named_parameters()[0].tensor.to_vector<float>();
+  const std::string said = message_of<FormatError>([&] { pair->load_state(state); });
+  expect_has(said, {"missing scale [2]", "mis-shaped first.weight: given f32[4,2], the model has f32[4,3]",
+                    "unexpected third.weight f32[7]", "first.bias (a second time)", "mis-shaped count: given i64[1]",
+                    "nothing was loaded"});
+  EXPECT_EQ(pair->at("second").named_parameters()[0].tensor.to_vector<float>(), before);
+
+  const auto fresh = make<Pair>(linear_part(3, 4), linear_part(4, 2));
+  EXPECT_THROW(fresh->load_state(state), FormatError);
+  EXPECT_FALSE(fresh->materialised());
+}
+
+TEST(State, PartialLoadingTakesWhatFits) {
+  const auto pair = make<Pair>(linear_part(3, 4), linear_part(4, 2));
+  materialise(*pair, {.seed = 4});
+  const LoadReport report = pair->load_state(
+      {{"first.bias", full({4}, 2, {DType::f64})}, {"nothing", zeros({1})}, {"scale", zeros({3})}}, {.strict = false});
+  EXPECT_EQ(report.unexpected.size(), 1u);
+  EXPECT_EQ(report.misshaped.size(), 1u);
+  EXPECT_EQ(report.missing.size(), 4u);
+  EXPECT_EQ(pair->at("first").named_parameters()[1].tensor.to_vector<float>(), (std::vector<float>{2, 2, 2, 2}));
+}
+
+TEST(State, LoadingRaisesVersions) {
+  const auto pair = make<Pair>(linear_part(3, 4), linear_part(4, 2));
+  materialise(*pair);
+  Tape tape;
+  const Tensor y = sum(pair(full({1, 3}, 1)));
+  StateDict copy;
+  for (const auto& [path, t] : pair->state_dict()) copy.push_back({path, clone(detach(t))});
+  pair->load_state(copy);
+  EXPECT_THROW(tape.backward(y), TapeError);
+}
+
+}  // namespace
+}  // namespace tapedeck::nn

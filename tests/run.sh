@@ -53,12 +53,15 @@ plain() {  # plain NAME COMMAND...: a program whose last line says `N passed, N 
   count "$name" "$ok" "$bad"
 }
 [ -x "$build/bin/op_cases" ] && plain op_cases "$build/bin/op_cases"
+ctest --test-dir "$build" -R compile_fail >"$build/test-logs/compile_fail.log" 2>&1  # what must not compile does not
+count compile_fail "$(grep -c ' Passed ' "$build/test-logs/compile_fail.log")" "$(grep -cE '\*\*\*(Failed|Not Run|Timeout)' "$build/test-logs/compile_fail.log")"
 for script in tests/*_test.sh; do plain "$(basename "$script" .sh)" bash "$script" "$build" ${full:+--full}; done
 
 if [ -n "$full" ] && [ -z "$sanitize" ]; then
   for s in address,undefined thread; do
     plain "sanitize-$s" bash tests/run.sh --sanitize "$s"
   done
+  plain fuzz bash tests/fuzz.sh 60
 fi
 echo "whole run: $((SECONDS - started)) s" >&2
 echo "$passed passed, $failed failed"

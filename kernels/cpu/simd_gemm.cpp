@@ -142,42 +142,75 @@ Tile pick(int vectors, int rows) {
   }
 }
 
+// Writes the transpose of 8 rows of 8 at `from` (rows `stride` apart) to rows of `width`.
+HWY_INLINE void transpose8(const float* from, int64_t stride, float* to, int64_t width) {
+  const hn::FixedTag<float, 8> d;
+  const hn::FixedTag<double, 4> dd;
+  using V8 = hn::Vec<decltype(d)>;
+  V8 r[8], s[8];
+  HWY_UNROLL(8)
+  for (int i = 0; i < 8; ++i) r[i] = hn::LoadU(d, from + i * stride);
+  HWY_UNROLL(4)
+  for (int i = 0; i < 8; i += 2) {
+    s[i] = hn::InterleaveLower(d, r[i], r[i + 1]);
+    s[i + 1] = hn::InterleaveUpper(d, r[i], r[i + 1]);
+  }
+  // s[i], s[i + 2] hold pairs of rows; join them as 64-bit units within each half.
+  HWY_UNROLL(2)
+  for (int i = 0; i < 8; i += 4) {
+    HWY_UNROLL(2)
+    for (int j = 0; j < 2; ++j) {
+      const auto x = hn::BitCast(dd, s[i + j]), y = hn::BitCast(dd, s[i + j + 2]);
+      r[i + 2 * j] = hn::BitCast(d, hn::InterleaveLower(dd, x, y));
+      r[i + 2 * j + 1] = hn::BitCast(d, hn::InterleaveUpper(dd, x, y));
+    }
+  }
+  HWY_UNROLL(4)
+  for (int i = 0; i < 4; ++i) {
+    hn::StoreU(hn::ConcatLowerLower(d, r[i + 4], r[i]), d, to + i * width);
+    hn::StoreU(hn::ConcatUpperUpper(d, r[i + 4], r[i]), d, to + (i + 4) * width);
+  }
+}
+
+void transpose(const float* from, int64_t stride, int64_t count, int64_t columns, float* to, int64_t width) {
+  int64_t j = 0;
+  for (; j + 8 <= columns; j += 8) {
+    int64_t p = 0;
+    for (; p + 8 <= count; p += 8) transpose8(from + j * stride + p, stride, to + p * width + j, width);
+    for (; p < count; ++p)
+      for (int64_t c = j; c < j + 8; ++c) to[p * width + c] = from[c * stride + p];
+  }
+  for (; j < columns; ++j)
+    for (int64_t p = 0; p < count; ++p) to[p * width + j] = from[j * stride + p];
+}
+
 // Copies `count` rows (k indices) of `columns` columns of b to rows of `width`, zeros behind.
 void pack_b(const Matrix& b, int64_t batch, int64_t p0, int64_t count, int64_t j0, int64_t columns, int64_t width,
             float* to) {
   if (count == 0) return;
+  const float* from = b.data + batch * b.batch + p0 * b.row + j0 * b.column;
   if (b.source) {
     b.source->copy(batch, p0, p0 + count, j0, j0 + columns, to, width);
+  } else if (b.column == 1 && columns == width) {
+    const D d;
+    for (int64_t p = 0; p < count; ++p, from += b.row, to += width)
+      for (int64_t j = 0; j < width; j += kLanes) hn::Store(hn::LoadU(d, from + j), d, to + j);
+  } else if (b.row == 1) {
+    transpose(from, b.column, count, columns, to, width);
   } else {
-    const float* from = b.data + batch * b.batch + p0 * b.row + j0 * b.column;
-    if (b.column == 1) {
-      for (int64_t p = 0; p < count; ++p) std::memcpy(to + p * width, from + p * b.row, columns * sizeof(float));
-    } else {
-      const hn::FixedTag<float, 4> d4;
-      int64_t j = 0;
-      for (; b.row == 1 && j + 4 <= columns; j += 4) {  // transposed: blocks of 4 x 4
-        const float* f = from + j * b.column;
-        int64_t p = 0;
-        for (; p + 4 <= count; p += 4, f += 4) {
-          const auto r0 = hn::LoadU(d4, f), r1 = hn::LoadU(d4, f + b.column);
-          const auto r2 = hn::LoadU(d4, f + 2 * b.column), r3 = hn::LoadU(d4, f + 3 * b.column);
-          const auto even_low = hn::InterleaveLower(d4, r0, r2), even_high = hn::InterleaveUpper(d4, r0, r2);
-          const auto odd_low = hn::InterleaveLower(d4, r1, r3), odd_high = hn::InterleaveUpper(d4, r1, r3);
-          float* t = to + p * width + j;
-          hn::StoreU(hn::InterleaveLower(d4, even_low, odd_low), d4, t);
-          hn::StoreU(hn::InterleaveUpper(d4, even_low, odd_low), d4, t + width);
-          hn::StoreU(hn::InterleaveLower(d4, even_high, odd_high), d4, t + 2 * width);
-          hn::StoreU(hn::InterleaveUpper(d4, even_high, odd_high), d4, t + 3 * width);
-        }
-        for (; p < count; ++p, ++f)
-          for (int64_t c = 0; c < 4; ++c) to[p * width + j + c] = f[c * b.column];
-      }
-      for (; j < columns; ++j)
-        for (int64_t p = 0; p < count; ++p) to[p * width + j] = from[p * b.row + j * b.column];
-    }
+    for (int64_t p = 0; p < count; ++p)
+      for (int64_t j = 0; j < columns; ++j) to[p * width + j] = from[p * b.row + j * b.column];
   }
   if (columns < width)
     for (int64_t p = 0; p < count; ++p) std::fill(to + p * width + columns, to + (p + 1) * width, 0.0f);
+}
+
+void copy_row(const float* from, int64_t stride, int64_t count, float* to) {
+  if (stride == 1) {
+    std::memcpy(to, from, count * sizeof(float));
+  } else {
+    for (int64_t i = 0; i < count; ++i) to[i] = from[i * stride];
+  }
 }
 
 // Rows [i0, i1) x columns [j0, j1) of one matrix, all of k.
@@ -188,9 +221,11 @@ void block(const Gemm& g, int64_t batch, int64_t i0, int64_t i1, int64_t j0, int
   const int vectors = b_in_memory && rows <= max_rows(8) ? 8 : rows <= max_rows(4) ? 4 : 2;
   const int64_t width = vectors * kLanes;
   const int64_t padded = (columns + width - 1) / width * width;
-  // a is used in place when its rows or its columns are neighbours.
-  const bool gather = g.a.source || (g.a.row != 1 && g.a.column != 1 && rows > 1 && g.k > 1);
   const bool k_major = g.a.source ? g.a_is_k_major : g.a.row == 1 && g.a.column != 1;
+  // a is used in place where its rows or columns are neighbours, unless the tiles would meet in few cache sets.
+  const bool neighbours = k_major || g.a.column == 1 || rows == 1 || g.k <= 1;
+  const bool crowded = rows > kMaxRows && !k_major && g.a.row % 256 == 0 && columns > width;
+  const bool gather = g.a.source || !neighbours || crowded;
   const int64_t gathered_row = k_major ? rows + 16 : kGatherStride;
   const int64_t chunks = std::max<int64_t>(1, (g.k + kChunk - 1) / kChunk);
   const bool own_total = g.sink || (g.add_to_y && chunks > 1);
@@ -213,13 +248,13 @@ void block(const Gemm& g, int64_t batch, int64_t i0, int64_t i1, int64_t j0, int
     const float* a = g.a.source ? gathered : g.a.data + batch * g.a.batch + i0 * g.a.row + p0 * g.a.column;
     int64_t a_row = g.a.row, a_col = g.a.column;
     if (gather && count > 0) {
-      if (!g.a.source) {
-        for (int64_t i = 0; i < rows; ++i)
-          for (int64_t p = 0; p < count; ++p) gathered[i * gathered_row + p] = a[i * a_row + p * a_col];
-      } else if (k_major) {
-        g.a.source->copy(batch, p0, p0 + count, i0, i1, gathered, gathered_row);
+      const int64_t r0 = k_major ? p0 : i0, r1 = k_major ? p0 + count : i1;
+      const int64_t c0 = k_major ? i0 : p0, c1 = k_major ? i1 : p0 + count;
+      if (g.a.source) {
+        g.a.source->copy(batch, r0, r1, c0, c1, gathered, gathered_row);
       } else {
-        g.a.source->copy(batch, i0, i1, p0, p0 + count, gathered, gathered_row);
+        const int64_t row = k_major ? a_col : a_row, column = k_major ? a_row : a_col;
+        for (int64_t r = 0; r < r1 - r0; ++r) copy_row(a + r * row, column, c1 - c0, gathered + r * gathered_row);
       }
       a = gathered, a_row = k_major ? 1 : gathered_row, a_col = k_major ? gathered_row : 1;
     }
@@ -269,21 +304,25 @@ void run(const Gemm& g) {
   const double work =
       2.0 * static_cast<double>(g.m) * static_cast<double>(g.n) * static_cast<double>(std::max<int64_t>(g.k, 1));
   const double all = work * static_cast<double>(g.batches);
-  const int64_t wanted = all < 4e5 ? 1 : std::clamp<int64_t>(static_cast<int64_t>(all / 2e6), 2, 64);
+  // A few rows are bound by memory and done before a second thread has woken up.
+  const double alone = g.m * g.batches <= 8 ? 1.5e6 : 4e5;
+  const int64_t wanted = all < alone ? 1 : std::clamp<int64_t>(static_cast<int64_t>(all / 2e6), 2, 64);
   // A block's rows of one chunk of a stay in the second-level cache while the panels of b pass.
   const int64_t most_rows = std::max<int64_t>(64, 65536 / std::clamp<int64_t>(g.k, 1, kChunk));
   int64_t row_blocks = (g.m + most_rows - 1) / most_rows;
   int64_t column_blocks = (g.n + 511) / 512;
   constexpr int64_t kColumns = 32;
-  while (g.batches * row_blocks * column_blocks < wanted) {
-    if (g.m / (row_blocks + 1) >= 4 * kMaxRows)
+  for (int64_t blocks; (blocks = g.batches * row_blocks * column_blocks) < wanted;) {
+    const int64_t rows = g.m / (row_blocks + 1), columns = g.n / (column_blocks + 1);
+    if (rows >= (blocks < 16 ? 104 : 256)) {  // small blocks copy their operands more often
       ++row_blocks;
-    else if (g.n / (column_blocks + 1) >= kColumns)
+    } else if (blocks < 8 && columns >= kColumns) {
       ++column_blocks;
-    else if (g.m / (row_blocks + 1) >= kMaxRows)
+    } else if (blocks < 4 && rows >= 13) {
       ++row_blocks;
-    else
+    } else {
       break;
+    }
   }
   const int64_t per_matrix = row_blocks * column_blocks, blocks = g.batches * per_matrix;
   const int64_t column_panels = (g.n + kColumns - 1) / kColumns;

@@ -94,7 +94,7 @@ void Tape::watch(const Tensor& x) {
 
 bool is_recorded(const Tensor& x) {
   const Tensor* one[] = {&x};
-  return recording && record_wanted(one);
+  return recording && !recording->consumed_ && record_wanted(one);
 }
 
 bool record_wanted(std::span<const Tensor* const> inputs) {

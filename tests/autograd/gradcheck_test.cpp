@@ -44,8 +44,8 @@ TEST(Gradcheck, GradientsOfGradientsOfEveryOp) {
   }
 }
 
-// ---- planted faults: what the check must report
-// ---------------------------------------------------------------------- y = 3x with a rule of one's own.
+// ---- planted faults: what the check must report -------------------------------------------------------------------
+// y = 3x with a rule of one's own.
 Tensor tripled(const Tensor& x, const std::function<Tensor(const Tensor&)>& rule) {
   Tensor y;
   {

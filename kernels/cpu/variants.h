@@ -8,6 +8,8 @@ void add_ref_elementwise();
 void add_simd_gate();
 void add_ref_gate();
 void add_ref_copy();
+void add_simd_reduce();
+void add_simd_softmax();
 void add_ref_reduce();
 void add_ref_softmax();
 void add_ref_index();

@@ -108,10 +108,11 @@ std::shared_ptr<Module> Builder::child(const io::Node& node, const std::string& 
 
 std::shared_ptr<Module> Builder::any(const io::Node& node) {
   std::shared_ptr<Module> made;
+  const std::size_t problems = issues_.size();
   if (node.kind() == io::Node::Kind::array) {
     std::vector<Part<Module>> parts;
     for (std::size_t i = 0; i < node.size(); ++i) parts.push_back(part(node, std::to_string(i)));
-    if (ok()) made = std::make_shared<ModuleList>(parts);
+    if (issues_.size() == problems) made = std::make_shared<ModuleList>(parts);
   } else if (!node.is_object()) {
     problem("", "must be the description of a module: an object with \"type\"");
   } else if (const io::Node* ref = node.find("ref"); ref && ref->is_string()) {
@@ -124,7 +125,7 @@ std::shared_ptr<Module> Builder::any(const io::Node& node) {
     auto dict = std::make_shared<ModuleDict>();
     for (const auto& [key, value] : node.members())
       if (const Part<Module> p = part(node, key)) dict->set(key, p);
-    if (ok()) made = dict;
+    if (issues_.size() == problems) made = dict;
   }
   if (made) remember(path_, made);
   return made;

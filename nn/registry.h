@@ -13,11 +13,12 @@ namespace tapedeck::nn {
 class Builder {
  public:
   // The part described under `key` of an object, or at an index of an array, or inside the member `list` of the object
-  // (the name in the tree is `key` alone). Empty when it, or anything before, failed.
+  // (the name in the tree is `key` alone). Empty when it failed.
   template <class M = Module>
   Part<M> part(const io::Node& node, const std::string& key, const std::string& list = "") {
-    Part<M> made(std::dynamic_pointer_cast<M>(child(node, key, list)));
-    if (!made && ok()) problem(list.empty() ? key : list + "/" + key, "a module of this type does not fit here");
+    const std::shared_ptr<Module> any = child(node, key, list);
+    Part<M> made(std::dynamic_pointer_cast<M>(any));
+    if (any && !made) problem(list.empty() ? key : list + "/" + key, "a module of this type does not fit here");
     return made;
   }
   bool ok() const { return issues_.empty(); }

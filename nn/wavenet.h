@@ -20,7 +20,7 @@ struct WaveNetLayerConfig {
   Act activation = Act::tanh;
   std::optional<Act> gate = Act::sigmoid;
   bool residual = false;
-  std::optional<std::int64_t> skip_channels;
+  std::optional<std::int64_t> skip_channels{};
   Padding padding = Padding::valid;
   bool bias = true;
   static constexpr const char* type_name = "WaveNetLayer";
@@ -82,14 +82,14 @@ struct WaveNetConfig {
   std::vector<std::int64_t> kernel_sizes{2};
   std::vector<std::int64_t> blocks{4};
   std::int64_t channels = 128;
-  std::optional<std::int64_t> residual_channels;
-  std::optional<std::int64_t> skip_channels;
+  std::optional<std::int64_t> residual_channels{};
+  std::optional<std::int64_t> skip_channels{};
   Act activation = Act::tanh;
   std::optional<Act> gate = Act::sigmoid;
   Padding padding = Padding::valid;
   bool bias = true;
   std::int64_t groups = 1;
-  WaveNetHeadConfig head;
+  WaveNetHeadConfig head{};
   static constexpr const char* type_name = "WaveNet";
   static constexpr void fields(auto&& f) {
     using C = WaveNetConfig;

@@ -1,7 +1,7 @@
 // WaveNet one sample after the other. Each dilated layer keeps a ring of its last (kernel - 1) * dilation inputs, zeros
 // at first as causal padding has them. Products run over packed copies of the weights in the order of the training
 // kernels, elementwise functions are the same slots, so that every logit has the bits of the forward pass.
-#include <tapedeck/kernels/matmul.h>
+#include <tapedeck/kernels/gemv.h>
 #include <tapedeck/kernels/reduce.h>
 #include <tapedeck/nn/wavenet.h>
 
@@ -20,47 +20,36 @@ TensorView rows(const float* data, std::int64_t batch, std::int64_t width, std::
   return v;
 }
 
-// y [batch, out] = x [batch, in] weight + bias, weight packed as [in, out].
-struct Dense {
-  Tensor weight, bias;
-  kernels::MatmulArgs args;
+void copy_floats(float* to, const float* from, std::int64_t n) {
+  std::memcpy(to, from, static_cast<std::size_t>(n) * sizeof(float));
+}
 
-  // Joins layers that read the same input, side by side. Weights [out, in / groups, kernel] or [out, in]; rows
-  // [first, first + count) of each. The order of the inputs is (tap, channel), as in conv1d.
-  struct Source {
-    Tensor weight, bias;
-    std::int64_t first, count;
-  };
-  void pack(const std::vector<Source>& sources, bool with_bias) {
-    std::int64_t out = 0;
-    for (const Source& s : sources) out += s.count;
-    const std::int64_t channels = sources[0].weight.size(1);
-    const std::int64_t taps = sources[0].weight.dim() == 3 ? sources[0].weight.size(2) : 1;
-    weight = empty({channels * taps, out});
-    if (with_bias) bias = zeros({out});
-    std::int64_t column = 0;
-    for (const Source& s : sources)
-      for (std::int64_t o = s.first; o < s.first + s.count; ++o, ++column) {
-        for (std::int64_t c = 0; c < channels; ++c)
-          for (std::int64_t k = 0; k < taps; ++k)
-            weight.data<float>()[(k * channels + c) * out + column] =
-                s.weight.data<float>()[(o * channels + c) * taps + k];
-        if (with_bias) bias.data<float>()[column] = s.bias.data<float>()[o];
-      }
+// y [batch, n] = x weight + bias, over packed copies of both.
+struct Dense {
+  Tensor packed, bias;
+  kernels::GemvPackedArgs args;
+
+  void linear(const Tensor& weight, const Tensor& with_bias) {  // weight [n, k]
+    take(weight.size(0), weight.size(1), with_bias);
+    kernels::pack_linear(weight, packed.data<float>());
   }
-  void connect(float* x, float* y, std::int64_t batch, std::int64_t y_stride) {
-    const auto batched = [](TensorView v) {
-      v.rank = 3;
-      for (int i = 2; i > 0; --i) v.sizes[i] = v.sizes[i - 1], v.strides[i] = v.strides[i - 1];
-      v.sizes[0] = 1, v.strides[0] = 0;
-      return v;
-    };
-    args.a = batched(rows(x, batch, weight.size(0), weight.size(0)));
-    args.b = batched(weight.view());
-    if (bias.defined()) args.bias = bias.view();
-    args.y = batched(rows(y, batch, weight.size(1), y_stride));
+  void conv(const Tensor& weight, const Tensor& with_bias) {  // weight [n, channels, taps]
+    take(weight.size(0), weight.size(1) * weight.size(2), with_bias);
+    kernels::pack_conv1d(weight, packed.data<float>());
   }
-  void run() const { kernels::matmul(kCpu, args); }
+  void connect(const float* x, float* y, std::int64_t batch, std::int64_t y_row) {
+    args.rows = batch, args.y = y, args.y_row = y_row;
+    args.segments = 1;
+    args.x[0] = {x, packed.size(0), packed.size(0)};
+  }
+  void run() const { kernels::gemv_packed(kCpu, args); }
+
+ private:
+  void take(std::int64_t n, std::int64_t k, const Tensor& with_bias) {
+    packed = empty({k, kernels::packed_columns(n)});
+    if (with_bias.defined()) bias = clone(with_bias);
+    args.n = n, args.weight = packed.data<float>(), args.bias = bias.defined() ? bias.data<float>() : nullptr;
+  }
 };
 
 struct PlanLayer {
@@ -70,13 +59,15 @@ struct PlanLayer {
   Dense mix;                                     // residual and skip side by side
   Tensor ring;                                   // [reach, batch, in]
   std::int64_t at = 0, reach = 0;
-  Tensor taps, u, f, g, y, mixed, next;
+  Tensor taps;  // kernels of more taps than a product has segments: [group, batch, taps * channels]
+  Tensor u, f, g, y, mixed, next;
 };
 
 class WaveNetPlan final : public GenerationPlan {
  public:
   WaveNetPlan(WaveNet& net, std::int64_t batch)
       : batch_(batch), classes_(net.classes()), config_(net.config()), receptive_(net.receptive_field()) {
+    const NoGrad no_grad;
     make_table(net);
     for (std::size_t i = 0; i < net.layers().size(); ++i) add_layer(net.layers().as<WaveNetLayer>(i));
     make_head(net.head());
@@ -163,7 +154,6 @@ class WaveNetPlan final : public GenerationPlan {
 
   // What the input layer makes of each code: it works step by step, so a table holds all of it.
   void make_table(WaveNet& net) {
-    const NoGrad no_grad;
     Layer& input = *net.input();
     const bool was_training = input.training();
     input.eval();
@@ -187,23 +177,29 @@ class WaveNetPlan final : public GenerationPlan {
     l.skip = c.skip_channels.value_or(0);
     l.reach = (c.kernel - 1) * c.dilation;
     l.ring = zeros({l.reach, batch_, c.in});
-    l.taps = zeros({c.groups, batch_, c.kernel * c.in / c.groups});
+    if (c.kernel > kernels::GemvPackedArgs::kMaxSegments)
+      l.taps = zeros({c.groups, batch_, c.kernel * c.in / c.groups});
     l.u = zeros({batch_, l.out});
     l.y = zeros({batch_, c.channels});
     if (c.gate) l.f = zeros({batch_, c.channels}), l.g = zeros({batch_, c.channels});
     l.conv.resize(static_cast<std::size_t>(c.groups));
-    const std::int64_t per_group = l.out / c.groups;
+    const std::int64_t width = l.out / c.groups;
     for (std::int64_t g = 0; g < c.groups; ++g) {
       Dense& d = l.conv[static_cast<std::size_t>(g)];
-      d.pack({{from.conv().weight, from.conv().bias, g * per_group, per_group}}, c.bias);
-      d.connect(l.taps.data<float>() + g * batch_ * d.weight.size(0), l.u.data<float>() + g * per_group, batch_, l.out);
+      const Tensor bias = from.conv().bias;
+      d.conv(narrow(from.conv().weight, 0, g * width, width), c.bias ? narrow(bias, 0, g * width, width) : bias);
+      const float* taps = l.taps.defined() ? l.taps.data<float>() + g * batch_ * d.packed.size(0) : nullptr;
+      d.connect(taps, l.u.data<float>() + g * width, batch_, l.out);
     }
-    std::vector<Dense::Source> joined;
-    if (from.residual()) joined.push_back({from.residual()->weight, from.residual()->bias, 0, l.residual});
-    if (from.skip()) joined.push_back({from.skip()->weight, from.skip()->bias, 0, l.skip});
-    if (!joined.empty()) {
-      l.mix.pack(joined, c.bias);
+    std::vector<Tensor> weights, biases;
+    for (const Conv1d* one : {from.residual(), from.skip()}) {
+      if (!one) continue;
+      weights.push_back(squeeze(one->weight, 2));
+      if (c.bias) biases.push_back(one->bias);
+    }
+    if (!weights.empty()) {
       l.mixed = zeros({batch_, l.residual + l.skip});
+      l.mix.linear(cat(weights), c.bias ? cat(biases) : Tensor());
       l.mix.connect(l.y.data<float>(), l.mixed.data<float>(), batch_, l.residual + l.skip);
     }
     if (l.residual > 0) l.next = zeros({batch_, l.residual});
@@ -216,11 +212,10 @@ class WaveNetPlan final : public GenerationPlan {
     for (std::size_t i = 0; i <= head.hidden().size(); ++i) {
       const bool last = i == head.hidden().size();
       const Linear& from = last ? head.out() : head.hidden().as<Linear>(i);
-      const LinearConfig& size = from.config();
-      head_inputs_.push_back(zeros({batch_, size.in}));
-      head_.emplace_back().pack({{from.weight, from.bias, 0, size.out}}, size.bias);
+      head_inputs_.push_back(zeros({batch_, from.config().in}));
+      head_.emplace_back().linear(from.weight, from.bias);
     }
-    z_ = zeros({batch_, head_.back().weight.size(1)});
+    z_ = zeros({batch_, head_.back().args.n});
     temperature_ = zeros({batch_, 1});
     logits_ = zeros({batch_, classes_});
     for (std::size_t i = 0; i < head_.size(); ++i) {
@@ -230,16 +225,14 @@ class WaveNetPlan final : public GenerationPlan {
   }
 
   void embed(std::int64_t stream, std::int64_t code) {
-    std::memcpy(x_.data<float>() + stream * width_, table_.data<float>() + code * width_,
-                static_cast<std::size_t>(width_) * sizeof(float));
+    copy_floats(x_.data<float>() + stream * width_, table_.data<float>() + code * width_, width_);
   }
 
   void advance(bool with_head) {
     const float* x = x_.data<float>();
     bool first_skip = true;
     for (PlanLayer& l : layers_) {
-      gather(l, x);
-      for (const Dense& d : l.conv) d.run();
+      convolve(l, x);
       gate(l);
       x = mix(l, x, first_skip);
     }
@@ -247,21 +240,32 @@ class WaveNetPlan final : public GenerationPlan {
     if (with_head) run_head(skips_.defined() ? skips_.data<float>() : x);
   }
 
-  // The inputs of this step's taps side by side, oldest first; then the oldest in the ring makes room for x.
-  void gather(PlanLayer& l, const float* x) {
+  // The dilated convolution of this step: the taps are places of the ring, oldest first, and x. Then x takes the
+  // oldest place.
+  void convolve(PlanLayer& l, const float* x) {
     const WaveNetLayerConfig& c = l.config;
-    const std::int64_t per_group = c.in / c.groups, row = per_group * c.kernel;
+    const std::int64_t per_group = c.in / c.groups;
     float* ring = l.ring.data<float>();
     for (std::int64_t k = 0; k < c.kernel; ++k) {
-      std::int64_t slot = l.at + k * c.dilation;
-      if (slot >= l.reach) slot -= l.reach;
-      const float* from = k + 1 == c.kernel ? x : ring + slot * batch_ * c.in;
-      for (std::int64_t g = 0; g < c.groups; ++g)
-        for (std::int64_t b = 0; b < batch_; ++b)
-          std::memcpy(l.taps.data<float>() + (g * batch_ + b) * row + k * per_group, from + b * c.in + g * per_group,
-                      static_cast<std::size_t>(per_group) * sizeof(float));
+      std::int64_t place = l.at + k * c.dilation;
+      if (place >= l.reach) place -= l.reach;
+      const float* tap = k + 1 == c.kernel ? x : ring + place * batch_ * c.in;
+      for (std::int64_t g = 0; g < c.groups; ++g) {
+        Dense& d = l.conv[static_cast<std::size_t>(g)];
+        if (l.taps.defined()) {
+          float* row = l.taps.data<float>() + g * batch_ * d.packed.size(0) + k * per_group;
+          for (std::int64_t b = 0; b < batch_; ++b)
+            copy_floats(row + b * d.packed.size(0), tap + b * c.in + g * per_group, per_group);
+        } else {
+          d.args.x[k] = {tap + g * per_group, per_group, c.in};
+        }
+      }
     }
-    std::memcpy(ring + l.at * batch_ * c.in, x, static_cast<std::size_t>(batch_ * c.in) * sizeof(float));
+    for (Dense& d : l.conv) {
+      if (!l.taps.defined()) d.args.segments = static_cast<int>(c.kernel);
+      d.run();
+    }
+    copy_floats(ring + l.at * batch_ * c.in, x, batch_ * c.in);
     if (++l.at == l.reach) l.at = 0;
   }
 
@@ -281,7 +285,7 @@ class WaveNetPlan final : public GenerationPlan {
 
   // Residual and skip; returns the next layer's input.
   const float* mix(PlanLayer& l, const float* x, bool& first_skip) {
-    if (!l.mix.weight.defined()) return l.y.data<float>();
+    if (!l.mixed.defined()) return l.y.data<float>();
     l.mix.run();
     const std::int64_t width = l.residual + l.skip;
     for (std::int64_t b = 0; b < batch_; ++b) {
@@ -291,7 +295,7 @@ class WaveNetPlan final : public GenerationPlan {
       if (l.skip == 0) continue;
       float* s = skips_.data<float>() + b * l.skip;
       if (first_skip) {
-        std::memcpy(s, r + l.residual, static_cast<std::size_t>(l.skip) * sizeof(float));
+        copy_floats(s, r + l.residual, l.skip);
       } else {
         for (std::int64_t i = 0; i < l.skip; ++i) s[i] = r[l.residual + i] + s[i];
       }
@@ -312,7 +316,7 @@ class WaveNetPlan final : public GenerationPlan {
     float* z = z_.data<float>();
     float* out = logits_.data<float>();
     if (!head_config_.min_temperature) {
-      std::memcpy(out, z, static_cast<std::size_t>(logits_.numel()) * sizeof(float));
+      copy_floats(out, z, logits_.numel());
       return;
     }
     kernels::sigmoid(kCpu, {rows(z + classes_, batch_, 1, width), temperature_.view()});

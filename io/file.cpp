@@ -99,8 +99,10 @@ InputFile::InputFile(const std::string& path) : path_(path) {
   fd_ = retry([&] { return ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK); });
   TD_CHECK(fd_ >= 0, IoError, printable(path), ": cannot be opened: ", reason(errno));
   struct stat status {};
-  const bool regular = ::fstat(fd_, &status) == 0 && S_ISREG(status.st_mode);
+  const int error = ::fstat(fd_, &status) == 0 ? 0 : errno;
+  const bool regular = error == 0 && S_ISREG(status.st_mode);
   if (!regular) ::close(fd_);
+  TD_CHECK(error == 0, IoError, printable(path), ": cannot be looked at: ", reason(error));
   TD_CHECK(regular, IoError, printable(path), ": is not a regular file");
   size_ = status.st_size;
 }
@@ -166,6 +168,12 @@ void OutputFile::fail(const char* what, int error) {
   TD_FAIL(IoError, printable(path_), ": ", what, ": ", reason(error), "; nothing was left in its place");
 }
 
+void OutputFile::reserve(std::int64_t bytes) {
+  if (bytes <= 0) return;
+  const int failed = retry([&] { return ::fallocate(fd_, FALLOC_FL_KEEP_SIZE, 0, bytes); });
+  if (failed && errno != EOPNOTSUPP && errno != ENOSYS && errno != EINVAL) fail("no room for it on the disk", errno);
+}
+
 void OutputFile::write(std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
     const auto n = retry([&] { return ::write(fd_, bytes.data(), bytes.size()); });
@@ -187,12 +195,19 @@ void OutputFile::commit() {
     if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail("cannot be renamed into place", errno);
   }
   temporary_.clear();
-  // The new name itself must survive a power cut. Some file systems refuse to sync a folder; that is not a failure.
-  const int folder = retry([&] { return ::open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); });
-  if (folder < 0) return;
-  const bool lost = ::fsync(folder) != 0 && errno == EIO;
-  ::close(folder);
-  TD_CHECK(!lost, IoError, printable(path_), ": its folder cannot be written to the disk: ", reason(EIO));
+  sync_folder(folder_);
+}
+
+void sync_folder(const std::string& folder) {
+  const int fd = retry([&] { return ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); });
+  if (fd < 0 && errno == EACCES) return;  // writable, but not readable
+  int error = fd < 0 ? errno : 0;
+  if (fd >= 0) {
+    if (::fsync(fd) != 0) error = errno;
+    ::close(fd);
+  }
+  TD_CHECK(error == 0 || error == EINVAL || error == ENOSYS || error == EOPNOTSUPP, IoError, printable(folder),
+           ": this folder cannot be written to the disk: ", reason(error));
 }
 
 void write_file_atomic(const std::string& path, std::span<const std::byte> bytes, bool overwrite) {

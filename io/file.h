@@ -49,6 +49,7 @@ class OutputFile {
   OutputFile(const OutputFile&) = delete;
   OutputFile& operator=(const OutputFile&) = delete;
 
+  void reserve(std::int64_t bytes);  // room on the disk, where the file system can promise it; the size stays
   void write(std::span<const std::byte> bytes);
   void commit();  // fsync, rename, fsync of the folder
 
@@ -61,6 +62,9 @@ class OutputFile {
 
 void write_file_atomic(const std::string& path, std::span<const std::byte> bytes, bool overwrite = false);
 void write_file_atomic(const std::string& path, std::string_view text, bool overwrite = false);
+
+// Makes the names in a folder survive a power cut. Some file systems refuse to sync a folder; that is not a failure.
+void sync_folder(const std::string& folder);
 
 // ValueError "... exists; pass --force to overwrite it" when something has that name. For checks before long work.
 void refuse_existing(const std::string& path);

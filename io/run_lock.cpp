@@ -31,7 +31,7 @@ std::string holder(int fd) {
 }  // namespace
 
 RunLock::RunLock(const std::string& run_folder) {
-  const std::string path = run_folder + "/run.lock";
+  const std::string path = run_folder + "/" + file_name;
   fd_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
   TD_CHECK(fd_ >= 0, IoError, printable(path), ": cannot be opened: ", std::strerror(errno));
   try {

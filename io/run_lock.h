@@ -9,6 +9,7 @@ namespace tapedeck::io {
 // exist.
 class RunLock {
  public:
+  static constexpr const char* file_name = "run.lock";
   explicit RunLock(const std::string& run_folder);
   ~RunLock();
   RunLock(const RunLock&) = delete;

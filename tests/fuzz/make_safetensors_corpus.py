@@ -35,7 +35,8 @@ files = {
     "good-blank-last": raw('{"a":' + ONE + "}      ", b"\1" * 8),
     "good-scalar": file({"a": entry(shape=(), end=4)}, b"\0\0\x80\x3f"),
     "good-empty": file({"a": entry(shape=(0,), end=0)}),
-    "good-empty-between": file({"a": entry(), "e": entry("I64", (3, 0), 8, 8), "b": entry(begin=8, end=16)}, b"\2" * 16),
+    "good-empty-between": file({"a": entry(), "e": entry("I64", (3, 0), 8, 8), "b": entry(begin=8, end=16)},
+                               b"\2" * 16),
     "good-rank8": file({"a": entry(shape=(1, 2, 1, 1, 1, 1, 1, 1))}, b"\3" * 8),
     "good-nan-inf": file({"a": entry(shape=(4,), end=16)}, struct.pack("<IIII", 0x7FC00001, 0xFF800000, 0x80000000, 1)),
     "good-metadata": file({"__metadata__": {"format": "pt", "note": "\u00e9\n"}, "a": entry()}, b"\4" * 8),
@@ -119,7 +120,8 @@ files = {
     "bad-bool": file({"a": entry("BOOL", (4,), 0, 4)}, b"\0\1\2\1"),
 }
 for dtype, size in SIZES.items():
-    files["good-" + dtype.lower()] = file({"w": entry(dtype, (2, 3), 0, 6 * size)}, bytes(i % 2 for i in range(6 * size)))
+    data = bytes(i % 2 for i in range(6 * size))
+    files["good-" + dtype.lower()] = file({"w": entry(dtype, (2, 3), 0, 6 * size)}, data)
 
 rng = random.Random(1)
 for i in range(8):  # good files with a few bytes changed

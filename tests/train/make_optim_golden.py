@@ -1,0 +1,16 @@
+#!/usr/bin/python3
+"""Prints the numbers of optim_test.cpp and schedule_test.cpp that come from PyTorch (1.13, Debian's python3-torch)."""
+import torch
+
+for kind in (torch.optim.Adam, torch.optim.AdamW):
+    w = torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64, requires_grad=True)
+    optimizer = kind([w], lr=0.1, weight_decay=0.05)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.1, total_steps=10, cycle_momentum=False)
+    rates = []
+    for t in range(10):
+        rates.append(optimizer.param_groups[0]["lr"])
+        w.grad = torch.tensor([0.5 - 0.2 * t, 0.25 * t, -1.0 / (t + 1)], dtype=torch.float64)
+        optimizer.step()
+        if t < 9:
+            schedule.step()
+    print(kind.__name__, [repr(float(x)) for x in w], "rates", rates)

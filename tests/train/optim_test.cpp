@@ -1,0 +1,223 @@
+#include <gtest/gtest.h>
+#include <tapedeck/autograd/ops.h>
+#include <tapedeck/nn/layers.h>
+#include <tapedeck/tensor/philox.h>
+#include <tapedeck/train/optim.h>
+#include <tapedeck/train/schedule.h>
+
+#include <cmath>
+#include <limits>
+
+#include "io/throws.h"
+
+namespace tapedeck {
+namespace {
+
+using train::AdamConfig;
+using train::AdamWConfig;
+using train::Parameter;
+
+constexpr double kUnit = 0x1p-24;  // half an ulp of 1 in f32
+
+Tensor randoms(const Shape& shape, std::uint64_t stream, double scale = 1) {
+  const Tensor x = empty(shape);
+  for (std::int64_t i = 0; i < x.numel(); ++i) {
+    x.data<float>()[i] =
+        static_cast<float>(scale * (2.0 * uniform01(philox_word(stream, 0, static_cast<std::uint64_t>(i))) - 1));
+  }
+  return x;
+}
+
+Parameter parameter(const std::string& path, const Tensor& value, const std::string& group = "weight") {
+  value.set_requires_grad(true);
+  value.set_grad_buffer(zeros_like(value));
+  return {path, group, value};
+}
+
+void give(const Parameter& p, const Tensor& gradient) {
+  p.tensor.set_grad_buffer(gradient);
+  p.tensor.impl()->has_grad = true;
+}
+
+Tensor state_of(const train::Optimizer& optimizer, const std::string& name) {
+  for (const auto& [path, value] : optimizer.state()) {
+    if (path == name) return value;
+  }
+  ADD_FAILURE() << name << " is not in the state";
+  return {};
+}
+
+// Each of 100 steps from the same f32 state, against the formulas in f64.
+void follow(const io::Poly<train::Optimizer>& config, double decay, bool decoupled, double scale) {
+  const Parameter p = parameter("w", randoms({7, 5}, 1));
+  const auto optimizer = train::make_optimizer(config, {p});
+  const double beta1 = 0.9, beta2 = 0.999, eps = 1e-8;
+  for (int t = 1; t <= 100; ++t) {
+    const double rate = 1e-2 / t;
+    const Tensor g = randoms({7, 5}, static_cast<std::uint64_t>(100 + t), std::pow(10.0, t % 7 - 3));
+    give(p, g);
+    const auto p0 = p.tensor.to_vector<float>(), g0 = g.to_vector<float>();
+    const auto m0 = state_of(*optimizer, "w.exp_avg").to_vector<float>();
+    const auto v0 = state_of(*optimizer, "w.exp_avg_sq").to_vector<float>();
+    optimizer->step(rate, scale);
+    const auto p1 = p.tensor.to_vector<float>();
+    const auto m1 = state_of(*optimizer, "w.exp_avg").to_vector<float>();
+    const auto v1 = state_of(*optimizer, "w.exp_avg_sq").to_vector<float>();
+    for (std::size_t i = 0; i < p0.size(); ++i) {
+      const double w = p0[i], gradient = scale * g0[i] + (decoupled ? 0 : decay * w);
+      const double gradient_size = std::abs(scale * g0[i]) + (decoupled ? 0 : decay * std::abs(w));
+      const double m = beta1 * m0[i] + (1 - beta1) * gradient;
+      const double v = beta2 * v0[i] + (1 - beta2) * gradient * gradient;
+      const double kept = decoupled ? w * (1 - rate * decay) : w;
+      const double change = rate * (m / (1 - std::pow(beta1, t))) / (std::sqrt(v / (1 - std::pow(beta2, t))) + eps);
+      ASSERT_LE(std::abs(m1[i] - m), 8 * kUnit * (beta1 * std::abs(m0[i]) + (1 - beta1) * gradient_size)) << t;
+      ASSERT_LE(std::abs(v1[i] - v), 8 * kUnit * (beta2 * v0[i] + (1 - beta2) * gradient_size * gradient_size)) << t;
+      ASSERT_LE(std::abs(p1[i] - (kept - change)), 8 * kUnit * (std::abs(kept) + std::abs(change))) << t;
+    }
+    ASSERT_NE(p1, p0) << t;
+  }
+  EXPECT_EQ(state_of(*optimizer, "w.step").item(), 100);
+}
+
+TEST(Optim, AdamFollowsItsFormulas) { follow(AdamConfig{}, 0, false, 1); }
+TEST(Optim, AdamAddsItsDecayToTheGradient) { follow(AdamConfig{.weight_decay = 0.3}, 0.3, false, 0.25); }
+TEST(Optim, AdamWShrinksTheParameter) { follow(AdamWConfig{.weight_decay = 0.3}, 0.3, true, 0.25); }
+
+// The first step: the parameter shrinks by rate * decay, then moves by the rate against the gradient (up to eps).
+TEST(Optim, TheFirstStepOfAdamWMovesByTheRate) {
+  const Tensor w = tensor(std::vector<double>{1, -2}, {2});
+  const Parameter p = parameter("w", w);
+  const auto optimizer = train::make_optimizer(AdamWConfig{}, {p});
+  give(p, tensor(std::vector<double>{0.5, 0.25}, {2}));
+  optimizer->step(0.1);
+  EXPECT_NEAR(w.data<double>()[0], 0.999 - 0.1, 1e-8);
+  EXPECT_NEAR(w.data<double>()[1], -1.998 - 0.1, 1e-8);
+}
+
+// Ten steps of PyTorch in f64 under its one-cycle schedule (make_optim_golden.py).
+TEST(Optim, GoldenTrajectoriesOfPyTorch) {
+  const auto end = [](const io::Poly<train::Optimizer>& config) {
+    const Parameter p = parameter("w", tensor(std::vector<double>{1, -2, 0.5}, {3}));
+    const auto optimizer = train::make_optimizer(config, {p});
+    for (int t = 0; t < 10; ++t) {
+      give(p, tensor(std::vector<double>{0.5 - 0.2 * t, 0.25 * t, -1.0 / (t + 1)}, {3}));
+      optimizer->step(train::learning_rate(train::OneCycleConfig{.max_lr = 0.1}, t, 10));
+    }
+    return p.tensor.to_vector<double>();
+  };
+  const double adam[] = {0.8002645446984954, -2.331057996584425, 0.8588016183292825};
+  const double adamw[] = {0.8154942048156505, -2.3453425566005293, 0.8530768296949175};
+  const auto ours = end(AdamConfig{.weight_decay = 0.05}), ours_w = end(AdamWConfig{.weight_decay = 0.05});
+  for (std::size_t i = 0; i < 3; ++i) {
+    EXPECT_NEAR(ours[i], adam[i], 1e-14);
+    EXPECT_NEAR(ours_w[i], adamw[i], 1e-14);
+  }
+}
+
+TEST(Optim, AZeroGradientMovesNothingAtFirst) {
+  const Parameter p = parameter("w", randoms({9}, 3));
+  const auto before = p.tensor.to_vector<float>();
+  const auto optimizer = train::make_optimizer(AdamConfig{}, {p});
+  give(p, zeros({9}));
+  for (int i = 0; i < 3; ++i) optimizer->step(0.1);
+  EXPECT_EQ(p.tensor.to_vector<float>(), before);
+}
+
+TEST(Optim, ParametersWithoutAGradientAreLeftAlone) {
+  const Parameter a = parameter("a", randoms({4}, 4)), b = parameter("b", randoms({4}, 5));
+  const auto before = b.tensor.to_vector<float>();
+  const auto version = b.tensor.version(), other = a.tensor.version();
+  const auto optimizer = train::make_optimizer(AdamWConfig{}, {a, b});
+  give(a, full({4}, 1));
+  optimizer->step(0.1);
+  EXPECT_EQ(b.tensor.to_vector<float>(), before);
+  EXPECT_EQ(b.tensor.version(), version);
+  EXPECT_GT(a.tensor.version(), other);
+  EXPECT_EQ(state_of(*optimizer, "a.step").item(), 1);
+  EXPECT_EQ(state_of(*optimizer, "b.step").item(), 0);
+}
+
+TEST(Optim, GroupsWithoutDecayDoNotShrink) {
+  for (const std::string group : {"bias", "norm", "embedding", "weight"}) {
+    const Parameter p = parameter("w", full({3}, 1), group);
+    const auto optimizer = train::make_optimizer(AdamWConfig{.weight_decay = 0.5}, {p});
+    give(p, zeros({3}));
+    optimizer->step(0.1);
+    EXPECT_EQ(p.tensor.to_vector<float>()[0], group == "weight" ? 0.95f : 1.f) << group;
+  }
+}
+
+TEST(Optim, AStateThatIsLoadedGoesOnBitForBit) {
+  const auto gradient = [](int t) { return randoms({6}, static_cast<std::uint64_t>(40 + t)); };
+  const Parameter straight = parameter("w", randoms({6}, 6)), first = parameter("w", randoms({6}, 6));
+  const auto whole = train::make_optimizer(AdamConfig{}, {straight});
+  const auto before = train::make_optimizer(AdamConfig{}, {first});
+  for (int t = 0; t < 5; ++t) {
+    give(straight, gradient(t)), whole->step(0.01);
+    give(first, gradient(t)), before->step(0.01);
+  }
+  const Parameter resumed = parameter("w", tensor(first.tensor.to_vector<float>(), {6}));
+  const auto after = train::make_optimizer(AdamConfig{}, {resumed});
+  after->load_state(before->state());
+  for (int t = 5; t < 9; ++t) {
+    give(straight, gradient(t)), whole->step(0.01);
+    give(resumed, gradient(t)), after->step(0.01);
+  }
+  EXPECT_EQ(resumed.tensor.to_vector<float>(), straight.tensor.to_vector<float>());
+  EXPECT_NE(first.tensor.to_vector<float>(), straight.tensor.to_vector<float>());
+}
+
+TEST(Optim, AStateThatDoesNotFitIsRefusedWhole) {
+  const Parameter a = parameter("a", randoms({4}, 4)), b = parameter("b", randoms({4}, 5));
+  const auto optimizer = train::make_optimizer(AdamConfig{}, {a, b});
+  nn::StateDict state{{"a.exp_avg", full({4}, 1)}, {"a.exp_avg_sq", full({5}, 1)}, {"c.exp_avg", full({4}, 1)}};
+  const std::string message = error_of<FormatError>([&] { optimizer->load_state(state); });
+  for (const char* part : {"a.exp_avg_sq is f32[5] cpu instead of f32[4] cpu", "a.step is missing",
+                           "b.exp_avg is missing", "c.exp_avg is unexpected", "nothing was loaded"}) {
+    EXPECT_NE(message.find(part), std::string::npos) << message;
+  }
+  EXPECT_EQ(state_of(*optimizer, "a.exp_avg").to_vector<float>(), std::vector<float>(4, 0));
+}
+
+TEST(Optim, ConfigsAreChecked) {
+  train::register_optimizers();
+  const Parameter p = parameter("w", full({3}, 1));
+  EXPECT_NE(error_of<ConfigError>([&] { train::make_optimizer(AdamConfig{.beta1 = 1}, {p}); }).find("/beta1"),
+            std::string::npos);
+  EXPECT_THROW(train::make_optimizer({}, {p}), ConfigError);
+  const Parameter whole = {"i", "weight", full({3}, 1, {DType::i64, kCpu})};
+  EXPECT_NE(error_of<DTypeError>([&] { train::make_optimizer(AdamConfig{}, {whole}); }).find("parameter i"),
+            std::string::npos);
+  const io::Node node = io::save(io::Poly<train::Optimizer>(AdamWConfig{.weight_decay = 0.25}));
+  EXPECT_EQ(io::load<io::Poly<train::Optimizer>>(node, "x").get_if<AdamWConfig>()->weight_decay, 0.25);
+}
+
+TEST(Optim, AModuleThatWasLaidOutAnewIsNoticed) {
+  nn::Linear linear(nn::LinearConfig{.in = 3, .out = 2});
+  nn::materialise(linear, {});
+  const auto parameters = train::parameters_of(linear);
+  ASSERT_EQ(parameters.size(), 2u);
+  const auto optimizer = train::make_optimizer(AdamWConfig{}, linear);
+  EXPECT_NO_THROW(optimizer->step(0.1));
+  nn::materialise(linear, {});
+  EXPECT_NE(error_of<ValueError>([&] { optimizer->step(0.1); }).find("laid out anew"), std::string::npos);
+}
+
+TEST(ClipGradNorm, ReturnsTheNormAndScalesWhatIsLonger) {
+  const Parameter a = parameter("a", zeros({2})), b = parameter("b", zeros({})), none = parameter("c", zeros({3}));
+  give(a, tensor({3, 0})), give(b, scalar(4));
+  EXPECT_EQ(train::gradient_norm({a, b, none}), 5);
+  EXPECT_EQ(train::clip_grad_norm({a, b, none}, 10), 5);
+  EXPECT_EQ(a.tensor.grad().to_vector<float>()[0], 3);
+  EXPECT_EQ(train::clip_grad_norm({a, b, none}, 1), 5);
+  EXPECT_NEAR(a.tensor.grad().to_vector<float>()[0], 3 / (5 + 1e-6), 1e-6);
+  EXPECT_NEAR(train::gradient_norm({a, b}), 5 / (5 + 1e-6), 1e-6);
+  give(b, scalar(std::numeric_limits<double>::quiet_NaN()));
+  EXPECT_TRUE(std::isnan(train::clip_grad_norm({a, b}, 0.1)));
+  EXPECT_NEAR(a.tensor.grad().to_vector<float>()[0], 0.6, 1e-6);
+  EXPECT_EQ(train::gradient_norm(std::vector<Parameter>{}), 0);
+  EXPECT_THROW(train::clip_grad_norm({a}, -1), ValueError);
+}
+
+}  // namespace
+}  // namespace tapedeck

@@ -73,7 +73,7 @@ void add_conv1d(const char* slot, int64_t dilation, const char* variant, int thr
 
 // A step of a generation plan: `rows` rows of k inputs with packed weights.
 void add_gemv(int64_t rows, int64_t n, int64_t k, int threads) {
-  const std::string name = "gemv_packed/" + std::to_string(rows) + " rows, n,k=" + std::to_string(n) + "/" +
+  const std::string name = "gemv_packed/" + std::to_string(rows) + " rows n " + std::to_string(n) + "/" +
                            std::to_string(k) + "/simd/threads:" + std::to_string(threads);
   benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) {
     std::vector<float> x, w, y, packed(k * kernels::packed_columns(n) + 16);

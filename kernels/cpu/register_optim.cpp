@@ -7,6 +7,7 @@ namespace tapedeck::kernels {
 KernelSlot<AdamArgs> adam("adam");
 
 void register_optim(std::vector<SlotBase*>& slots) {
+  add_simd_optim();
   add_ref_optim();
   slots.push_back(&adam);
 }

@@ -8,6 +8,7 @@ KernelSlot<RandomArgs> uniform("uniform"), normal("normal"), bernoulli("bernoull
 KernelSlot<DropoutArgs> dropout("dropout");
 
 void register_random(std::vector<SlotBase*>& slots) {
+  add_simd_random();
   add_ref_random();
   slots.insert(slots.end(), {&uniform, &normal, &bernoulli, &dropout});
 }

@@ -13,7 +13,9 @@ void add_simd_softmax();
 void add_ref_reduce();
 void add_ref_softmax();
 void add_ref_index();
+void add_simd_random();
 void add_ref_random();
+void add_simd_optim();
 void add_ref_optim();
 
 }  // namespace tapedeck::kernels

@@ -286,8 +286,9 @@ void serialize_safetensors(const SafeTensors& content, const std::string& name,
   }
   std::vector<std::size_t> order(content.tensors.size());
   std::iota(order.begin(), order.end(), 0);
-  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-    return size_of(content.tensors[a].tensor.dtype()) > size_of(content.tensors[b].tensor.dtype());
+  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+    const auto width = [&](std::size_t i) { return size_of(content.tensors[i].tensor.dtype()); };
+    return width(a) != width(b) ? width(a) > width(b) : a < b;
   });
   std::vector<std::int64_t> begin(order.size());
   std::int64_t at = 0;

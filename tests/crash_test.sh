@@ -25,8 +25,8 @@ calls() {
   awk '{ sub(/^[0-9]+ +/, ""); name = $0; sub(/\(.*/, "", name) }
        /save-begins/ { on = 1 }
        name ~ /^[a-z_0-9]+$/ { count[name]++; if (!on) before[name] = count[name] }
-       END { for (n in count) if (n != "exit_group" && count[n] > before[n]) print n, before[n] + 1, count[n] }' "$work/log" |
-    sort
+       END { for (n in count) if (n != "exit_group" && count[n] > before[n]) print n, before[n] + 1, count[n] }' \
+    "$work/log" | sort
 }
 # once OPTION FIRST LAST KEEP: runs the save in a fresh copy with the injection.
 once() {

@@ -36,6 +36,12 @@ void flip(const std::string& path, std::int64_t bit) {
   io::write_file_atomic(path, bytes, true);
 }
 
+// The same number of bytes, in place: no disk has to wait for it.
+void rewrite(const std::string& path, const std::vector<std::byte>& bytes) {
+  std::fstream(path, std::ios::in | std::ios::out | std::ios::binary)
+      .write(reinterpret_cast<const char*>(bytes.data()), std::ssize(bytes));
+}
+
 std::vector<std::string> names_in(const std::string& folder) {
   std::vector<std::string> names;
   for (const auto& e : fs::directory_iterator(folder)) names.push_back(e.path().filename().string());
@@ -253,12 +259,11 @@ TEST(Checkpoint, TwoThousandBitFlipsAreAllDetected) {
     auto changed = contents[f];
     changed[static_cast<std::size_t>(bit / 8)] ^= static_cast<std::byte>(1 << bit % 8);
     const std::string path = folder + "/" + names[f];
-    std::ofstream(path, std::ios::binary).write(reinterpret_cast<const char*>(changed.data()), std::ssize(changed));
+    rewrite(path, changed);
     const auto problems = io::checkpoint_problems(folder);
     detected += problems.size() == 1;
     named += !problems.empty() && problems[0].find(names[f]) != std::string::npos;
-    std::ofstream(path, std::ios::binary)
-        .write(reinterpret_cast<const char*>(contents[f].data()), std::ssize(contents[f]));
+    rewrite(path, contents[f]);
   }
   EXPECT_EQ(detected, 2000);
   EXPECT_EQ(named, 2000);

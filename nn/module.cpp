@@ -89,6 +89,7 @@ Param Module::declare(detail::Declared declared) {
 }
 
 std::string Module::path() const {
+  if (materialised()) return path_;
   const auto parent = parent_.lock();
   if (!parent) return "";
   const std::string above = (*parent)->path();

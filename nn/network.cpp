@@ -7,8 +7,10 @@ Tensor Network::loss(const Tensor& codes, Reduction reduction) {
   const std::int64_t n = codes.size(1) - 1;
   TD_CHECK(n >= 1 && output_length(n) >= 1, ShapeError, type_name(), " loss: needs at least ", receptive_field() + 1,
            " codes per row, inputs and targets together", arg("codes", codes));
-  const Tensor logits = (*this)(narrow(codes, 1, 0, n));
-  return cross_entropy(logits, narrow(codes, 1, shift(), n + 1 - shift()), {.reduction = reduction});
+  // Lookups take their indices in one piece: two small copies, made here once.
+  const Tensor logits = (*this)(contiguous(narrow(codes, 1, 0, n)));
+  const Tensor targets = contiguous(narrow(codes, 1, shift(), n + 1 - shift()));
+  return cross_entropy(logits, targets, {.reduction = reduction});
 }
 
 }  // namespace tapedeck::nn

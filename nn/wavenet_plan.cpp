@@ -24,6 +24,10 @@ void copy_floats(float* to, const float* from, std::int64_t n) {
   std::memcpy(to, from, static_cast<std::size_t>(n) * sizeof(float));
 }
 
+void add_floats(float* to, const float* a, const float* b, std::int64_t n) {
+  for (std::int64_t i = 0; i < n; ++i) to[i] = a[i] + b[i];
+}
+
 // y [batch, n] = x weight + bias, over packed copies of both.
 struct Dense {
   Tensor packed, bias;
@@ -280,7 +284,9 @@ class WaveNetPlan final : public GenerationPlan {
     }
     activate(c.activation, rows(u, batch_, c.channels, l.out), l.f.view());
     activate(*c.gate, rows(u + c.channels, batch_, c.channels, l.out), l.g.view());
-    for (std::int64_t i = 0; i < l.y.numel(); ++i) l.y.data<float>()[i] = l.f.data<float>()[i] * l.g.data<float>()[i];
+    const float *f = l.f.data<float>(), *g = l.g.data<float>();
+    float* y = l.y.data<float>();
+    for (std::int64_t i = 0; i < batch_ * c.channels; ++i) y[i] = f[i] * g[i];
   }
 
   // Residual and skip; returns the next layer's input.
@@ -290,14 +296,13 @@ class WaveNetPlan final : public GenerationPlan {
     const std::int64_t width = l.residual + l.skip;
     for (std::int64_t b = 0; b < batch_; ++b) {
       const float* r = l.mixed.data<float>() + b * width;
-      for (std::int64_t i = b * l.residual; i < (b + 1) * l.residual; ++i)
-        l.next.data<float>()[i] = x[i] + r[i - b * l.residual];
+      if (l.residual > 0) add_floats(l.next.data<float>() + b * l.residual, x + b * l.residual, r, l.residual);
       if (l.skip == 0) continue;
       float* s = skips_.data<float>() + b * l.skip;
       if (first_skip) {
         copy_floats(s, r + l.residual, l.skip);
       } else {
-        for (std::int64_t i = 0; i < l.skip; ++i) s[i] = r[l.residual + i] + s[i];
+        add_floats(s, r + l.residual, s, l.skip);
       }
     }
     if (l.skip > 0) first_skip = false;
@@ -322,9 +327,10 @@ class WaveNetPlan final : public GenerationPlan {
     kernels::sigmoid(kCpu, {rows(z + classes_, batch_, 1, width), temperature_.view()});
     kernels::clamp(kCpu, {temperature_.view(), temperature_.view(), *head_config_.min_temperature,
                           std::numeric_limits<double>::infinity()});
-    for (std::int64_t b = 0; b < batch_; ++b)
-      for (std::int64_t i = 0; i < classes_; ++i)
-        out[b * classes_ + i] = z[b * width + i] / temperature_.data<float>()[b];
+    for (std::int64_t b = 0; b < batch_; ++b) {
+      const float t = temperature_.data<float>()[b];
+      for (std::int64_t i = 0; i < classes_; ++i) out[b * classes_ + i] = z[b * width + i] / t;
+    }
   }
 
   std::int64_t batch_, classes_;

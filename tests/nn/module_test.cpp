@@ -233,6 +233,14 @@ TEST(Module, RematerialisingKeepsValues) {
   EXPECT_THROW(pair->swap("second", make<ModuleList>().shared()), ValueError);
 }
 
+TEST(Module, ShortTypesStartAtTheRoundedValues) {
+  const auto wide = linear_part(8, 8), narrow = linear_part(8, 8);
+  materialise(*wide, {.seed = 2});
+  materialise(*narrow, {.seed = 2, .dtype = DType::bf16});
+  EXPECT_TRUE(same_bits(cast(wide->weight, DType::bf16), narrow->weight));
+  EXPECT_THROW(materialise(*wide, {.dtype = DType::i64}), DTypeError);
+}
+
 TEST(Module, NamesMustBeUsableAndUnique) {
   class Bad : public Module {
    public:

@@ -42,6 +42,7 @@ WaveNetConfig random_config(std::uint64_t seed) {
   c.head.activation = act({Act::mish, Act::relu, Act::elu});
   c.head.dropout = pick({0, 1}) ? 0.5 : 0;  // no part of generation
   if (pick({0, 1})) c.head.min_temperature = std::nullopt;
+  if (c.head.min_temperature && pick({0, 1})) c.head.min_temperature = 0.5;  // reached by about half of the steps
   return c;
 }
 

@@ -274,6 +274,18 @@ TEST(WaveNet, LossIsTheMeanNegativeLogLikelihoodOfTheShiftedCodes) {
   }
 }
 
+TEST(WaveNet, TrainingMakesNoHiddenCopies) {
+  for (const Padding padding : {Padding::valid, Padding::causal}) {
+    WaveNet net(small_config(padding, true));
+    materialise(net);
+    const Tensor codes = some_codes(2, 33, 8);
+    const std::int64_t before = packed_bytes();
+    Tape tape;
+    tape.backward(net.loss(codes));
+    EXPECT_EQ(packed_bytes(), before) << (padding == Padding::valid ? "valid" : "causal");
+  }
+}
+
 TEST(WaveNet, AFewStepsLowerTheLoss) {
   for (const CodeInput input : {CodeInput::embedding, CodeInput::one_hot, CodeInput::linear}) {
     WaveNetConfig c = small_config(Padding::causal, true);

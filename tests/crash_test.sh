@@ -8,7 +8,8 @@ build=${1:-build}; full=${2:-}
 program=$PWD/$build/bin/save_loop
 [ -x "$program" ] || program=$build/bin/save_loop
 [ -x "$program" ] || { echo "no $program; build it first"; echo "0 passed, 1 failed"; exit 1; }
-work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
+work=$(mktemp -d -p /dev/shm 2>/dev/null || mktemp -d)  # in memory: thousands of syncs
+trap 'rm -rf "$work"' EXIT
 export ASAN_OPTIONS=detect_leaks=0
 if ! strace -o /dev/null true 2>/dev/null; then
   echo "SKIPPED: strace is not here, or may not trace; nothing was killed"

@@ -1,6 +1,7 @@
 #include <tapedeck/nn/layers.h>
 #include <tapedeck/nn/registry.h>
 #include <tapedeck/nn/wavenet.h>
+#include <tapedeck/tensor/parallel.h>
 
 #include <cmath>
 #include <limits>
@@ -272,6 +273,38 @@ TEST(WaveNet, LossIsTheMeanNegativeLogLikelihoodOfTheShiftedCodes) {
     EXPECT_EQ(net.loss(codes, Reduction::none).sizes(), (Shape{2, rows}));
     EXPECT_THROW(net.loss(some_codes(2, padding == Padding::valid ? 11 : 1, 8)), ShapeError);
   }
+}
+
+TEST(WaveNet, HooksReachTypedForwards) {
+  WaveNet net(small_config(Padding::causal, true));
+  materialise(net);
+  std::vector<std::string> seen;
+  const HookHandle hook(net, "layers.*", [&](const Call& call) {
+    EXPECT_EQ(call.outputs.size(), 2u);  // the signal and the skips
+    EXPECT_EQ(call.inputs[0].size(2), 6);
+    seen.push_back(call.module.path());
+  });
+  net(some_codes(1, 12, 8));
+  EXPECT_EQ(seen, (std::vector<std::string>{"layers.0", "layers.1", "layers.2", "layers.3", "layers.4"}));
+}
+
+TEST(WaveNet, OneAndTwoThreadsGiveTheSameBits) {
+  WaveNet net(WaveNetConfig{.channels = 32, .residual_channels = 32, .skip_channels = 48});
+  const Tensor codes = some_codes(3, 700, 256);
+  const int before = num_threads();
+  std::vector<float> results[2];
+  for (const int threads : {1, 2}) {
+    set_num_threads(threads);
+    materialise(net, {.seed = 4});
+    Tape tape;
+    const Tensor loss = net.loss(codes);
+    tape.backward(loss);
+    std::vector<float>& out = results[threads - 1];
+    out = net.arenas()[0].gradients.to_vector<float>();
+    out.push_back(static_cast<float>(loss.item()));
+  }
+  set_num_threads(before);
+  EXPECT_EQ(std::memcmp(results[0].data(), results[1].data(), results[0].size() * sizeof(float)), 0);
 }
 
 TEST(WaveNet, TrainingMakesNoHiddenCopies) {

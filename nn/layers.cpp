@@ -1,4 +1,5 @@
 #include <tapedeck/nn/layers.h>
+#include <tapedeck/nn/registry.h>
 
 #include <string>
 
@@ -81,6 +82,19 @@ io::Node Sequential::describe(Describer& d) const {
   io::Node list = io::Node::array();
   for (const Child& c : children()) list.push(d.part(c.name, *c.part->module()));
   return io::Node::object({{"type", type_name()}, {"version", 1}, {"layers", std::move(list)}});
+}
+std::shared_ptr<Sequential> Sequential::from_hparams(const io::Node& node, Builder& builder) {
+  std::vector<Part<Layer>> layers;
+  const io::Node* list = node.find("layers");
+  for (const auto& [key, value] : node.members())
+    if (key != "type" && key != "version" && key != "layers") builder.problem(key, "Sequential has no such key");
+  if (!list || list->kind() != io::Node::Kind::array) {
+    builder.problem("layers", "must be a list of layers");
+    return nullptr;
+  }
+  for (std::size_t i = 0; i < list->size(); ++i)
+    layers.push_back(builder.part<Layer>(node, std::to_string(i), "layers"));
+  return builder.ok() ? std::make_shared<Sequential>(layers) : nullptr;
 }
 Tensor Sequential::forward(const Tensor& x) {
   Tensor y = x;

@@ -66,20 +66,6 @@ io::Node module_defaults(const std::string& name) {
 
 void register_networks() { io::Poly<Network>::add<WaveNetConfig>(); }
 
-std::shared_ptr<Sequential> Sequential::from_hparams(const io::Node& node, Builder& builder) {
-  std::vector<Part<Layer>> layers;
-  const io::Node* list = node.find("layers");
-  for (const auto& [key, value] : node.members())
-    if (key != "type" && key != "version" && key != "layers") builder.problem(key, "Sequential has no such key");
-  if (!list || list->kind() != io::Node::Kind::array) {
-    builder.problem("layers", "must be a list of layers");
-    return nullptr;
-  }
-  for (std::size_t i = 0; i < list->size(); ++i)
-    layers.push_back(builder.part<Layer>(node, std::to_string(i), "layers"));
-  return builder.ok() ? std::make_shared<Sequential>(layers) : nullptr;
-}
-
 // ---- Builder ------------------------------------------------------------------------------------------------------
 
 void Builder::problem(const std::string& key, const std::string& message) {

@@ -12,8 +12,14 @@
 
 namespace tapedeck::kernels::math {
 
-template <class T> TD_HD T select(bool condition, T a, T b) { return condition ? a : b; }
-template <class T> TD_HD T abs(T x) { return x < T(0) ? -x : x == T(0) ? T(0) : x; }
+template <class T>
+TD_HD T select(bool condition, T a, T b) {
+  return condition ? a : b;
+}
+template <class T>
+TD_HD T abs(T x) {
+  return x < T(0) ? -x : x == T(0) ? T(0) : x;
+}
 TD_HD inline double abs(double x) { return ::fabs(x); }
 TD_HD inline double sqrt(double x) { return ::sqrt(x); }
 TD_HD inline double exp(double x) { return ::exp(x); }

@@ -17,7 +17,8 @@ inline std::int64_t row_grain(std::int64_t row, std::int64_t cost = 1) {
 }
 
 // N operands of one shape, merged to at least one dimension. Strides count elements.
-template <int N> struct Walk {
+template <int N>
+struct Walk {
   int rank = 0;
   std::int64_t numel = 1;
   std::int64_t sizes[8];
@@ -25,7 +26,8 @@ template <int N> struct Walk {
   char* data[N];
   std::int64_t bytes[N];  // per element
 
-  // All views have the shape of the last one, whose order of dimensions is followed. `only`: bits of the dimensions to walk.
+  // All views have the shape of the last one, whose order of dimensions is followed. `only`: bits of the dimensions to
+  // walk.
   explicit Walk(const std::array<TensorView, N>& v, std::uint32_t only = ~0u) {
     const TensorView& last = v[N - 1];
     for (int k = 0; k < N; ++k) {
@@ -50,7 +52,8 @@ template <int N> struct Walk {
   std::int64_t inner() const { return sizes[rank - 1]; }
 
   // f(p, strides, n) for each piece of a row in elements [begin, end) of the walk; p are byte pointers.
-  template <class F> void rows(std::int64_t begin, std::int64_t end, F&& f) const {
+  template <class F>
+  void rows(std::int64_t begin, std::int64_t end, F&& f) const {
     if (begin >= end) return;
     std::int64_t index[8], step[N];
     std::array<char*, N> p;
@@ -74,10 +77,14 @@ template <int N> struct Walk {
       }
     }
   }
-  template <class F> void rows(F&& f) const { rows(0, numel, f); }
+  template <class F>
+  void rows(F&& f) const {
+    rows(0, numel, f);
+  }
 
   // The same on all threads; each element costs `cost` cheap ones.
-  template <class F> void parallel_rows(F&& f, std::int64_t cost = 1) const {
+  template <class F>
+  void parallel_rows(F&& f, std::int64_t cost = 1) const {
     parallel_for(numel, kGrain / cost, [&](std::int64_t begin, std::int64_t end) { rows(begin, end, f); });
   }
 };

@@ -11,7 +11,8 @@
 namespace tapedeck::kernels {
 namespace {
 
-template <class T> constexpr bool kHalf = std::is_same_v<T, BFloat16> || std::is_same_v<T, Float16>;
+template <class T>
+constexpr bool kHalf = std::is_same_v<T, BFloat16> || std::is_same_v<T, Float16>;
 
 // To float with rounding to odd, so that a second rounding to 16 bits gives what one rounding would.
 float to_float_odd(long double v) {
@@ -22,12 +23,15 @@ float to_float_odd(long double v) {
   return std::nextafter(f, v > static_cast<long double>(f) ? HUGE_VALF : -HUGE_VALF);
 }
 
-template <class To, class From> To convert(From v) {
+template <class To, class From>
+To convert(From v) {
   if constexpr (kHalf<From>) {
     return convert<To>(v.to_float());
   } else if constexpr (kHalf<To>) {
-    if constexpr (std::is_same_v<From, float>) return To::from(v);
-    else return To::from(to_float_odd(static_cast<long double>(v)));
+    if constexpr (std::is_same_v<From, float>)
+      return To::from(v);
+    else
+      return To::from(to_float_odd(static_cast<long double>(v)));
   } else if constexpr (std::is_same_v<To, bool>) {
     return v != From(0);
   } else if constexpr (std::is_floating_point_v<From> && std::is_integral_v<To>) {
@@ -39,13 +43,15 @@ template <class To, class From> To convert(From v) {
     return static_cast<To>(v);
   } else if constexpr (std::is_integral_v<From> && std::is_integral_v<To>) {
     const std::int64_t wide = v;
-    return static_cast<To>(std::clamp<std::int64_t>(wide, std::numeric_limits<To>::min(), std::numeric_limits<To>::max()));
+    return static_cast<To>(
+        std::clamp<std::int64_t>(wide, std::numeric_limits<To>::min(), std::numeric_limits<To>::max()));
   } else {
     return static_cast<To>(v);
   }
 }
 
-template <class T> void move_rows(const CopyArgs& a) {
+template <class T>
+void move_rows(const CopyArgs& a) {
   const Walk<2> walk({a.x, a.y});
   walk.parallel_rows([](const auto& at, const auto& s, std::int64_t n) {
     const T* x = reinterpret_cast<const T*>(at[0]);
@@ -61,10 +67,14 @@ template <class T> void move_rows(const CopyArgs& a) {
 void copy_elements(const CopyArgs& a) {
   if (a.x.dtype == a.y.dtype) {
     switch (size_of(a.x.dtype)) {
-      case 1: return move_rows<std::uint8_t>(a);
-      case 2: return move_rows<std::uint16_t>(a);
-      case 4: return move_rows<std::uint32_t>(a);
-      default: return move_rows<std::uint64_t>(a);
+      case 1:
+        return move_rows<std::uint8_t>(a);
+      case 2:
+        return move_rows<std::uint16_t>(a);
+      case 4:
+        return move_rows<std::uint32_t>(a);
+      default:
+        return move_rows<std::uint64_t>(a);
     }
   }
   visit(a.x.dtype, [&](auto from) {

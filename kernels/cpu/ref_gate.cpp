@@ -7,13 +7,21 @@
 namespace tapedeck::kernels {
 namespace {
 
-template <class Args> const char* supports(const Args& a) {
+template <class Args>
+const char* supports(const Args& a) {
   return a.dtype() == DType::f32 || a.dtype() == DType::f64 ? nullptr : "dtype is not f32 or f64";
 }
-template <class T> T tanh_of(T x) { return static_cast<T>(math::Tanh::value<double>(x, 0, 0)); }
-template <class T> T sigmoid_of(T x) { return static_cast<T>(math::Sigmoid::value<double>(x, 0, 0)); }
+template <class T>
+T tanh_of(T x) {
+  return static_cast<T>(math::Tanh::value<double>(x, 0, 0));
+}
+template <class T>
+T sigmoid_of(T x) {
+  return static_cast<T>(math::Sigmoid::value<double>(x, 0, 0));
+}
 
-template <class T> void forward(const GateArgs& a) {
+template <class T>
+void forward(const GateArgs& a) {
   const std::int64_t channels = a.y.sizes[a.y.rank - 1];
   // The walk over the outer dimensions looks at strides only, so that views of 2C and of C channels go together.
   const Walk<3> walk({a.x, a.c ? a.c : a.x, a.y}, outer_dims(a.y));
@@ -30,7 +38,8 @@ template <class T> void forward(const GateArgs& a) {
   });
 }
 
-template <class T> void backward(const GateGradArgs& a) {
+template <class T>
+void backward(const GateGradArgs& a) {
   const std::int64_t channels = a.gy.sizes[a.gy.rank - 1];
   const Walk<4> walk({a.x, a.c ? a.c : a.x, a.gx, a.gy}, outer_dims(a.gy));
   parallel_for(walk.numel, row_grain(channels, 4), [&](std::int64_t begin, std::int64_t end) {

@@ -9,7 +9,8 @@
 namespace tapedeck::kernels {
 namespace {
 
-template <class Args> const char* supports_real(const Args& a) {
+template <class Args>
+const char* supports_real(const Args& a) {
   return a.dtype() == DType::f32 || a.dtype() == DType::f64 ? nullptr : "dtype is not f32 or f64";
 }
 
@@ -32,9 +33,11 @@ void lookup(const EmbeddingArgs& a) {
 
 // Rows of gy are grouped by index with a stable counting sort, so that each row of the table is summed alone, in the
 // order of n and in double.
-template <class T> void scatter(const EmbeddingGradArgs& a) {
+template <class T>
+void scatter(const EmbeddingGradArgs& a) {
   const std::int64_t count = a.index.sizes[0], rows = a.gtable.sizes[0], width = a.gtable.sizes[1];
-  auto* first = static_cast<std::int64_t*>(workspace(static_cast<std::size_t>(rows + 1 + count) * sizeof(std::int64_t)));
+  auto* first =
+      static_cast<std::int64_t*>(workspace(static_cast<std::size_t>(rows + 1 + count) * sizeof(std::int64_t)));
   std::int64_t* order = first + rows + 1;
   const auto index = [&](std::int64_t n) { return a.index.ptr<const std::int64_t>()[n * a.index.strides[0]]; };
   std::fill_n(first, rows + 1, 0);
@@ -42,28 +45,33 @@ template <class T> void scatter(const EmbeddingGradArgs& a) {
   for (std::int64_t v = 0; v < rows; ++v) first[v + 1] += first[v];
   for (std::int64_t n = 0; n < count; ++n) order[first[index(n)]++] = n;  // first[v] becomes the end of v's group
   constexpr std::int64_t kBlock = 256;
-  parallel_for(rows, row_grain(width * (1 + count / std::max<std::int64_t>(1, rows))), [&](std::int64_t begin, std::int64_t end) {
-    double total[kBlock];
-    for (std::int64_t v = begin; v < end; ++v)
-      for (std::int64_t c0 = 0; c0 < width; c0 += kBlock) {
-        const std::int64_t n = std::min(kBlock, width - c0);
-        T* out = a.gtable.ptr<T>() + v * a.gtable.strides[0] + c0 * a.gtable.strides[1];
-        std::fill_n(total, n, 0.0);
-        for (std::int64_t k = v == 0 ? 0 : first[v - 1]; k < first[v]; ++k) {
-          const T* g = a.gy.ptr<const T>() + order[k] * a.gy.strides[0] + c0 * a.gy.strides[1];
-          for (std::int64_t c = 0; c < n; ++c) total[c] += g[c * a.gy.strides[1]];
-        }
-        for (std::int64_t c = 0; c < n; ++c) {
-          T& o = out[c * a.gtable.strides[1]];
-          o = static_cast<T>(a.beta == 0 ? total[c] : a.beta * o + total[c]);  // beta 0: the old value may be NaN
-        }
-      }
-  });
+  parallel_for(
+      rows, row_grain(width * (1 + count / std::max<std::int64_t>(1, rows))),
+      [&](std::int64_t begin, std::int64_t end) {
+        double total[kBlock];
+        for (std::int64_t v = begin; v < end; ++v)
+          for (std::int64_t c0 = 0; c0 < width; c0 += kBlock) {
+            const std::int64_t n = std::min(kBlock, width - c0);
+            T* out = a.gtable.ptr<T>() + v * a.gtable.strides[0] + c0 * a.gtable.strides[1];
+            std::fill_n(total, n, 0.0);
+            for (std::int64_t k = v == 0 ? 0 : first[v - 1]; k < first[v]; ++k) {
+              const T* g = a.gy.ptr<const T>() + order[k] * a.gy.strides[0] + c0 * a.gy.strides[1];
+              for (std::int64_t c = 0; c < n; ++c) total[c] += g[c * a.gy.strides[1]];
+            }
+            for (std::int64_t c = 0; c < n; ++c) {
+              T& o = out[c * a.gtable.strides[1]];
+              o = static_cast<T>(a.beta == 0 ? total[c] : a.beta * o + total[c]);  // beta 0: the old value may be NaN
+            }
+          }
+      });
 }
 
-template <class T> T one() {
-  if constexpr (std::is_same_v<T, BFloat16> || std::is_same_v<T, Float16>) return T::from(1.0f);
-  else return T(1);
+template <class T>
+T one() {
+  if constexpr (std::is_same_v<T, BFloat16> || std::is_same_v<T, Float16>)
+    return T::from(1.0f);
+  else
+    return T(1);
 }
 void one_hot_rows(const OneHotArgs& a) {
   visit(a.y.dtype, [&](auto zero) {
@@ -92,7 +100,8 @@ void range(const IndexRangeArgs& a) {
 }
 
 // Each element of gx collects from the windows that hold it, in the order of s.
-template <class T> void fold(const FoldArgs& a) {
+template <class T>
+void fold(const FoldArgs& a) {
   const int rank = a.gx.rank;
   const std::int64_t windows = a.gy.sizes[a.dim], size = a.gy.sizes[rank], length = a.gx.sizes[a.dim];
   const std::int64_t window_step = a.gy.strides[a.dim], inner_step = a.gy.strides[rank], out_step = a.gx.strides[a.dim];

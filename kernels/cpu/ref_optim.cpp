@@ -8,7 +8,8 @@
 namespace tapedeck::kernels {
 namespace {
 
-template <class T> void step(const AdamArgs& a) {
+template <class T>
+void step(const AdamArgs& a) {
   const double t = static_cast<double>(a.step);
   const double rate = a.lr / (1 - std::pow(a.beta1, t)), root = std::sqrt(1 - std::pow(a.beta2, t));
   const double keep = a.decoupled ? 1 - a.lr * a.weight_decay : 1, pull = a.decoupled ? 0 : a.weight_decay;

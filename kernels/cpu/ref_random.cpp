@@ -14,7 +14,8 @@ namespace {
 constexpr std::int64_t kCost = 8;
 
 // f(words, first, n) for groups of up to 4 elements: contiguous elements first … first + n - 1 of the tensor.
-template <class F> void each_group(const TensorView& y, const RandomStream& stream, F&& f) {
+template <class F>
+void each_group(const TensorView& y, const RandomStream& stream, F&& f) {
   const std::int64_t rows = y.rank == 0 ? 1 : y.sizes[0], numel = y.numel(), width = rows == 0 ? 0 : numel / rows;
   const std::int64_t groups = (width + 3) / 4;
   parallel_for(rows * groups, kGrain / kCost / 4, [&](std::int64_t begin, std::int64_t end) {
@@ -27,8 +28,12 @@ template <class F> void each_group(const TensorView& y, const RandomStream& stre
   });
 }
 
-template <class F> void with_real(DType t, F&& f) { t == DType::f32 ? f(float{}) : f(double{}); }
-template <class Args> const char* supports(const Args& a) {
+template <class F>
+void with_real(DType t, F&& f) {
+  t == DType::f32 ? f(float{}) : f(double{});
+}
+template <class Args>
+const char* supports(const Args& a) {
   return a.dtype() == DType::f32 || a.dtype() == DType::f64 ? nullptr : "dtype is not f32 or f64";
 }
 
@@ -62,8 +67,10 @@ void bernoulli_fill(const RandomArgs& a) {
   visit(a.dtype(), [&](auto zero) {
     using T = decltype(zero);
     T one;
-    if constexpr (std::is_same_v<T, BFloat16> || std::is_same_v<T, Float16>) one = T::from(1.0f);
-    else one = T(1);
+    if constexpr (std::is_same_v<T, BFloat16> || std::is_same_v<T, Float16>)
+      one = T::from(1.0f);
+    else
+      one = T(1);
     each_group(a.y, a.stream, [&](const std::uint32_t* word, std::int64_t first, std::int64_t n) {
       for (std::int64_t i = 0; i < n; ++i)
         a.y.ptr<T>()[first + i] = static_cast<double>(uniform01(word[i])) < a.low ? one : T{};

@@ -25,11 +25,13 @@ struct IntegerSum {
   std::int64_t result() const { return static_cast<std::int64_t>(total); }
 };
 
-template <class T> struct Sum : std::conditional_t<std::is_floating_point_v<T>, RealSum, IntegerSum> {
+template <class T>
+struct Sum : std::conditional_t<std::is_floating_point_v<T>, RealSum, IntegerSum> {
   using Out = std::conditional_t<std::is_floating_point_v<T>, T, std::int64_t>;
   void take(T v) { this->add(v); }
 };
-template <class T> struct SumSquares : RealSum {
+template <class T>
+struct SumSquares : RealSum {
   using Out = T;
   void take(T v) {
     const double square = static_cast<double>(v) * v;
@@ -37,7 +39,8 @@ template <class T> struct SumSquares : RealSum {
     lost += std::isfinite(square) ? std::fma(static_cast<double>(v), static_cast<double>(v), -square) : 0;
   }
 };
-template <class T, bool largest> struct Extreme {
+template <class T, bool largest>
+struct Extreme {
   using Out = T;
   bool any = false;
   T best{};
@@ -47,10 +50,13 @@ template <class T, bool largest> struct Extreme {
   }
   T result() const { return best; }
 };
-template <class T> using Max = Extreme<T, true>;
-template <class T> using Min = Extreme<T, false>;
+template <class T>
+using Max = Extreme<T, true>;
+template <class T>
+using Min = Extreme<T, false>;
 
-template <template <class> class Op, class T> void reduce(const ReduceArgs& a) {
+template <template <class> class Op, class T>
+void reduce(const ReduceArgs& a) {
   using Out = typename Op<T>::Out;
   const Walk<2> outputs({a.x, a.y}, ~a.dims);
   Walk<1> terms({a.x}, a.dims);
@@ -72,31 +78,41 @@ template <template <class> class Op, class T> void reduce(const ReduceArgs& a) {
 }
 
 // Calls f with a zero of the element type; bf16 and f16 are refused by supports().
-template <class F> void with_type(DType t, F&& f) {
+template <class F>
+void with_type(DType t, F&& f) {
   switch (t) {
-    case DType::f32: return f(float{});
-    case DType::f64: return f(double{});
-    case DType::i64: return f(std::int64_t{});
-    case DType::i32: return f(std::int32_t{});
-    case DType::u8: return f(std::uint8_t{});
-    default: return f(bool{});
+    case DType::f32:
+      return f(float{});
+    case DType::f64:
+      return f(double{});
+    case DType::i64:
+      return f(std::int64_t{});
+    case DType::i32:
+      return f(std::int32_t{});
+    case DType::u8:
+      return f(std::uint8_t{});
+    default:
+      return f(bool{});
   }
 }
-template <class Args> const char* supports(const Args& a) {
+template <class Args>
+const char* supports(const Args& a) {
   return a.dtype() == DType::bf16 || a.dtype() == DType::f16 ? "dtype is bf16 or f16" : nullptr;
 }
 const char* supports_real(const ReduceArgs& a) {
   return a.dtype() == DType::f32 || a.dtype() == DType::f64 ? nullptr : "dtype is not f32 or f64";
 }
 
-template <template <class> class Op> void reduce_any(const ReduceArgs& a) {
+template <template <class> class Op>
+void reduce_any(const ReduceArgs& a) {
   with_type(a.dtype(), [&](auto zero) { reduce<Op, decltype(zero)>(a); });
 }
 void reduce_squares(const ReduceArgs& a) {
   a.dtype() == DType::f32 ? reduce<SumSquares, float>(a) : reduce<SumSquares, double>(a);
 }
 
-template <bool largest> void arg_extreme(const ArgArgs& a) {
+template <bool largest>
+void arg_extreme(const ArgArgs& a) {
   with_type(a.dtype(), [&](auto zero) {
     using T = decltype(zero);
     const std::int64_t count = a.x.sizes[a.dim], step = a.x.strides[a.dim];

@@ -11,26 +11,30 @@ namespace {
 
 constexpr std::int64_t kCost = 8;  // of an exponential, in cheap elements
 
-template <class Args> const char* supports(const Args& a) {
+template <class Args>
+const char* supports(const Args& a) {
   return a.dtype() == DType::f32 || a.dtype() == DType::f64 ? nullptr : "dtype is not f32 or f64";
 }
 // Runs f<float>(a) or f<double>(a) by dtype.
 #define TD_BY_TYPE(f) [](const auto& a) { a.dtype() == DType::f32 ? f<float>(a) : f<double>(a); }
 
-template <class T> double row_max(const T* x, std::int64_t n) {
+template <class T>
+double row_max(const T* x, std::int64_t n) {
   double m = -std::numeric_limits<double>::infinity();
   for (std::int64_t i = 0; i < n; ++i)
     if (x[i] > m || x[i] != x[i]) m = x[i];
   return m;
 }
-template <class T> double sum_exp(const T* x, std::int64_t n, double m) {
+template <class T>
+double sum_exp(const T* x, std::int64_t n, double m) {
   double total = 0;
   for (std::int64_t i = 0; i < n; ++i) total += std::exp(x[i] - m);
   return total;
 }
 
 // f(p..., n) for each row along the contiguous last dimension of all views, which have the outer shape of the last one.
-template <int N, class F> void each_row(const std::array<TensorView, N>& views, std::int64_t length, F&& f) {
+template <int N, class F>
+void each_row(const std::array<TensorView, N>& views, std::int64_t length, F&& f) {
   const Walk<N> walk(views, outer_dims(views[N - 1]));
   parallel_for(walk.numel, row_grain(length, kCost), [&](std::int64_t begin, std::int64_t end) {
     walk.rows(begin, end, [&](auto at, const auto& s, std::int64_t n) {
@@ -43,7 +47,8 @@ template <int N, class F> void each_row(const std::array<TensorView, N>& views, 
 }
 std::int64_t last_size(const TensorView& v) { return v.rank == 0 ? 1 : v.sizes[v.rank - 1]; }
 
-template <class T> void softmax_rows(const SoftmaxArgs& a) {
+template <class T>
+void softmax_rows(const SoftmaxArgs& a) {
   const std::int64_t n = last_size(a.x);
   each_row<2>({a.x, a.y}, n, [n](const auto& at) {
     const T* x = reinterpret_cast<const T*>(at[0]);
@@ -52,7 +57,8 @@ template <class T> void softmax_rows(const SoftmaxArgs& a) {
     for (std::int64_t i = 0; i < n; ++i) y[i] = static_cast<T>(std::exp(x[i] - m) / total);
   });
 }
-template <class T> void log_softmax_rows(const SoftmaxArgs& a) {
+template <class T>
+void log_softmax_rows(const SoftmaxArgs& a) {
   const std::int64_t n = last_size(a.x);
   each_row<2>({a.x, a.y}, n, [n](const auto& at) {
     const T* x = reinterpret_cast<const T*>(at[0]);
@@ -62,7 +68,8 @@ template <class T> void log_softmax_rows(const SoftmaxArgs& a) {
   });
 }
 // Rows of -Inf give -Inf and a single +Inf gives +Inf, as the limit does.
-template <class T> void logsumexp_rows(const SoftmaxArgs& a) {
+template <class T>
+void logsumexp_rows(const SoftmaxArgs& a) {
   const std::int64_t n = last_size(a.x);
   each_row<2>({a.x, a.y}, n, [n](const auto& at) {
     const T* x = reinterpret_cast<const T*>(at[0]);
@@ -71,7 +78,8 @@ template <class T> void logsumexp_rows(const SoftmaxArgs& a) {
   });
 }
 
-template <class T> void softmax_grad(const SoftmaxGradArgs& a) {
+template <class T>
+void softmax_grad(const SoftmaxGradArgs& a) {
   const std::int64_t n = last_size(a.y), step = a.gy.rank == 0 ? 0 : a.gy.strides[a.gy.rank - 1];
   each_row<3>({a.gy, a.y, a.gx}, n, [n, step](const auto& at) {
     const T *g = reinterpret_cast<const T*>(at[0]), *y = reinterpret_cast<const T*>(at[1]);
@@ -81,25 +89,29 @@ template <class T> void softmax_grad(const SoftmaxGradArgs& a) {
     for (std::int64_t i = 0; i < n; ++i) gx[i] = static_cast<T>(y[i] * (g[i * step] - dot));
   });
 }
-template <class T> void log_softmax_grad(const SoftmaxGradArgs& a) {
+template <class T>
+void log_softmax_grad(const SoftmaxGradArgs& a) {
   const std::int64_t n = last_size(a.y), step = a.gy.rank == 0 ? 0 : a.gy.strides[a.gy.rank - 1];
   each_row<3>({a.gy, a.y, a.gx}, n, [n, step](const auto& at) {
     const T *g = reinterpret_cast<const T*>(at[0]), *y = reinterpret_cast<const T*>(at[1]);
     T* gx = reinterpret_cast<T*>(at[2]);
     double total = 0;
     for (std::int64_t i = 0; i < n; ++i) total += g[i * step];
-    for (std::int64_t i = 0; i < n; ++i) gx[i] = static_cast<T>(g[i * step] - std::exp(static_cast<double>(y[i])) * total);
+    for (std::int64_t i = 0; i < n; ++i)
+      gx[i] = static_cast<T>(g[i * step] - std::exp(static_cast<double>(y[i])) * total);
   });
 }
 
 // f(row) for rows 0 … n-1 in parallel, each of `length` exponentials.
-template <class F> void each_index(std::int64_t n, std::int64_t length, F&& f) {
+template <class F>
+void each_index(std::int64_t n, std::int64_t length, F&& f) {
   parallel_for(n, row_grain(length, kCost), [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) f(i);
   });
 }
 
-template <class T> void cross_entropy_rows(const CrossEntropyArgs& a) {
+template <class T>
+void cross_entropy_rows(const CrossEntropyArgs& a) {
   const std::int64_t n = a.x.sizes[1];
   each_index(a.x.sizes[0], n, [&](std::int64_t i) {
     const T* x = a.x.ptr<const T>() + i * a.x.strides[0];
@@ -113,7 +125,8 @@ template <class T> void cross_entropy_rows(const CrossEntropyArgs& a) {
     loss = static_cast<T>(std::log(sum_exp(x, n, m)) + (m - x[target]));
   });
 }
-template <class T> void cross_entropy_grad(const CrossEntropyGradArgs& a) {
+template <class T>
+void cross_entropy_grad(const CrossEntropyGradArgs& a) {
   const std::int64_t n = a.x.sizes[1];
   each_index(a.x.sizes[0], n, [&](std::int64_t i) {
     const T* x = a.x.ptr<const T>() + i * a.x.strides[0];
@@ -135,9 +148,10 @@ template <class T> void cross_entropy_grad(const CrossEntropyGradArgs& a) {
   });
 }
 
-// A draw that no cumulative sum exceeds (rounding) takes the last class of non-zero probability; a row without one, or with
-// NaN, gives class 0.
-template <class T> void sample(const SampleArgs& a) {
+// A draw that no cumulative sum exceeds (rounding) takes the last class of non-zero probability; a row without one, or
+// with NaN, gives class 0.
+template <class T>
+void sample(const SampleArgs& a) {
   const std::int64_t n = a.x.sizes[1];
   each_index(a.x.sizes[0], n, [&](std::int64_t i) {
     const T* x = a.x.ptr<const T>() + i * a.x.strides[0];

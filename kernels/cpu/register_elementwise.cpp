@@ -4,7 +4,7 @@
 
 namespace tapedeck::kernels {
 
-#define TD_SLOT(name) \
+#define TD_SLOT(name)                \
   KernelSlot<UnaryArgs> name(#name); \
   KernelSlot<UnaryGradArgs> name##_backward(#name "_backward");
 TD_UNARY_LIST(TD_SLOT)
@@ -21,6 +21,7 @@ KernelSlot<GateGradArgs> gated_activation_backward("gated_activation_backward");
 
 void register_elementwise(std::vector<SlotBase*>& slots) {
   add_simd_elementwise();
+  add_eigen_elementwise();
   add_ref_elementwise();
   add_simd_gate();
   add_ref_gate();

@@ -15,6 +15,7 @@ KernelSlot<SampleArgs> sample_categorical("sample_categorical");
 void register_reduce(std::vector<SlotBase*>& slots) {
   add_simd_reduce();
   add_simd_softmax();
+  add_eigen_reduce();
   add_ref_reduce();
   add_ref_softmax();
   slots.insert(slots.end(), {&sum, &amax, &amin, &sum_squares, &argmax, &argmin, &softmax, &log_softmax, &logsumexp,

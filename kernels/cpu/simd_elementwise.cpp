@@ -12,7 +12,6 @@
 #include <hwy/foreach_target.h>
 // After foreach_target.
 #include <hwy/highway.h>
-
 #include <tapedeck/kernels/cpu/simd_math-inl.h>
 
 HWY_BEFORE_NAMESPACE();
@@ -25,31 +24,38 @@ HWY_AFTER_NAMESPACE();
 HWY_BEFORE_NAMESPACE();
 namespace tapedeck::kernels::HWY_NAMESPACE {
 
-template <class Fn> void unary_loop(const float* const* in, float* y, std::int64_t n, float p, float q) {
+template <class Fn>
+void unary_loop(const float* const* in, float* y, std::int64_t n, float p, float q) {
   each_vector<1>(in, y, n, [=](const F(&x)[1]) HWY_ATTR {
-    return in_width<Fn::kWide>([=](auto v) HWY_ATTR {
-      using T = decltype(v);
-      return Fn::value(v, T(p), T(q));
-    }, x[0]);
+    return in_width<Fn::kWide>(
+        [=](auto v) HWY_ATTR {
+          using T = decltype(v);
+          return Fn::value(v, T(p), T(q));
+        },
+        x[0]);
   });
 }
-template <class Fn> void grad_loop(const float* const* in, float* gx, std::int64_t n, float p, float q) {
+template <class Fn>
+void grad_loop(const float* const* in, float* gx, std::int64_t n, float p, float q) {
   each_vector<3>(in, gx, n, [=](const F(&x)[3]) HWY_ATTR {
-    return in_width<Fn::kWide>([=](auto g, auto v, auto y) HWY_ATTR {
-      using T = decltype(v);
-      return Fn::grad(g, v, y, T(p), T(q));
-    }, x[0], x[1], x[2]);
+    return in_width<Fn::kWide>(
+        [=](auto g, auto v, auto y) HWY_ATTR {
+          using T = decltype(v);
+          return Fn::grad(g, v, y, T(p), T(q));
+        },
+        x[0], x[1], x[2]);
   });
 }
-template <class Fn> void binary_loop(const float* const* in, float* y, std::int64_t n) {
+template <class Fn>
+void binary_loop(const float* const* in, float* y, std::int64_t n) {
   each_vector<2>(in, y, n, [](const F(&x)[2]) HWY_ATTR {
     return in_width<Fn::kWide>([](auto a, auto b) HWY_ATTR { return Fn::value(a, b); }, x[0], x[1]);
   });
 }
 
 struct Loops {
-#define TD_LOOP(name, Name)                                              \
-  static constexpr auto name = unary_loop<Name>;                         \
+#define TD_LOOP(name, Name)                      \
+  static constexpr auto name = unary_loop<Name>; \
   static constexpr auto name##_backward = grad_loop<Name>;
   TD_UNARY_FUNCTORS(TD_LOOP)
 #undef TD_LOOP
@@ -68,23 +74,29 @@ namespace {
 using UnaryLoop = void (*)(const float* const*, float*, std::int64_t, float, float);
 using BinaryLoop = void (*)(const float* const*, float*, std::int64_t);
 
-template <bool wide> constexpr std::int64_t kCost = wide ? 8 : 2;
+template <bool wide>
+constexpr std::int64_t kCost = wide ? 8 : 2;
 
-template <UnaryLoop avx2, UnaryLoop avx512, bool wide> void unary(const UnaryArgs& a) {
+template <UnaryLoop avx2, UnaryLoop avx512, bool wide>
+void unary(const UnaryArgs& a) {
   const UnaryLoop loop = use_avx512() ? avx512 : avx2;
   const float p = static_cast<float>(a.p0), q = static_cast<float>(a.p1);
-  staged<1>(Walk<2>({a.x, a.y}), kCost<wide>, [=](const float* const* in, float* y, std::int64_t n) { loop(in, y, n, p, q); });
+  staged<1>(Walk<2>({a.x, a.y}), kCost<wide>,
+            [=](const float* const* in, float* y, std::int64_t n) { loop(in, y, n, p, q); });
 }
-template <UnaryLoop avx2, UnaryLoop avx512, bool wide> void unary_backward(const UnaryGradArgs& a) {
+template <UnaryLoop avx2, UnaryLoop avx512, bool wide>
+void unary_backward(const UnaryGradArgs& a) {
   const UnaryLoop loop = use_avx512() ? avx512 : avx2;
   const float p = static_cast<float>(a.p0), q = static_cast<float>(a.p1);
   staged<3>(Walk<4>({a.gy, a.x, a.y, a.gx}), kCost<wide>,
             [=](const float* const* in, float* y, std::int64_t n) { loop(in, y, n, p, q); });
 }
-template <BinaryLoop avx2, BinaryLoop avx512, bool wide> void binary(const BinaryArgs& a) {
+template <BinaryLoop avx2, BinaryLoop avx512, bool wide>
+void binary(const BinaryArgs& a) {
   staged<2>(Walk<3>({a.a, a.b, a.y}), wide ? 8 : 1, use_avx512() ? avx512 : avx2);
 }
-template <class Args> const char* supports(const Args& a) {
+template <class Args>
+const char* supports(const Args& a) {
   return a.dtype() == DType::f32 ? nullptr : "dtype is not f32";
 }
 
@@ -92,11 +104,12 @@ template <class Args> const char* supports(const Args& a) {
 
 void add_simd_elementwise() {
   constexpr DeviceType cpu = DeviceType::cpu;
-#define TD_ADD(name, Name)                                                                                            \
-  name.add(cpu, "simd", unary<N_AVX2::Loops::name, N_AVX3::Loops::name, N_AVX2::Name::kWide>, supports<UnaryArgs>);   \
-  name##_backward.add(cpu, "simd",                                                                                    \
-                      unary_backward<N_AVX2::Loops::name##_backward, N_AVX3::Loops::name##_backward, N_AVX2::Name::kWide>, \
-                      supports<UnaryGradArgs>);
+#define TD_ADD(name, Name)                                                                                          \
+  name.add(cpu, "simd", unary<N_AVX2::Loops::name, N_AVX3::Loops::name, N_AVX2::Name::kWide>, supports<UnaryArgs>); \
+  name##_backward.add(                                                                                              \
+      cpu, "simd",                                                                                                  \
+      unary_backward<N_AVX2::Loops::name##_backward, N_AVX3::Loops::name##_backward, N_AVX2::Name::kWide>,          \
+      supports<UnaryGradArgs>);
   TD_UNARY_FUNCTORS(TD_ADD)
 #undef TD_ADD
 #define TD_ADD(name, Name) \

@@ -12,7 +12,6 @@
 #include <hwy/foreach_target.h>
 // After foreach_target.
 #include <hwy/highway.h>
-
 #include <tapedeck/kernels/cpu/simd_loops-inl.h>
 
 HWY_BEFORE_NAMESPACE();
@@ -28,9 +27,8 @@ HWY_INLINE F sigmoid_value(F x) { return Sigmoid::value(x, F(0), F(0)); }
 void gate_row(const float* x, const float* c, float* y, std::int64_t channels) {
   if (c) {
     const float* const in[] = {x, x + channels, c, c + channels};
-    each_vector<4>(in, y, channels, [](const F(&v)[4]) HWY_ATTR {
-      return tanh_value(v[0] + v[2]) * sigmoid_value(v[1] + v[3]);
-    });
+    each_vector<4>(in, y, channels,
+                   [](const F(&v)[4]) HWY_ATTR { return tanh_value(v[0] + v[2]) * sigmoid_value(v[1] + v[3]); });
   } else {
     const float* const in[] = {x, x + channels};
     each_vector<2>(in, y, channels, [](const F(&v)[2]) HWY_ATTR { return tanh_value(v[0]) * sigmoid_value(v[1]); });
@@ -55,11 +53,13 @@ void gate_grad_row(const float* gy, const float* x, const float* c, float* gx, s
   };
   std::int64_t i = 0;
   for (; i + kLanes <= channels; i += kLanes)
-    block(i, [](const float* p) HWY_ATTR { return load(p); }, [](F r, float* p) HWY_ATTR { store(r, p); });
+    block(
+        i, [](const float* p) HWY_ATTR { return load(p); }, [](F r, float* p) HWY_ATTR { store(r, p); });
   const std::int64_t rest = channels - i;
   if (rest)
-    block(i, [=](const float* p) HWY_ATTR { return load_first(p, rest); },
-          [=](F r, float* p) HWY_ATTR { store_first(r, p, rest); });
+    block(
+        i, [=](const float* p) HWY_ATTR { return load_first(p, rest); },
+        [=](F r, float* p) HWY_ATTR { store_first(r, p, rest); });
 }
 
 }  // namespace tapedeck::kernels::HWY_NAMESPACE

@@ -1,4 +1,4 @@
-// Rows in blocks of 16 virtual lanes, whatever the vector length: lane l takes elements l, l + 16, …, and the lanes are
+// Rows in blocks of 16 virtual lanes, whatever the vector length: lane l takes elements l, l + 16, …; the lanes are
 // folded 8, 4, 2, 1. The last block is padded. Sums are kept in double: memory is slower, and it costs nothing.
 #if defined(TAPEDECK_SIMD_LANES_INL_H) == defined(HWY_TARGET_TOGGLE)
 #ifdef TAPEDECK_SIMD_LANES_INL_H
@@ -21,7 +21,8 @@ struct Block {
   F part[kParts];
 };
 // f(block, i, count) for each block of row x; the last one is filled up with `pad`.
-template <class Fn> HWY_INLINE void each_block(const float* x, std::int64_t n, float pad, const Fn& f) {
+template <class Fn>
+HWY_INLINE void each_block(const float* x, std::int64_t n, float pad, const Fn& f) {
   Block b;
   std::int64_t i = 0;
   for (; i + kBlock <= n; i += kBlock) {
@@ -64,7 +65,8 @@ struct Lanes {
     }
   }
   // acc = step(acc, x) in every lane.
-  template <class Step> HWY_INLINE void take(const Block& b, const Step& step) {
+  template <class Step>
+  HWY_INLINE void take(const Block& b, const Step& step) {
     for (int k = 0; k < kParts; ++k) low[k] = step(low[k], lower(b.part[k])), high[k] = step(high[k], upper(b.part[k]));
   }
   HWY_INLINE void add(const Block& b) {

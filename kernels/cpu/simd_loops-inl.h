@@ -1,4 +1,5 @@
-// Loops over contiguous floats: whole vectors, then the tail as one masked vector of the same code. Included per target.
+// Loops over contiguous floats: whole vectors, then the tail as one masked vector of the same code. Included per
+// target.
 #if defined(TAPEDECK_SIMD_LOOPS_INL_H) == defined(HWY_TARGET_TOGGLE)
 #ifdef TAPEDECK_SIMD_LOOPS_INL_H
 #undef TAPEDECK_SIMD_LOOPS_INL_H
@@ -31,13 +32,17 @@ HWY_INLINE F narrow(D low, D high) {
 }
 
 // f of vectors of float, or of their halves as double.
-template <bool wide, class Fn, class... X> HWY_INLINE F in_width(const Fn& f, X... x) {
-  if constexpr (wide) return narrow(f(lower(x)...), f(upper(x)...));
-  else return f(x...);
+template <bool wide, class Fn, class... X>
+HWY_INLINE F in_width(const Fn& f, X... x) {
+  if constexpr (wide)
+    return narrow(f(lower(x)...), f(upper(x)...));
+  else
+    return f(x...);
 }
 
 // y[i] = f({in[0][i], …, in[N-1][i]}).
-template <int N, class Fn> HWY_INLINE void each_vector(const float* const* in, float* y, std::int64_t n, const Fn& f) {
+template <int N, class Fn>
+HWY_INLINE void each_vector(const float* const* in, float* y, std::int64_t n, const Fn& f) {
   F x[N];
   std::int64_t i = 0;
   for (; i + kLanes <= n; i += kLanes) {

@@ -1,7 +1,7 @@
-// Vectors of float and of double with operators, and the functions that common/elementwise_math.h asks for. Included once
-// per target. Every function works lane by lane with IEEE operations and explicit FMA, hence the same bits on any target.
-// Functions of double are as accurate as a float result needs (relative error below 1e-10, log far below), not more.
-// Coefficients: interpolation at Chebyshev nodes, computed with 110 digits.
+// Vectors of float and of double with operators, and the functions that common/elementwise_math.h asks for. Included
+// once per target. Every function works lane by lane with IEEE operations and explicit FMA, hence the same bits on any
+// target. Functions of double are as accurate as a float result needs (relative error below 1e-10, log far below), not
+// more. Coefficients: interpolation at Chebyshev nodes, computed with 110 digits.
 #if defined(TAPEDECK_SIMD_MATH_INL_H) == defined(HWY_TARGET_TOGGLE)
 #ifdef TAPEDECK_SIMD_MATH_INL_H
 #undef TAPEDECK_SIMD_MATH_INL_H
@@ -10,21 +10,22 @@
 #endif
 
 #include <hwy/highway.h>
-
 #include <tapedeck/kernels/cpu/trig_reduce.h>
 
 HWY_BEFORE_NAMESPACE();
 namespace tapedeck::kernels::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-template <class Tag> struct Num {
+template <class Tag>
+struct Num {
   using V = hn::Vec<Tag>;
   V v;
   Num() = default;
   HWY_INLINE Num(V value) : v(value) {}
   HWY_INLINE explicit Num(double value) : v(hn::Set(Tag(), static_cast<hn::TFromD<Tag>>(value))) {}
 };
-template <class Tag> struct Truth {
+template <class Tag>
+struct Truth {
   hn::Mask<Tag> m;
 };
 using DF = hn::ScalableTag<float>;
@@ -32,7 +33,9 @@ using DD = hn::ScalableTag<double>;
 using F = Num<DF>;
 using D = Num<DD>;
 
-#define TD_NUM template <class Tag> HWY_INLINE Num<Tag>
+#define TD_NUM         \
+  template <class Tag> \
+  HWY_INLINE Num<Tag>
 TD_NUM operator+(Num<Tag> a, Num<Tag> b) { return hn::Add(a.v, b.v); }
 TD_NUM operator-(Num<Tag> a, Num<Tag> b) { return hn::Sub(a.v, b.v); }
 TD_NUM operator*(Num<Tag> a, Num<Tag> b) { return hn::Mul(a.v, b.v); }
@@ -45,7 +48,9 @@ TD_NUM fma(Num<Tag> a, Num<Tag> b, Num<Tag> c) { return hn::MulAdd(a.v, b.v, c.v
 TD_NUM select(Truth<Tag> t, Num<Tag> a, Num<Tag> b) { return hn::IfThenElse(t.m, a.v, b.v); }
 TD_NUM copysign(Num<Tag> a, Num<Tag> sign) { return hn::CopySign(a.v, sign.v); }
 #undef TD_NUM
-#define TD_TRUTH template <class Tag> HWY_INLINE Truth<Tag>
+#define TD_TRUTH       \
+  template <class Tag> \
+  HWY_INLINE Truth<Tag>
 TD_TRUTH operator<(Num<Tag> a, Num<Tag> b) { return {hn::Lt(a.v, b.v)}; }
 TD_TRUTH operator>(Num<Tag> a, Num<Tag> b) { return {hn::Gt(a.v, b.v)}; }
 TD_TRUTH operator<=(Num<Tag> a, Num<Tag> b) { return {hn::Le(a.v, b.v)}; }
@@ -56,7 +61,8 @@ TD_TRUTH operator|(Truth<Tag> a, Truth<Tag> b) { return {hn::Or(a.m, b.m)}; }
 #undef TD_TRUTH
 
 // c[0] + c[1] x + … by Horner's rule.
-template <class T, int N> HWY_INLINE T horner(T x, const double (&c)[N]) {
+template <class T, int N>
+HWY_INLINE T horner(T x, const double (&c)[N]) {
   T r(c[N - 1]);
   for (int i = N - 2; i >= 0; --i) r = fma(r, x, T(c[i]));
   return r;
@@ -75,25 +81,27 @@ HWY_INLINE D power_of_two(D n) {
 }
 
 // e^x = 2^n (1 + s): n whole, s = e^r - 1 with |r| <= log(2)/2.
-template <class T> struct ExpParts {
+template <class T>
+struct ExpParts {
   T n, s;
 };
 HWY_INLINE ExpParts<F> exp_parts(F x) {
-  constexpr double q[] = {0.500000001346581,     0.16666666681623232,   0.041666464925285904,
-                          0.0083333109254809,    0.0013933649996309251, 0.00019890990824673654};
+  constexpr double q[] = {0.500000001346581,  0.16666666681623232,   0.041666464925285904,
+                          0.0083333109254809, 0.0013933649996309251, 0.00019890990824673654};
   const F n = round(x * F(1.4426950408889634));
   const F r = fma(n, F(0x1.05c61p-29), fma(n, F(-0x1.62e43p-1), x));
   return {n, fma(r * r, horner(r, q), r)};
 }
 HWY_INLINE ExpParts<D> exp_parts(D x) {
-  constexpr double q[] = {0.4999999999995507,   0.16666666666662583,    0.041666666786337556,  0.008333333344209506,
+  constexpr double q[] = {0.4999999999995507,   0.16666666666662583,    0.041666666786337556,   0.008333333344209506,
                           0.001388883909064138, 0.00019841224581544105, 2.4867883453521802e-05, 2.761757684835413e-06};
   const D n = round(x * D(1.4426950408889634));
   const D r = fma(n, D(-0x1.abc9e3b39803fp-56), fma(n, D(-0x1.62e42fefa39efp-1), x));
   return {n, fma(r * r, horner(r, q), r)};
 }
 // NaN fails both comparisons and passes.
-template <class T> HWY_INLINE T clamped(T x, double low, double high) {
+template <class T>
+HWY_INLINE T clamped(T x, double low, double high) {
   return select(x < T(low), T(low), select(x > T(high), T(high), x));
 }
 
@@ -120,19 +128,21 @@ HWY_INLINE F tanh(F x) {  // by expm1(2|x|); 1 in float from 9.02 on
 
 // log(x) for normal doubles (and 0, Inf, NaN, negatives): x = 2^k m, m in [sqrt(1/2), sqrt(2)), log m = 2 atanh(s).
 HWY_INLINE D log(D x) {
-  constexpr double q[] = {0.6666666666666208,  0.400000000112122,  0.2857142413651635,
+  constexpr double q[] = {0.6666666666666208,  0.400000000112122,   0.2857142413651635,
                           0.22222862476849542, 0.18140185202493242, 0.16621947090177444};
   const DD d;
   const hn::RebindToUnsigned<DD> du;
   const auto root = hn::Set(du, 0x3FE6A09E667F3BCDull);  // sqrt(1/2)
   const auto bits = hn::Add(hn::BitCast(du, x.v), hn::Set(du, 0x3FF0000000000000ull - 0x3FE6A09E667F3BCDull));
-  const D k = D(hn::BitCast(d, hn::Or(hn::ShiftRight<52>(bits), hn::Set(du, 0x4330000000000000ull)))) - D(0x1p52 + 1023);
+  const D k =
+      D(hn::BitCast(d, hn::Or(hn::ShiftRight<52>(bits), hn::Set(du, 0x4330000000000000ull)))) - D(0x1p52 + 1023);
   const D m(hn::BitCast(d, hn::Add(hn::And(bits, hn::Set(du, 0x000FFFFFFFFFFFFFull)), root)));
   const D f = m - D(1), s = f / (D(2) + f), z = s * s;
   const D log_m = fma(s * z, horner(z, q), s + s);
   const D y = fma(k, D(0x1.62e42fefa39efp-1), log_m);
   const D infinity(std::numeric_limits<double>::infinity());
-  const D edge = select(x == D(0), -infinity, select(x == infinity, infinity, D(std::numeric_limits<double>::quiet_NaN())));
+  const D edge =
+      select(x == D(0), -infinity, select(x == infinity, infinity, D(std::numeric_limits<double>::quiet_NaN())));
   return select((x > D(0)) & (x < infinity), y, edge);
 }
 // log(1 + x) with what the addition lost put back.
@@ -212,9 +222,9 @@ HWY_INLINE D pow(D x, D y) {
 // Distribution function of the standard normal. Its tail is exp(-z^2/2) M(z) with M(z) / t a polynomial in
 // t = 1 / (1 + z/4), fitted for z <= 16; the tail is 0 in float beyond.
 HWY_INLINE D normal_cdf(D x) {
-  constexpr double c[] = {0.0997368432199058,   0.09969814867746007,  0.09399543858754178, 0.07717488472096533,
-                          0.08348651736011863,  -0.028891879464000243, 0.20957415295128307, -0.3382994855315742,
-                          0.45187465105400676,  -0.4152184417996558,  0.22377792879563507, -0.06481483250239566,
+  constexpr double c[] = {0.0997368432199058,  0.09969814867746007,   0.09399543858754178, 0.07717488472096533,
+                          0.08348651736011863, -0.028891879464000243, 0.20957415295128307, -0.3382994855315742,
+                          0.45187465105400676, -0.4152184417996558,   0.22377792879563507, -0.06481483250239566,
                           0.007906073929109126};
   const D z = abs(x), t = D(1) / fma(z, D(0.25), D(1));
   const D tail = exp(D(-0.5) * z * z) * t * horner(t, c);

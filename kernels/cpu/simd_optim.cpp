@@ -12,7 +12,6 @@
 #include <hwy/foreach_target.h>
 // After foreach_target.
 #include <hwy/highway.h>
-
 #include <tapedeck/kernels/cpu/simd_loops-inl.h>
 
 #ifndef TD_ADAM_STEP
@@ -20,9 +19,9 @@
 namespace tapedeck::kernels {
 struct AdamStep {
   double beta1, beta2, rest1, rest2, eps, gscale;
-  double rate;       // lr / (1 - beta1^t)
-  double root;       // 1 / sqrt(1 - beta2^t)
-  double keep, pull; // decoupled and coupled weight decay
+  double rate;        // lr / (1 - beta1^t)
+  double root;        // 1 / sqrt(1 - beta2^t)
+  double keep, pull;  // decoupled and coupled weight decay
 };
 }  // namespace tapedeck::kernels
 #endif
@@ -42,11 +41,13 @@ void adam_range(const AdamStep& s, float* p, const float* g, float* m, float* v,
   };
   std::int64_t i = 0;
   for (; i + kLanes <= n; i += kLanes)
-    block(i, [](const float* q) HWY_ATTR { return load(q); }, [](F r, float* q) HWY_ATTR { store(r, q); });
+    block(
+        i, [](const float* q) HWY_ATTR { return load(q); }, [](F r, float* q) HWY_ATTR { store(r, q); });
   const std::int64_t rest = n - i;
   if (rest)
-    block(i, [=](const float* q) HWY_ATTR { return load_first(q, rest); },
-          [=](F r, float* q) HWY_ATTR { store_first(r, q, rest); });
+    block(
+        i, [=](const float* q) HWY_ATTR { return load_first(q, rest); },
+        [=](F r, float* q) HWY_ATTR { store_first(r, q, rest); });
 }
 
 }  // namespace tapedeck::kernels::HWY_NAMESPACE
@@ -65,13 +66,20 @@ double power(double base, std::int64_t exponent) {
 }
 
 void adam_f32(const AdamArgs& a) {
-  const AdamStep step{a.beta1, a.beta2, 1 - a.beta1, 1 - a.beta2, a.eps, a.gscale, a.lr / (1 - power(a.beta1, a.step)),
-                      1 / std::sqrt(1 - power(a.beta2, a.step)), a.decoupled ? 1 - a.lr * a.weight_decay : 1,
+  const AdamStep step{a.beta1,
+                      a.beta2,
+                      1 - a.beta1,
+                      1 - a.beta2,
+                      a.eps,
+                      a.gscale,
+                      a.lr / (1 - power(a.beta1, a.step)),
+                      1 / std::sqrt(1 - power(a.beta2, a.step)),
+                      a.decoupled ? 1 - a.lr * a.weight_decay : 1,
                       a.decoupled ? 0 : a.weight_decay};
   const auto range = use_avx512() ? N_AVX3::adam_range : N_AVX2::adam_range;
   parallel_for(a.p.numel(), kGrain, [&](std::int64_t begin, std::int64_t end) {
-    range(step, a.p.ptr<float>() + begin, a.g.ptr<const float>() + begin, a.m.ptr<float>() + begin, a.v.ptr<float>() + begin,
-          end - begin);
+    range(step, a.p.ptr<float>() + begin, a.g.ptr<const float>() + begin, a.m.ptr<float>() + begin,
+          a.v.ptr<float>() + begin, end - begin);
   });
 }
 const char* supports(const AdamArgs& a) { return a.dtype() == DType::f32 ? nullptr : "dtype is not f32"; }

@@ -1,5 +1,5 @@
-// f32 random fills: Philox on vectors of counters, the same integers and uniforms as everywhere; normals by Box and Muller
-// (1958) in double.
+// f32 random fills: Philox on vectors of counters, the same integers and uniforms as everywhere; normals by Box and
+// Muller (1958) in double.
 #include <tapedeck/kernels/cpu/isa.h>
 #include <tapedeck/kernels/cpu/iterate.h>
 #include <tapedeck/kernels/cpu/variants.h>
@@ -14,7 +14,6 @@
 #include <hwy/foreach_target.h>
 // After foreach_target.
 #include <hwy/highway.h>
-
 #include <tapedeck/kernels/cpu/simd_loops-inl.h>
 
 HWY_BEFORE_NAMESPACE();
@@ -80,7 +79,8 @@ enum class Kind { uniform, normal, bernoulli, dropout };
 
 // Elements 4 * group … of one row, `n` of them at y (x: the input of dropout), in steps of 4 kLanes.
 template <Kind kind>
-void fill(std::uint64_t key, std::uint32_t group, std::uint64_t row, const float* x, float* y, std::int64_t n, double p, double q) {
+void fill(std::uint64_t key, std::uint32_t group, std::uint64_t row, const float* x, float* y, std::int64_t n, double p,
+          double q) {
   HWY_ALIGN float block[4 * kLanes];
   for (std::int64_t i = 0; i < n; i += 4 * kLanes, group += static_cast<std::uint32_t>(kLanes)) {
     U w[4];
@@ -117,13 +117,15 @@ namespace {
 constexpr std::int64_t kSegment = 4096;  // elements of a row that one task makes
 
 // fill(key, group, row, x, y, n) for segments of rows; y + offset and x + offset are contiguous.
-template <class Fill> void each_segment(const TensorView& y, const RandomStream& stream, Fill&& fill) {
+template <class Fill>
+void each_segment(const TensorView& y, const RandomStream& stream, Fill&& fill) {
   const std::int64_t rows = y.rank == 0 ? 1 : y.sizes[0], numel = y.numel(), width = rows == 0 ? 0 : numel / rows;
   const std::int64_t segments = (width + kSegment - 1) / kSegment;
   parallel_for(rows * segments, row_grain(std::min(width, kSegment), 8), [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t task = begin; task < end; ++task) {
       const std::int64_t row = task / segments, first = task % segments * kSegment;
-      fill(static_cast<std::uint32_t>(first / 4), stream.row(row), row * width + first, std::min(kSegment, width - first));
+      fill(static_cast<std::uint32_t>(first / 4), stream.row(row), row * width + first,
+           std::min(kSegment, width - first));
     }
   });
 }
@@ -133,7 +135,8 @@ double threshold(double p) { return std::ceil(p * 0x1p24) * 0x1p-24; }
 
 #define TD_FILL(kind) (use_avx512() ? N_AVX3::fill<N_AVX3::Kind::kind> : N_AVX2::fill<N_AVX2::Kind::kind>)
 
-template <class Fill> void fill_all(const RandomArgs& a, Fill fill, double p, double q) {
+template <class Fill>
+void fill_all(const RandomArgs& a, Fill fill, double p, double q) {
   each_segment(a.y, a.stream, [&](std::uint32_t group, std::uint64_t row, std::int64_t offset, std::int64_t n) {
     fill(a.stream.key, group, row, nullptr, a.y.ptr<float>() + offset, n, p, q);
   });
@@ -149,7 +152,8 @@ void dropout_f32(const DropoutArgs& a) {
   });
 }
 
-template <class Args> const char* supports(const Args& a) {
+template <class Args>
+const char* supports(const Args& a) {
   if (a.dtype() != DType::f32) return "dtype is not f32";
   return a.y.numel() < (std::int64_t{1} << 34) ? nullptr : "a row may have more than 2^32 groups";
 }

@@ -12,7 +12,6 @@
 #include <hwy/foreach_target.h>
 // After foreach_target.
 #include <hwy/highway.h>
-
 #include <tapedeck/kernels/cpu/simd_lanes-inl.h>
 
 HWY_BEFORE_NAMESPACE();
@@ -36,17 +35,18 @@ struct MinStep {
 };
 
 // Takes one row into the 16 lanes.
-template <class Step> void row(double* lanes, const float* x, std::int64_t n) {
+template <class Step>
+void row(double* lanes, const float* x, std::int64_t n) {
   Lanes l(0);
   l.load_from(lanes);
-  each_block(x, n, static_cast<float>(Step::kStart), [&](const Block& b, std::int64_t, std::int64_t) HWY_ATTR {
-    l.take(b, Step());
-  });
+  each_block(x, n, static_cast<float>(Step::kStart),
+             [&](const Block& b, std::int64_t, std::int64_t) HWY_ATTR { l.take(b, Step()); });
   l.store_to(lanes);
 }
 
 // acc[c] takes x[r * stride + c] for r = 0 … rows - 1; a group of columns at a time stays in registers.
-template <class Step, int group> HWY_INLINE void column_group(double* acc, const float* x, std::int64_t stride, std::int64_t rows) {
+template <class Step, int group>
+HWY_INLINE void column_group(double* acc, const float* x, std::int64_t stride, std::int64_t rows) {
   D low[group], high[group];
   for (int k = 0; k < group; ++k) {
     low[k] = D(hn::LoadU(DD(), acc + k * kLanes));
@@ -62,7 +62,8 @@ template <class Step, int group> HWY_INLINE void column_group(double* acc, const
     hn::StoreU(high[k].v, DD(), acc + k * kLanes + kLanes / 2);
   }
 }
-template <class Step> void columns(double* acc, const float* x, std::int64_t stride, std::int64_t rows, std::int64_t n) {
+template <class Step>
+void columns(double* acc, const float* x, std::int64_t stride, std::int64_t rows, std::int64_t n) {
   std::int64_t c = 0;
   for (; c + 4 * kLanes <= n; c += 4 * kLanes) column_group<Step, 4>(acc + c, x + c, stride, rows);
   for (; c + kLanes <= n; c += kLanes) column_group<Step, 1>(acc + c, x + c, stride, rows);
@@ -119,7 +120,8 @@ void write(const Outputs& outputs, std::int64_t first, const double* values, std
 // Runs f(first, n, begin, end, acc) for blocks of outputs and chunks of their terms; f takes terms begin … end - 1 of
 // outputs first … first + n - 1 into acc. Several chunks are merged in their order.
 template <class F>
-void each_chunk(const Outputs& outputs, const Terms& terms, const Reduction& op, std::int64_t block, std::int64_t chunk, F&& f) {
+void each_chunk(const Outputs& outputs, const Terms& terms, const Reduction& op, std::int64_t block, std::int64_t chunk,
+                F&& f) {
   const std::int64_t count = outputs.numel, blocks = (count + block - 1) / block;
   const std::int64_t chunks = std::max<std::int64_t>(1, (terms.numel + chunk - 1) / chunk);
   double* partial = nullptr;  // [chunk][output]
@@ -181,15 +183,15 @@ const char* supports(const ReduceArgs& a) {
   if (a.dtype() != DType::f32) return "dtype is not f32";
   const Outputs outputs({a.x, a.y}, ~a.dims);
   const Terms terms({a.x}, a.dims);
-  return by_columns(outputs, terms) || rows_are_contiguous(terms) ? nullptr : "neither rows nor columns of x are contiguous";
+  return by_columns(outputs, terms) || rows_are_contiguous(terms) ? nullptr
+                                                                  : "neither rows nor columns of x are contiguous";
 }
 
-#define TD_REDUCTION(Step, merge)                                                                         \
-  [](const ReduceArgs& a) {                                                                               \
-    reduce(a, use_avx512() ? Reduction{N_AVX3::Step::kStart, N_AVX3::row<N_AVX3::Step>,                   \
-                                       N_AVX3::columns<N_AVX3::Step>, merge}                              \
-                           : Reduction{N_AVX2::Step::kStart, N_AVX2::row<N_AVX2::Step>,                   \
-                                       N_AVX2::columns<N_AVX2::Step>, merge});                            \
+#define TD_REDUCTION(Step, merge)                                                                                      \
+  [](const ReduceArgs& a) {                                                                                            \
+    reduce(a, use_avx512()                                                                                             \
+                  ? Reduction{N_AVX3::Step::kStart, N_AVX3::row<N_AVX3::Step>, N_AVX3::columns<N_AVX3::Step>, merge}   \
+                  : Reduction{N_AVX2::Step::kStart, N_AVX2::row<N_AVX2::Step>, N_AVX2::columns<N_AVX2::Step>, merge}); \
   }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// Softmax family, cross entropy and categorical sampling in f32. Exponentials in float, their sums in 16 lanes of double
-// (in class order for sampling), so that a row's bits depend on that row alone.
+// Softmax family, cross entropy and categorical sampling in f32. Exponentials in float, their sums in 16 lanes of
+// double (in class order for sampling), so that a row's bits depend on that row alone.
 #include <tapedeck/kernels/cpu/isa.h>
 #include <tapedeck/kernels/cpu/iterate.h>
 #include <tapedeck/kernels/cpu/variants.h>
@@ -14,7 +14,6 @@
 #include <hwy/foreach_target.h>
 // After foreach_target.
 #include <hwy/highway.h>
-
 #include <tapedeck/kernels/cpu/simd_lanes-inl.h>
 
 HWY_BEFORE_NAMESPACE();
@@ -82,7 +81,8 @@ void logsumexp_row(const float* x, float* y, std::int64_t n) {
 }
 
 // f(i, count, a, b) for the blocks of two rows side by side.
-template <class Fn> HWY_INLINE void each_block_pair(const float* a, const float* b, std::int64_t n, const Fn& f) {
+template <class Fn>
+HWY_INLINE void each_block_pair(const float* a, const float* b, std::int64_t n, const Fn& f) {
   each_block(a, n, 0, [&](const Block& u, std::int64_t i, std::int64_t count) HWY_ATTR {
     each_block(b + i, count, 0, [&](const Block& v, std::int64_t, std::int64_t) HWY_ATTR { f(u, v); });
   });
@@ -149,19 +149,23 @@ std::int64_t last_size(const TensorView& v) { return v.rank == 0 ? 1 : v.sizes[v
 bool last_contiguous(const TensorView& v) { return last_size(v) <= 1 || v.strides[v.rank - 1] == 1; }
 
 // row(p…, n) for each row; the last view gives the outer shape.
-template <int N, class Row> void each_row(const std::array<TensorView, N>& views, std::int64_t length, Row row) {
+template <int N, class Row>
+void each_row(const std::array<TensorView, N>& views, std::int64_t length, Row row) {
   const Walk<N> walk(views, outer_dims(views[N - 1]));
   parallel_for(walk.numel, row_grain(length, kCost), [&](std::int64_t begin, std::int64_t end) {
     walk.rows(begin, end, [&](const auto& at, const auto& s, std::int64_t n) {
       for (std::int64_t r = 0; r < n; ++r) {
         const auto p = [&](int k) { return reinterpret_cast<float*>(at[k]) + r * s[k]; };
-        if constexpr (N == 2) row(p(0), p(1), length);
-        else row(p(0), p(1), p(2), length);
+        if constexpr (N == 2)
+          row(p(0), p(1), length);
+        else
+          row(p(0), p(1), p(2), length);
       }
     });
   });
 }
-template <class F> void each_index(std::int64_t n, std::int64_t length, F&& f) {
+template <class F>
+void each_index(std::int64_t n, std::int64_t length, F&& f) {
   parallel_for(n, row_grain(length, kCost), [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) f(i);
   });
@@ -192,8 +196,10 @@ void cross_entropy_backward_f32(const CrossEntropyGradArgs& a) {
   each_index(a.x.sizes[0], n, [&](std::int64_t i) {
     const std::int64_t target = a.target.ptr<const std::int64_t>()[i * a.target.strides[0]];
     float* gx = a.gx.ptr<float>() + i * a.gx.strides[0];
-    if (target == a.ignore_index) std::fill_n(gx, n, 0.0f);
-    else row(a.x.ptr<const float>() + i * a.x.strides[0], target, a.g.ptr<const float>()[i * a.g.strides[0]], gx, n);
+    if (target == a.ignore_index)
+      std::fill_n(gx, n, 0.0f);
+    else
+      row(a.x.ptr<const float>() + i * a.x.strides[0], target, a.g.ptr<const float>()[i * a.g.strides[0]], gx, n);
   });
 }
 void sample_f32(const SampleArgs& a) {
@@ -207,7 +213,10 @@ void sample_f32(const SampleArgs& a) {
   });
 }
 
-template <class Args> const char* supports(const Args& a) { return a.dtype() == DType::f32 ? nullptr : "dtype is not f32"; }
+template <class Args>
+const char* supports(const Args& a) {
+  return a.dtype() == DType::f32 ? nullptr : "dtype is not f32";
+}
 const char* supports_backward(const SoftmaxGradArgs& a) {
   if (a.dtype() != DType::f32) return "dtype is not f32";
   return last_contiguous(a.gy) ? nullptr : "gy is not contiguous along its last dimension";

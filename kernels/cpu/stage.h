@@ -5,7 +5,8 @@
 namespace tapedeck::kernels {
 
 // kernel(in, y, n): in is an array of N pointers to n contiguous floats. The last operand of the walk is the output.
-template <int N, class Kernel> void staged(const Walk<N + 1>& walk, std::int64_t cost, Kernel&& kernel) {
+template <int N, class Kernel>
+void staged(const Walk<N + 1>& walk, std::int64_t cost, Kernel&& kernel) {
   constexpr std::int64_t kBlock = 256;
   walk.parallel_rows(
       [&](const auto& at, const auto& s, std::int64_t n) {
@@ -28,7 +29,8 @@ template <int N, class Kernel> void staged(const Walk<N + 1>& walk, std::int64_t
         for (std::int64_t i = 0; i < n; i += kBlock) {
           const std::int64_t m = std::min(kBlock, n - i);
           for (int k = 0; k < N; ++k) {
-            if (s[k] == 1) in[k] = from[k] + i;
+            if (s[k] == 1)
+              in[k] = from[k] + i;
             else if (s[k] != 0)
               for (std::int64_t j = 0; j < m; ++j) buffer[k][j] = from[k][(i + j) * s[k]];
           }

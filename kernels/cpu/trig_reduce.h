@@ -14,7 +14,8 @@ struct Quadrant {
 inline Quadrant reduce_huge(double x) {
   __extension__ typedef unsigned __int128 Bits;
   __extension__ typedef __int128 SignedBits;
-  constexpr std::uint64_t kTwoOverPi[4] = {0xa2f9836e4e441529, 0xfc2757d1f534ddc0, 0xdb6295993c439041, 0xfe5163abdebbc561};
+  constexpr std::uint64_t kTwoOverPi[4] = {0xa2f9836e4e441529, 0xfc2757d1f534ddc0, 0xdb6295993c439041,
+                                           0xfe5163abdebbc561};
   int exponent;
   const auto mantissa = static_cast<std::uint64_t>(std::ldexp(std::frexp(std::fabs(x), &exponent), 24));
   const int skip = exponent - 24 - 2;  // these leading bits of 2/pi give whole turns

@@ -4,12 +4,14 @@
 namespace tapedeck::kernels {
 
 void add_simd_elementwise();
+void add_eigen_elementwise();
 void add_ref_elementwise();
 void add_simd_gate();
 void add_ref_gate();
 void add_ref_copy();
 void add_simd_reduce();
 void add_simd_softmax();
+void add_eigen_reduce();
 void add_ref_reduce();
 void add_ref_softmax();
 void add_ref_index();

@@ -34,9 +34,19 @@ Real mish_slope(Real x) {
 }
 
 const std::vector<UnaryCase>& unary_cases() {
-#define TD_CASE(name, value, slope, ...)                                                                           \
-  {k::name, k::name##_backward, [](Real x, Real p, Real q) -> Real { (void)x, (void)p, (void)q; return value; },    \
-   [](Real x, Real y, Real p, Real q) -> Real { (void)x, (void)y, (void)p, (void)q; return slope; }, __VA_ARGS__}
+#define TD_CASE(name, value, slope, ...)             \
+  {                                                  \
+    k::name, k::name##_backward,                     \
+        [](Real x, Real p, Real q) -> Real {         \
+          (void)x, (void)p, (void)q;                 \
+          return value;                              \
+        },                                           \
+        [](Real x, Real y, Real p, Real q) -> Real { \
+          (void)x, (void)y, (void)p, (void)q;        \
+          return slope;                              \
+        },                                           \
+        __VA_ARGS__                                  \
+  }
   static const std::vector<UnaryCase> cases = {
       TD_CASE(neg, -x, -1, 0.5, 0.5),
       TD_CASE(abs, std::fabs(x), x != x ? x : (x > 0) - (x < 0), 0.5, 0.5),
@@ -56,11 +66,15 @@ const std::vector<UnaryCase>& unary_cases() {
       TD_CASE(leaky_relu, x > 0 ? x : p * x, x > 0 ? 1 : p, 0.51, 0.51, 0.125),
       TD_CASE(elu, x > 0 ? x : p * std::expm1(x), x > 0 ? 1 : p * std::exp(x), 2.5, 2.5, 1.5),
       TD_CASE(gelu, times(x, cdf(x)), cdf(x) + (std::isinf(x) ? 0 : x * gauss(x)), 0.51, 4),
-      TD_CASE(silu, times(x, sigmoid_of(x)),
-              sigmoid_of(x) + (std::isinf(x) ? 0 : x * sigmoid_of(x) * sigmoid_of(-x)), 0.51, 0.51),
+      TD_CASE(silu, times(x, sigmoid_of(x)), sigmoid_of(x) + (std::isinf(x) ? 0 : x * sigmoid_of(x) * sigmoid_of(-x)),
+              0.51, 0.51),
       TD_CASE(mish, times(x, std::tanh(softplus_of(x))), mish_slope(x), 0.51, 0.51),
       TD_CASE(softplus, softplus_of(x), sigmoid_of(x), 0.51, 0.51),
-      TD_CASE(clamp, x < p ? p : x > q ? q : x, x < p || x > q ? 0 : 1, 0.5, 0.5, -0.75, 1.25),
+      TD_CASE(clamp,
+              x < p   ? p
+              : x > q ? q
+                      : x,
+              x < p || x > q ? 0 : 1, 0.5, 0.5, -0.75, 1.25),
       TD_CASE(pow_scalar, std::pow(x, p), p * std::pow(x, p - 1), 0.51, 0.51, 2.5),
       TD_CASE(pow_scalar, std::pow(x, p), p * std::pow(x, p - 1), 0.51, 0.51, -3),
       TD_CASE(add_scalar, x + p, 1, 0.5, 0.5, 0.375),
@@ -118,7 +132,8 @@ TEST(Elementwise, UnaryOverAllMagnitudes) {
       RecordProperty(std::string(c.slot.name()) + "." + variant + ".ulp", std::to_string(w.error));
       std::printf("  %-12s %-5s %8.3f ulp at %a\n", c.slot.name(), variant.c_str(), w.error, static_cast<double>(w.at));
       const double bound = variant == "eigen" ? std::max(c.bound, 4.0) : c.bound;
-      EXPECT_TRUE(w.error <= bound) << w.error << " ulp at " << w.at << " (" << std::hexfloat << w.at << "), got " << w.got;
+      EXPECT_TRUE(w.error <= bound) << w.error << " ulp at " << w.at << " (" << std::hexfloat << w.at << "), got "
+                                    << w.got;
     });
 }
 
@@ -127,7 +142,8 @@ TEST(Elementwise, UnaryGradientsOverAllMagnitudes) {
     each_variant(c.slot_backward, [&](const std::string& variant) {
       const Worst w = sweep(c, 257 * 16 + 1, true);
       RecordProperty(std::string(c.slot.name()) + "_backward." + variant + ".ulp", std::to_string(w.error));
-      std::printf("  %-12s %-5s %8.3f ulp (gradient) at %a\n", c.slot.name(), variant.c_str(), w.error, static_cast<double>(w.at));
+      std::printf("  %-12s %-5s %8.3f ulp (gradient) at %a\n", c.slot.name(), variant.c_str(), w.error,
+                  static_cast<double>(w.at));
       EXPECT_TRUE(w.error <= c.bound_backward)
           << w.error << " ulp at " << w.at << " (" << std::hexfloat << w.at << "), got " << w.got;
     });
@@ -215,11 +231,13 @@ struct BinaryCase {
 Real larger(Real a, Real b) { return a != a ? a : b != b ? b : std::max(a, b); }
 Real smaller(Real a, Real b) { return a != a ? a : b != b ? b : std::min(a, b); }
 const std::vector<BinaryCase>& binary_cases() {
-  static const std::vector<BinaryCase> cases = {
-      {k::add, [](Real a, Real b) { return a + b; }, 0.5}, {k::sub, [](Real a, Real b) { return a - b; }, 0.5},
-      {k::mul, [](Real a, Real b) { return a * b; }, 0.5}, {k::div, [](Real a, Real b) { return a / b; }, 0.5},
-      {k::maximum, larger, 0},                             {k::minimum, smaller, 0},
-      {k::pow, [](Real a, Real b) { return std::pow(a, b); }, 0.51}};
+  static const std::vector<BinaryCase> cases = {{k::add, [](Real a, Real b) { return a + b; }, 0.5},
+                                                {k::sub, [](Real a, Real b) { return a - b; }, 0.5},
+                                                {k::mul, [](Real a, Real b) { return a * b; }, 0.5},
+                                                {k::div, [](Real a, Real b) { return a / b; }, 0.5},
+                                                {k::maximum, larger, 0},
+                                                {k::minimum, smaller, 0},
+                                                {k::pow, [](Real a, Real b) { return std::pow(a, b); }, 0.51}};
   return cases;
 }
 
@@ -230,7 +248,7 @@ TEST(Elementwise, BinarySpecialPairs) {
   const Tensor a = detail::expand(detail::try_reshape(x, {n, 1}), {n, n}), b = detail::expand(x, {n, n});
   for (const BinaryCase& c : binary_cases())
     each_variant(c.slot, [&](const std::string& variant) {
-      c.slot(kCpu, {a, b, y});
+      if (!accepted(variant, [&] { c.slot(kCpu, {a, b, y}); })) return;
       for (std::int64_t i = 0; i < n; ++i)
         for (std::int64_t j = 0; j < n; ++j) {
           const double got = y.data<float>()[i * n + j];
@@ -238,23 +256,27 @@ TEST(Elementwise, BinarySpecialPairs) {
           // Exact operations must equal the double result rounded once, Inf and the sign of zero included.
           const bool ok = c.bound <= 0.5 ? (std::isnan(want) ? std::isnan(got) : static_cast<float>(want) == got)
                                          : ulps(static_cast<float>(got), want) <= (variant == "eigen" ? 4 : c.bound);
-          EXPECT_TRUE(ok) << v[static_cast<std::size_t>(i)] << ", " << v[static_cast<std::size_t>(j)] << " gives " << got
-                          << ", not " << want;
+          EXPECT_TRUE(ok) << v[static_cast<std::size_t>(i)] << ", " << v[static_cast<std::size_t>(j)] << " gives "
+                          << got << ", not " << want;
         }
     });
 }
 
 TEST(Elementwise, BinaryBroadcasts) {
   const Tensor y = empty({4, 5, 33}), full_size = random_tensor({4, 5, 33}, 1, 0.5, 2);
-  const std::vector<Tensor> others = {scalar(1.5), random_tensor({33}, 2, 0.5, 2), random_tensor({5, 1}, 3, 0.5, 2),
-                                      random_tensor({4, 1, 33}, 4, 0.5, 2), random_tensor({1, 5, 1}, 5, 0.5, 2),
+  const std::vector<Tensor> others = {scalar(1.5),
+                                      random_tensor({33}, 2, 0.5, 2),
+                                      random_tensor({5, 1}, 3, 0.5, 2),
+                                      random_tensor({4, 5, 33}, 8, 0.5, 2),
+                                      random_tensor({4, 1, 33}, 4, 0.5, 2),
+                                      random_tensor({1, 5, 1}, 5, 0.5, 2),
                                       detail::transpose(random_tensor({33, 5}, 6, 0.5, 2), 0, 1),
                                       detail::slice(random_tensor({4, 5, 99}, 7, 0.5, 2), 2, 1, 99, 3)};
   for (const BinaryCase& c : binary_cases())
-    each_variant(c.slot, [&](const std::string&) {
+    each_variant(c.slot, [&](const std::string& variant) {
       for (const Tensor& other : others) {
         const Tensor b = detail::expand(other, {4, 5, 33});
-        c.slot(kCpu, {full_size, b, y});
+        if (!accepted(variant, [&] { c.slot(kCpu, {full_size, b, y}); })) continue;
         const TensorView v = b;
         for (int i = 0; i < 4 * 5 * 33; ++i) {
           const float u = full_size.data<float>()[i];
@@ -285,8 +307,8 @@ TEST(Elementwise, CompareAndWhere) {
   const Tensor x = tensor(v, {n}), y = empty({n, n}, {DType::boolean}), z = empty({n, n});
   const Tensor a = detail::expand(detail::try_reshape(x, {n, 1}), {n, n}), b = detail::expand(x, {n, n});
   const std::vector<std::pair<k::KernelSlot<k::BinaryArgs>*, std::function<bool(float, float)>>> cases = {
-      {&k::eq, std::equal_to<float>()},      {&k::ne, std::not_equal_to<float>()}, {&k::lt, std::less<float>()},
-      {&k::le, std::less_equal<float>()},    {&k::gt, std::greater<float>()},      {&k::ge, std::greater_equal<float>()}};
+      {&k::eq, std::equal_to<float>()},   {&k::ne, std::not_equal_to<float>()}, {&k::lt, std::less<float>()},
+      {&k::le, std::less_equal<float>()}, {&k::gt, std::greater<float>()},      {&k::ge, std::greater_equal<float>()}};
   for (const auto& [slot, expected] : cases)
     each_variant(*slot, [&, &slot = slot, &expected = expected](const std::string&) {
       (*slot)(kCpu, {a, b, y});
@@ -294,7 +316,8 @@ TEST(Elementwise, CompareAndWhere) {
       for (std::int64_t i = 0; i < n * n; ++i) {
         const float u = v[static_cast<std::size_t>(i / n)], w = v[static_cast<std::size_t>(i % n)];
         EXPECT_EQ(y.data<bool>()[i], expected(u, w));
-        EXPECT_EQ(std::bit_cast<std::uint32_t>(z.data<float>()[i]), std::bit_cast<std::uint32_t>(expected(u, w) ? u : w));
+        EXPECT_EQ(std::bit_cast<std::uint32_t>(z.data<float>()[i]),
+                  std::bit_cast<std::uint32_t>(expected(u, w) ? u : w));
       }
     });
 }
@@ -305,8 +328,10 @@ TEST(Copy, RealToIntegerSaturates) {
   const Tensor x = tensor(std::vector<double>{-1.9, 2.9, NAN, 1e300, -1e300, 255.5, 9.3e18}, {7});
   const Tensor u8 = empty({7}, {DType::u8}), i32 = empty({7}, {DType::i32}), i64 = empty({7}, {DType::i64});
   k::copy(kCpu, {x, u8}), k::copy(kCpu, {x, i32}), k::copy(kCpu, {x, i64});
-  constexpr std::int64_t kMax = std::numeric_limits<std::int64_t>::max(), kMin = std::numeric_limits<std::int64_t>::min();
-  constexpr std::int32_t kMax32 = std::numeric_limits<std::int32_t>::max(), kMin32 = std::numeric_limits<std::int32_t>::min();
+  constexpr std::int64_t kMax = std::numeric_limits<std::int64_t>::max(),
+                         kMin = std::numeric_limits<std::int64_t>::min();
+  constexpr std::int32_t kMax32 = std::numeric_limits<std::int32_t>::max(),
+                         kMin32 = std::numeric_limits<std::int32_t>::min();
   EXPECT_EQ(u8.to_vector<std::uint8_t>(), (std::vector<std::uint8_t>{0, 2, 0, 255, 0, 255, 255}));
   EXPECT_EQ(i32.to_vector<std::int32_t>(), (std::vector<std::int32_t>{-1, 2, 0, kMax32, kMin32, 255, kMax32}));
   EXPECT_EQ(i64.to_vector<std::int64_t>(), (std::vector<std::int64_t>{-1, 2, 0, kMax, kMin, 255, kMax}));

@@ -18,7 +18,8 @@ Tensor indices(std::int64_t n, std::int64_t limit, std::uint32_t seed) {
 TEST(Embedding, CopiesRowsOfAnyType) {
   for (const DType type : {DType::f32, DType::f64, DType::bf16, DType::i64, DType::u8})
     for (const int width : {0, 1, 5, 64}) {
-      const Tensor numbers = random_tensor({9, width}, 1, 0, 100), table = empty({9, width}, {type}), index = indices(40, 9, 2);
+      const Tensor numbers = random_tensor({9, width}, 1, 0, 100), table = empty({9, width}, {type}),
+                   index = indices(40, 9, 2);
       k::copy(kCpu, {numbers, table});
       const Tensor y = empty({40, width}, {type}), wide = zeros({40, 2 * width}, {type});
       k::embedding(kCpu, {table, index, y});
@@ -28,9 +29,11 @@ TEST(Embedding, CopiesRowsOfAnyType) {
       EXPECT_TRUE(width == 0 || same_bits(y, back));
       const std::size_t row = static_cast<std::size_t>(width) * size_of(type);
       for (int n = 0; n < 40; ++n)
-        EXPECT_EQ(std::memcmp(static_cast<char*>(y.data()) + static_cast<std::size_t>(n) * row,
-                              static_cast<char*>(table.data()) + static_cast<std::size_t>(index.data<std::int64_t>()[n]) * row, row),
-                  0);
+        EXPECT_EQ(
+            std::memcmp(
+                static_cast<char*>(y.data()) + static_cast<std::size_t>(n) * row,
+                static_cast<char*>(table.data()) + static_cast<std::size_t>(index.data<std::int64_t>()[n]) * row, row),
+            0);
     }
 }
 
@@ -93,7 +96,8 @@ TEST(Unfold, GradientAddsWindowsBack) {
           std::vector<double> want(9 * 10 * 11), sizes(9 * 10 * 11);
           const Shape& s = gy.sizes();
           for (std::int64_t at = 0; at < gy.numel(); ++at) {
-            const std::int64_t l = at % s[3], c = at / s[3] % s[2], b = at / s[3] / s[2] % s[1], a = at / s[3] / s[2] / s[1];
+            const std::int64_t l = at % s[3], c = at / s[3] % s[2], b = at / s[3] / s[2] % s[1],
+                               a = at / s[3] / s[2] / s[1];
             std::int64_t i[3] = {a, b, c};
             i[dim] = i[dim] * step + l;
             const std::size_t o = static_cast<std::size_t>((i[0] * 10 + i[1]) * 11 + i[2]);

@@ -37,7 +37,8 @@ TEST(Adam, OneStepAgainstTheFormula) {
 
 TEST(Adam, TailAndThreadsDoNotChangeBits) {
   const Tensor all = on_any_threads([] {
-    const Tensor p = random_tensor({100003}, 1), g = random_tensor({100003}, 2), m = zeros({100003}), v = zeros({100003});
+    const Tensor p = random_tensor({100003}, 1), g = random_tensor({100003}, 2), m = zeros({100003}),
+                 v = zeros({100003});
     for (int t = 1; t <= 3; ++t) k::adam(kCpu, {p, g, m, v, 1e-3, 0.9, 0.999, 1e-8, 0.01, 1, true, t});
     return p;
   });

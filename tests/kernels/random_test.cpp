@@ -29,9 +29,10 @@ TEST(Random, UniformIsTheContractWordForWord) {
       k::uniform(kCpu, {y, RandomStream{0x123456789abcdefull, ids}, 0, 1});
       for (int r = 0; r < 4; ++r)
         for (int e = 0; e < width; ++e)
-          EXPECT_EQ(y.data<float>()[r * width + e],
-                    uniform01(philox_word(0x123456789abcdefull, static_cast<std::uint64_t>(ids[static_cast<std::size_t>(r)]),
-                                          static_cast<std::uint64_t>(e))));
+          EXPECT_EQ(
+              y.data<float>()[r * width + e],
+              uniform01(philox_word(0x123456789abcdefull, static_cast<std::uint64_t>(ids[static_cast<std::size_t>(r)]),
+                                    static_cast<std::uint64_t>(e))));
     });
 }
 
@@ -61,7 +62,8 @@ TEST(Random, NormalIsBoxMullerOfItsWords) {
       for (std::uint64_t r = 0; r < 2; ++r)
         for (int e = 0; e < n; ++e) {
           const std::uint64_t first = static_cast<std::uint64_t>(e) / 2 * 2;
-          const double u = (philox_word(99, r, first) + 0.5) / 4294967296.0, v = philox_word(99, r, first + 1) / 4294967296.0;
+          const double u = (philox_word(99, r, first) + 0.5) / 4294967296.0,
+                       v = philox_word(99, r, first + 1) / 4294967296.0;
           const double want = std::sqrt(-2 * std::log(u)) * (e % 2 ? std::sin(2 * M_PI * v) : std::cos(2 * M_PI * v));
           EXPECT_NEAR(y.data<float>()[static_cast<int>(r) * n + e] / want, 1, 1e-6) << e;
         }

@@ -56,19 +56,14 @@ TEST(Reduce, SumsEveryAxisSubsetInAnyLayout) {
       for (const Tensor& x : layouts())
         for (std::uint32_t dims = 0; dims < 1u << x.dim(); ++dims) {
           const Tensor y = reduced(x, dims);
-          try {
-            (*slot)(kCpu, {x, y, dims});
-          } catch (const DeviceError&) {
-            EXPECT_NE(variant, "ref");
-            continue;  // a layout that the variant declines
-          }
+          if (!accepted(variant, [&] { (*slot)(kCpu, {x, y, dims}); })) continue;
           for (std::int64_t o = 0; o < std::min<std::int64_t>(y.numel(), 400); ++o) {
             double total = 0, size = 0;
             for (const double v : terms_of(x, dims, o)) {
               const double t = slot == &k::sum ? v : v * v;
               total += t, size += std::fabs(t);
             }
-            EXPECT_TRUE(std::fabs(y.data<float>()[o] - total) <= (variant == "eigen" ? 8 : 1.01) * kUnit * size)
+            EXPECT_TRUE(std::fabs(y.data<float>()[o] - total) <= 1.01 * kUnit * size)
                 << describe(x) << " dims " << dims << " output " << o << ": " << y.data<float>()[o] << " not " << total;
           }
         }
@@ -83,15 +78,11 @@ TEST(Reduce, ExtremesAreExactAndNaNWins) {
         if (x.numel() == 0) continue;
         for (std::uint32_t dims = 0; dims < 1u << x.dim(); ++dims) {
           const Tensor y = reduced(x, dims);
-          try {
-            slot(kCpu, {x, y, dims});
-          } catch (const DeviceError&) {
-            EXPECT_NE(variant, "ref");
-            continue;
-          }
+          if (!accepted(variant, [&] { slot(kCpu, {x, y, dims}); })) continue;
           for (std::int64_t o = 0; o < std::min<std::int64_t>(y.numel(), 100); ++o) {
             const std::vector<double> t = terms_of(x, dims, o);
-            EXPECT_EQ(y.data<float>()[o], largest ? *std::max_element(t.begin(), t.end()) : *std::min_element(t.begin(), t.end()));
+            EXPECT_EQ(y.data<float>()[o],
+                      largest ? *std::max_element(t.begin(), t.end()) : *std::min_element(t.begin(), t.end()));
           }
         }
       }
@@ -103,7 +94,7 @@ TEST(Reduce, ExtremesAreExactAndNaNWins) {
           EXPECT_TRUE(std::isnan(*y.data<float>())) << n << " " << at;
           const Tensor column = random_tensor({n, 3}, 1), z = empty({1, 3});
           column.data<float>()[at * 3 + 1] = NAN;
-          slot(kCpu, {column, z, 1});
+          if (!accepted(variant, [&] { slot(kCpu, {column, z, 1}); })) continue;
           EXPECT_TRUE(std::isnan(z.data<float>()[1]) && !std::isnan(z.data<float>()[0]));
         }
     });
@@ -111,7 +102,8 @@ TEST(Reduce, ExtremesAreExactAndNaNWins) {
 }
 
 TEST(Reduce, IntegersAndDoubles) {
-  const Tensor x = tensor(std::vector<std::int32_t>{2147483647, 2147483647, -5, 7}, {2, 2}), y = empty({1, 1}, {DType::i64});
+  const Tensor x = tensor(std::vector<std::int32_t>{2147483647, 2147483647, -5, 7}, {2, 2}),
+               y = empty({1, 1}, {DType::i64});
   k::sum(kCpu, {x, y, 3});
   EXPECT_EQ(*y.data<std::int64_t>(), 4294967296);
   const Tensor d = tensor(std::vector<double>{1e16, 1, -1e16, 1}, {4}), s = empty({1}, {DType::f64});
@@ -120,7 +112,8 @@ TEST(Reduce, IntegersAndDoubles) {
 }
 
 TEST(Reduce, ThreadsAndBatchDoNotChangeBits) {
-  const Tensor rows = random_tensor({40, 3001}, 1), tall = random_tensor({20000, 37}, 2), all = random_tensor({300000}, 3);
+  const Tensor rows = random_tensor({40, 3001}, 1), tall = random_tensor({20000, 37}, 2),
+               all = random_tensor({300000}, 3);
   for (const Tensor& x : {rows, tall, all})
     for (std::uint32_t dims = 1; dims < 1u << x.dim(); ++dims)
       on_any_threads([&] {
@@ -137,7 +130,8 @@ TEST(Reduce, ThreadsAndBatchDoNotChangeBits) {
 }
 
 TEST(Reduce, ArgExtremesTakeTheFirst) {
-  const Tensor x = tensor(std::vector<float>{1, 5, 5, -2, 3, NAN, 9, NAN, -2, -2, -2, -2}, {3, 4}), y = empty({3, 1}, {DType::i64});
+  const Tensor x = tensor(std::vector<float>{1, 5, 5, -2, 3, NAN, 9, NAN, -2, -2, -2, -2}, {3, 4}),
+               y = empty({3, 1}, {DType::i64});
   each_variant(k::argmax, [&](const std::string&) {
     k::argmax(kCpu, {x, y, 1});
     EXPECT_EQ(y.to_vector<std::int64_t>(), (std::vector<std::int64_t>{1, 1, 0}));
@@ -155,7 +149,8 @@ TEST(Reduce, ArgExtremesTakeTheFirst) {
 
 std::vector<Tensor> logits() {
   std::vector<Tensor> out;
-  for (const int n : {1, 2, 7, 16, 17, 64, 255, 1000, 4096}) out.push_back(random_tensor({4, n}, static_cast<std::uint32_t>(n), -20, 20));
+  for (const int n : {1, 2, 7, 16, 17, 64, 255, 1000, 4096})
+    out.push_back(random_tensor({4, n}, static_cast<std::uint32_t>(n), -20, 20));
   out.push_back(random_tensor({3, 50}, 77, -1e30, 1e30));
   out.push_back(tensor(std::vector<float>{88, -88, 88, -INFINITY, 0, -104, -87, 1}, {2, 4}));
   return out;
@@ -180,19 +175,25 @@ TEST(Softmax, ForwardAgainstDoubleFormulas) {
           const double slack = variant == "eigen" ? 4 : 1;
           if (slot == &k::logsumexp) {
             const double want = m + std::log(total);
-            EXPECT_TRUE(std::fabs(y.data<float>()[r] - want) <= slack * 2 * kUnit * (std::fabs(want) + 1)) << describe(x);
+            EXPECT_TRUE(std::fabs(y.data<float>()[r] - want) <= slack * 2 * kUnit * (std::fabs(want) + 1))
+                << describe(x);
             continue;
           }
           for (std::int64_t i = 0; i < n; ++i) {
             const double got = y.data<float>()[r * n + i], away = std::fabs(v[i] - m);
             if (slot == &k::softmax) {
               const double want = std::exp(v[i] - m) / total;
-              EXPECT_TRUE(std::fabs(got - want) <= slack * 2 * kUnit * want * (2 + std::min(away, 200.0) + std::log2(n)) + 0x1p-149) << describe(x);
+              EXPECT_TRUE(std::fabs(got - want) <=
+                          slack * 2 * kUnit * want * (2 + std::min(away, 200.0) + std::log2(n)) +
+                              (variant == "eigen" ? 0x1p-125 : 0x1p-149))
+                  << describe(x);
             } else if (std::isinf(away)) {
               EXPECT_EQ(got, -INFINITY);
             } else {
               const double want = (v[i] - m) - std::log(total);
-              EXPECT_TRUE(std::fabs(got - want) <= slack * 2 * kUnit * (std::fabs(want) + std::fabs(std::log(total)) + shift)) << describe(x) << got;
+              EXPECT_TRUE(std::fabs(got - want) <=
+                          slack * 2 * kUnit * (std::fabs(want) + std::fabs(std::log(total)) + shift))
+                  << describe(x) << got;
             }
           }
         }
@@ -219,7 +220,8 @@ TEST(Softmax, RowsOfInfinityAndNaN) {
 
 TEST(Softmax, Gradients) {
   for (const int n : {1, 3, 16, 50, 257}) {
-    const Tensor x = random_tensor({5, n}, 2, -4, 4), g = random_tensor({5, n}, 3), y = empty({5, n}), gx = empty({5, n});
+    const Tensor x = random_tensor({5, n}, 2, -4, 4), g = random_tensor({5, n}, 3), y = empty({5, n}),
+                 gx = empty({5, n});
     for (const bool logarithm : {false, true}) {
       (logarithm ? k::log_softmax : k::softmax)(kCpu, {x, y});
       auto& slot = logarithm ? k::log_softmax_backward : k::softmax_backward;
@@ -264,7 +266,8 @@ TEST(CrossEntropy, LossAndGradient) {
           }
           shift /= total;
           const double want = target < 0 ? 0 : std::log(total) + (m - v[target]);
-          EXPECT_TRUE(std::fabs(losses.data<float>()[r] - want) <= 2 * kUnit * (std::fabs(want) + std::log(total) + shift));
+          EXPECT_TRUE(std::fabs(losses.data<float>()[r] - want) <=
+                      2 * kUnit * (std::fabs(want) + std::log(total) + shift));
           for (int i = 0; i < n; ++i) {
             const double p = std::exp(v[i] - m) / total, slope = target < 0 ? 0 : i == target ? -others / total : p;
             EXPECT_TRUE(std::fabs(gx.data<float>()[r * n + i] - 0.25 * slope) <=

@@ -1,0 +1,38 @@
+#include <fmt/format.h>
+#include <tapedeck/io/file.h>
+#include <tapedeck/train/data.h>
+#include <tapedeck/train/progress.h>
+
+#include <filesystem>
+
+namespace tapedeck::train {
+
+io::SoundSet read_sounds(const std::string& source, const RunConfig& config, const nn::Network& network, bool tell) {
+  io::SoundSet sounds(std::filesystem::absolute(source).string(),
+                      {.sample_rate = static_cast<int>(config.io.sample_rate),
+                       .channel = config.io.channel_policy(),
+                       .strict = config.io.strict,
+                       .repair = config.io.repair,
+                       .min_samples = network.shift() + config.train.segment,
+                       .valid_fraction = config.io.valid_fraction});
+  if (!tell) return sounds;
+  const auto seconds = [&](io::Split side) {
+    return duration_text(static_cast<double>(sounds.samples(side)) / sounds.sample_rate());
+  };
+  fmt::print(stderr, "{}: {} files used, {} skipped; {} to train on, {} held out; {} Hz\n", io::printable(source),
+             sounds.files().size(), sounds.skipped().size(), seconds(io::Split::train), seconds(io::Split::valid),
+             sounds.sample_rate());
+  constexpr std::size_t most = 10;
+  for (std::size_t i = 0; i < std::min(most, sounds.skipped().size()); ++i) {
+    fmt::print(stderr, "  skipped {}: {}\n", io::printable(sounds.skipped()[i].path), sounds.skipped()[i].reason);
+  }
+  if (sounds.skipped().size() > most) {
+    fmt::print(stderr, "  and {} more; tapedeck data inspect lists all\n", sounds.skipped().size() - most);
+  }
+  std::size_t resampled = 0;
+  for (const io::SoundFile& file : sounds.files()) resampled += file.info.sample_rate != sounds.sample_rate();
+  if (resampled > 0) fmt::print(stderr, "  {} files resampled to {} Hz\n", resampled, sounds.sample_rate());
+  return sounds;
+}
+
+}  // namespace tapedeck::train

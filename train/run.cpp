@@ -1,0 +1,207 @@
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+#include <tapedeck/io/checkpoint.h>
+#include <tapedeck/train/generate.h>
+#include <tapedeck/train/metrics.h>
+#include <tapedeck/train/run.h>
+#include <tapedeck/train/signals.h>
+#include <tapedeck/train/sound_out.h>
+
+#include <algorithm>
+#include <ctime>
+#include <filesystem>
+#include <limits>
+
+namespace tapedeck::train {
+namespace {
+
+constexpr std::int64_t kAll = std::numeric_limits<std::int64_t>::max();
+
+// What the run itself has in trainer_state.json, beside the trainer.
+struct RunState {
+  std::int64_t metrics_bytes = 0;  // length of metrics.jsonl when the checkpoint was made
+  double sum = 0;                  // of losses since its last row
+  std::int64_t count = 0;          // of them
+  double best = std::numeric_limits<double>::max();
+
+  io::Node save() const {
+    return io::Node::object({{"metrics_bytes", metrics_bytes}, {"sum", sum}, {"count", count}, {"best", best}});
+  }
+  static RunState load(const io::Node& node) {
+    return {node.at("metrics_bytes").integer(), node.at("sum").real(), node.at("count").integer(),
+            node.at("best").real()};
+  }
+};
+
+class Runner {
+ public:
+  Runner(RunFolder& folder, Trainer& trainer, const RunState& state, Progress::Style style)
+      : folder_(folder),
+        trainer_(trainer),
+        state_(state),
+        log_(folder.file("train.log")),
+        metrics_(folder.file("metrics.jsonl"), state.metrics_bytes),
+        progress_(trainer.step(), trainer.config().train.max_steps, style),
+        saved_(trainer.step() > 0 ? trainer.step() : -1) {}
+
+  RunResult run();
+  void say(const std::string& text);  // to people and to train.log
+
+ private:
+  bool advance(RunResult& result);  // false: give up
+  void row(const io::Node& node) { metrics_.append(io::dump_json(node, -1)); }
+  Score validate(std::int64_t most);
+  void sample();
+  void save();
+  void try_to_save();
+  bool every(std::int64_t interval) const { return interval > 0 && trainer_.step() % interval == 0; }
+  const TrainConfig& config() const { return trainer_.config().train; }
+
+  RunFolder& folder_;
+  Trainer& trainer_;
+  RunState state_;
+  LineFile log_, metrics_;
+  Progress progress_;
+  std::int64_t saved_;  // step of the newest checkpoint
+  double started_ = Progress::steady(), recent_bits_ = 0;
+  bool best_now_ = false;  // the last validation was the best one, and belongs to this step
+};
+
+void Runner::say(const std::string& text) {
+  progress_.line(text);
+  log_.append(fmt::format("{:%Y-%m-%dT%H:%M:%SZ} {}", fmt::gmtime(std::time(nullptr)), text));
+}
+
+Score Runner::validate(std::int64_t most) {
+  const Score score = trainer_.validate(most);
+  say(fmt::format("step {}: held out {:.4f} bits per sample (order-0 {:.4f}, order-1 {:.4f}; {} samples)",
+                  trainer_.step(), score.bits, score.order0, score.order1, score.targets));
+  row(io::Node::object({{"step", trainer_.step()},
+                        {"valid_bits", score.bits},
+                        {"order0_bits", score.order0},
+                        {"order1_bits", score.order1},
+                        {"valid_samples", score.targets}}));
+  return score;
+}
+
+void Runner::sample() {
+  const std::string samples = folder_.file("samples"), at = fmt::format("{}/step-{}", samples, trainer_.step());
+  try {
+    std::filesystem::create_directories(at);
+    trainer_.network().eval();
+    const int rate = static_cast<int>(trainer_.config().io.sample_rate);
+    const auto seed = static_cast<std::uint64_t>(config().seed);
+    const auto codes = generate(trainer_.network(), trainer_.codec(), {},
+                                {.samples = std::max<std::int64_t>(1, std::llround(config().sample_seconds * rate)),
+                                 .temperature = config().sample_temperature,
+                                 .seed = seed});
+    write_sound(at + "/sample-1", trainer_.codec().decode(codes[0]), rate,
+                io::Node::object(
+                    {{"step", trainer_.step()}, {"seed", config().seed}, {"temperature", config().sample_temperature}}),
+                true);
+  } catch (const std::exception& error) {  // a sound is not worth a run
+    say(std::string("no sample: ") + error.what());
+  }
+  trainer_.network().train();
+}
+
+void Runner::save() {
+  if (saved_ == trainer_.step()) return;
+  state_.metrics_bytes = metrics_.bytes();
+  const io::SavedCheckpoint saved =
+      io::save_checkpoint(folder_.checkpoints(), trainer_.step(), trainer_.checkpoint_files(state_.save()),
+                          {.keep_last = config().keep, .best = best_now_});
+  for (const std::string& note : saved.notes) say(note);
+  if (saved.finite) saved_ = trainer_.step();
+}
+
+void Runner::try_to_save() {
+  try {
+    save();
+  } catch (const IoError& error) {
+    say(fmt::format("warning: no checkpoint of step {}: {}; training goes on, the next try is at step {}",
+                    trainer_.step(), error.what(), trainer_.step() + config().save_every));
+  }
+}
+
+bool Runner::advance(RunResult& result) {
+  const StepReport report = trainer_.advance();
+  best_now_ = false;
+  if (report.applied) {
+    state_.sum += report.bits;
+    ++state_.count;
+    recent_bits_ = recent_bits_ == 0 ? report.bits : 0.95 * recent_bits_ + 0.05 * report.bits;
+  } else {
+    say("warning: " + report.problem);
+    row(io::Node::object({{"step", trainer_.step()}, {"skipped", report.problem}}));
+    if (trainer_.bad_steps_in_row() >= config().max_bad_steps) {
+      result.ending = Ending::not_finite;
+      result.problem = fmt::format(
+          "stopped: {} steps in a row without a finite loss and gradient; lower the learning "
+          "rate or look at the recordings; {}",
+          config().max_bad_steps, report.problem);
+      return false;
+    }
+  }
+  if (every(config().log_every) && state_.count > 0) {
+    row(io::Node::object({{"step", trainer_.step()},
+                          {"loss_bits", state_.sum / static_cast<double>(state_.count)},
+                          {"grad_norm", report.applied ? io::Node(report.grad_norm) : io::Node()},
+                          {"lr", report.rate}}));
+    state_.sum = 0;
+    state_.count = 0;
+  }
+  progress_.update(trainer_.step(),
+                   [&] { return fmt::format("loss {:.3f} bits lr {:.1e}", recent_bits_, report.rate); });
+  return true;
+}
+
+RunResult Runner::run() {
+  RunResult result;
+  const auto stop = [&](Ending ending) {
+    result.ending = ending;
+    return true;
+  };
+  const auto stopped = [&] {
+    if (trainer_.finished()) return stop(Ending::finished);
+    if ((result.signal = StopSignals::received()) != 0) return stop(Ending::interrupted);
+    const double minutes = (Progress::steady() - started_) / 60;
+    return config().max_minutes && minutes >= *config().max_minutes && stop(Ending::out_of_time);
+  };
+  while (!stopped() && advance(result)) {
+    if (trainer_.finished()) continue;  // the last validation and checkpoint are those below
+    if (every(config().valid_every)) {
+      const double bits = validate(config().valid_windows).bits;
+      best_now_ = bits < state_.best;
+      state_.best = std::min(bits, state_.best);
+    }
+    if (every(config().sample_every)) sample();
+    if (every(config().save_every)) try_to_save();
+  }
+  if (result.ending == Ending::finished || result.ending == Ending::out_of_time) {
+    // A run that was finished before, and saved, has its last row in metrics.jsonl already.
+    result.score = saved_ == trainer_.step() ? trainer_.validate() : validate(kAll);
+    if (config().sample_every > 0 && saved_ != trainer_.step()) sample();
+  }
+  if (result.ending != Ending::not_finite) save();
+  result.step = trainer_.step();
+  result.bad_steps = trainer_.bad_steps();
+  result.seconds = Progress::steady() - started_;
+  progress_.finish();
+  return result;
+}
+
+}  // namespace
+
+RunResult run_training(RunFolder& folder, Trainer& trainer, Progress::Style style) {
+  const StopSignals signals;
+  const io::FoundCheckpoint found = io::find_checkpoint(folder.checkpoints(), true);
+  RunState state;
+  if (!found.folder.empty()) state = RunState::load(trainer.restore(found.folder));
+  Runner runner(folder, trainer, state, style);
+  for (const std::string& note : found.notes) runner.say(note);
+  if (!found.folder.empty()) runner.say(fmt::format("going on from step {}", trainer.step()));
+  return runner.run();
+}
+
+}  // namespace tapedeck::train

@@ -1,0 +1,33 @@
+#include "command.h"
+
+#include <tapedeck/tensor/device.h>
+#include <tapedeck/tensor/parallel.h>
+
+#include <new>
+
+namespace tapedeck::tools {
+
+void Machine::add_to(CLI::App& command) {
+  command.add_option("--threads", threads, "processor threads (default: all cores)")->check(CLI::Range(1, 256));
+  command.add_option("--device", device, "cpu, or cuda:N in a build with CUDA")->capture_default_str();
+}
+
+void Machine::apply() const {
+  const Device chosen = parse_device(device);
+  TD_CHECK(chosen == kCpu, DeviceError, "--device ", device,
+           ": training and generation run on the cpu in this version");
+  if (threads > 0) set_num_threads(threads);
+}
+
+void result_json(const io::Node& node) { result("{}\n", io::dump_json(node)); }
+
+int exit_code_of(const std::exception& error) {
+  const auto is = [&error]<class E>(const E*) { return dynamic_cast<const E*>(&error) != nullptr; };
+  if (is((ConfigError*)nullptr) || is((ValueError*)nullptr)) return 2;
+  if (is((DataError*)nullptr)) return 3;
+  if (is((FormatError*)nullptr)) return 4;
+  if (is((DeviceError*)nullptr) || is((MemoryError*)nullptr) || is((std::bad_alloc*)nullptr)) return 5;
+  return 1;
+}
+
+}  // namespace tapedeck::tools

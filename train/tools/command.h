@@ -1,0 +1,62 @@
+// What the commands of the command line share. Each command is one file: it declares its options on the CLI::App and
+// sets `run` to what is to be done when it was chosen.
+#pragma once
+#include <fmt/format.h>
+#include <tapedeck/io/node.h>
+#include <tapedeck/tensor/error.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+
+namespace tapedeck::tools {
+
+using Run = std::function<int()>;  // gives the exit code
+
+void add_new(CLI::App& app, Run& run);
+void add_train(CLI::App& app, Run& run);
+void add_generate(CLI::App& app, Run& run);
+void add_eval(CLI::App& app, Run& run);
+void add_info(CLI::App& app, Run& run);
+void add_data(CLI::App& app, Run& run);
+void add_doctor(CLI::App& app, Run& run);
+
+// Declares a command; `examples` end its help.
+template <class Options>
+std::pair<CLI::App*, std::shared_ptr<Options>> command(CLI::App& app, Run& run, const std::string& name,
+                                                       const std::string& help, const std::string& examples,
+                                                       int (*body)(const Options&)) {
+  CLI::App* sub = app.add_subcommand(name, help);
+  auto options = std::make_shared<Options>();
+  sub->footer("Examples:\n" + examples);
+  sub->callback([&run, options, body] { run = [options, body] { return body(*options); }; });
+  return {sub, options};
+}
+
+// --threads and --device.
+struct Machine {
+  int threads = 0;
+  std::string device = "cpu";
+  void add_to(CLI::App& command);
+  void apply() const;  // sets the threads; DeviceError when the device is not there
+};
+
+// Results go to stdout, text for people to stderr.
+template <class... A>
+void result(fmt::format_string<A...> format, A&&... args) {
+  fmt::print(stdout, format, std::forward<A>(args)...);
+}
+template <class... A>
+void note(fmt::format_string<A...> format, A&&... args) {
+  fmt::print(stderr, format, std::forward<A>(args)...);
+  std::fputc('\n', stderr);
+}
+void result_json(const io::Node& node);
+
+// The one place where failures become exit codes and sentences.
+int exit_code_of(const std::exception& error);
+
+}  // namespace tapedeck::tools

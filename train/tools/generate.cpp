@@ -1,0 +1,166 @@
+// tapedeck generate: sound from a trained network.
+#include <tapedeck/io/audio.h>
+#include <tapedeck/io/file.h>
+#include <tapedeck/train/generate.h>
+#include <tapedeck/train/progress.h>
+#include <tapedeck/train/sound_out.h>
+#include <tapedeck/train/trained.h>
+#include <tapedeck/train/version.h>
+
+#include <charconv>
+#include <filesystem>
+#include <limits>
+
+#include "command.h"
+
+namespace tapedeck::tools {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Options {
+  std::string run, prompt, output = ".", checkpoint = "latest";
+  double seconds = 5, prompt_seconds = 1, temperature = 1;
+  std::int64_t seed = 0, count = 1;
+  Machine machine;
+  bool include_prompt = false, force = false, quiet = false, json = false;
+};
+
+struct Prompt {
+  std::vector<std::int64_t> codes;
+  io::Node about;  // null without one
+};
+
+// "a.wav@1.5": the file, and where in it the prompt begins, in seconds.
+std::pair<std::string, double> split_prompt(const std::string& text) {
+  std::error_code error;
+  const std::size_t at = text.rfind('@');
+  if (at == std::string::npos || fs::exists(text, error)) return {text, 0};
+  double start = 0;
+  const char* end = text.data() + text.size();
+  const auto [stop, problem] = std::from_chars(text.data() + at + 1, end, start);
+  TD_CHECK(problem == std::errc() && stop == end && start >= 0 && start < 1e9, ValueError, "--prompt ",
+           io::printable(text), ": what follows @ must be a time in seconds, as in a.wav@1.5");
+  return {text.substr(0, at), start};
+}
+
+Prompt read_prompt(const Options& o, const train::RunConfig& config, const train::Codec& codec) {
+  Prompt p;
+  if (o.prompt.empty()) return p;
+  const auto [file, start] = split_prompt(o.prompt);
+  const int rate = static_cast<int>(config.io.sample_rate);
+  const io::Audio audio = io::read_audio(file, {.channel = config.io.channel_policy(), .sample_rate = rate});
+  for (const std::string& text : audio.notes) note("{}: {}", io::printable(file), text);
+  const auto first = static_cast<std::int64_t>(start * rate + 0.5);
+  TD_CHECK(first < audio.frames(), DataError, "--prompt ", io::printable(o.prompt), ": begins after the recording's ",
+           audio.frames(), " samples at ", rate, " Hz");
+  const auto wanted = static_cast<std::int64_t>(o.prompt_seconds * rate + 0.5);
+  const std::int64_t length = std::min(wanted, audio.frames() - first);
+  if (length < wanted)
+    note("{}: holds {} samples after the start of the prompt, {} were asked for", file, length, wanted);
+  p.codes =
+      codec.encode(std::span(audio.samples).subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(length)));
+  p.about = io::Node::object(
+      {{"file", io::printable(file)}, {"start", start}, {"samples", length}, {"included", o.include_prompt}});
+  return p;
+}
+
+int make(const Options& o) {
+  o.machine.apply();
+  train::Trained t = train::load_trained(o.run, o.checkpoint == "best" ? train::Which::best : train::Which::latest);
+  for (const std::string& text : t.notes) note("{}", text);
+  const int rate = static_cast<int>(t.config.io.sample_rate);
+  const train::Codec codec(t.config.io.encoding, t.config.io.levels);
+  const auto stem = [&](std::int64_t i) { return o.output + "/sample-" + std::to_string(i + 1); };
+  if (!o.force) {
+    for (std::int64_t i = 0; i < o.count; ++i) train::refuse_existing_sound(stem(i));
+  }
+  std::error_code error;
+  fs::create_directories(o.output, error);
+  TD_CHECK(!error, IoError, io::printable(o.output), ": this folder cannot be made: ", error.message());
+  const Prompt prompt = read_prompt(o, t.config, codec);
+  if (!prompt.codes.empty() && std::ssize(prompt.codes) < t.network->receptive_field()) {
+    note("the prompt has {} samples, less than the receptive field of {}: silence is put in front", prompt.codes.size(),
+         t.network->receptive_field());
+  }
+
+  const std::int64_t samples = std::max<std::int64_t>(1, static_cast<std::int64_t>(o.seconds * rate + 0.5));
+  train::Progress progress(0, samples, o.quiet ? train::Progress::Style::quiet : train::Progress::Style::automatic);
+  const double started = train::Progress::steady();
+  auto streams = train::generate(
+      *t.network, codec, prompt.codes,
+      {.samples = samples,
+       .streams = o.count,
+       .temperature = o.temperature,
+       .seed = static_cast<std::uint64_t>(o.seed),
+       .progress = [&](std::int64_t done) { progress.update(done, [] { return std::string("of sound:"); }); }});
+  progress.finish();
+  const double seconds = train::Progress::steady() - started;
+  if (!o.quiet) {
+    note("{} streams of {} samples in {:.1f} s: {:.0f} samples per second each, {:.2f} of real time", o.count, samples,
+         seconds, static_cast<double>(samples) / seconds, static_cast<double>(samples) / seconds / rate);
+  }
+
+  io::Node all = io::Node::array();
+  for (std::int64_t i = 0; i < o.count; ++i) {
+    std::vector<std::int64_t>& codes = streams[static_cast<std::size_t>(i)];
+    if (o.include_prompt) codes.insert(codes.begin(), prompt.codes.begin(), prompt.codes.end());
+    const io::Node how = io::Node::object({{"tapedeck", version()},
+                                           {"checkpoint", io::printable(t.checkpoint)},
+                                           {"step", t.step},
+                                           {"seed", o.seed},
+                                           {"stream", i},
+                                           {"temperature", o.temperature},
+                                           {"prompt", prompt.about}});
+    const io::Node about = train::write_sound(stem(i), codec.decode(codes), rate, how, o.force);
+    all.push(about);
+    if (o.json) continue;
+    const std::int64_t clipped = about.at("clipped").integer();
+    result("{}.wav: {:.2f} s at {} Hz, peak {:.3f}, rms {:.3f}, {}\n", io::printable(stem(i)),
+           static_cast<double>(codes.size()) / rate, rate, about.at("peak").real(), about.at("rms").real(),
+           clipped == 0 ? "nothing clipped" : fmt::format("{} samples clipped", clipped));
+  }
+  if (o.json) result_json(all);
+  return 0;
+}
+
+}  // namespace
+
+void add_generate(CLI::App& app, Run& run) {
+  auto [sub, o] = command<Options>(
+      app, run, "generate", "Make sound with a trained network",
+      "  tapedeck generate RUN --seconds 5 -o out/\n"
+      "  tapedeck generate RUN --seconds 5 --prompt a.wav@1.5 --temperature 0.9 --seed 1 -n 2 -o out/\n"
+      "Writes sample-1.wav, .png (its spectrogram) and .json (how it was made), and so on. A sound has --seconds of "
+      "new\n"
+      "samples; the prompt goes in front of them only with --include-prompt. The same seed gives the same bytes, and\n"
+      "sound i does not depend on how many are made.",
+      make);
+  sub->add_option("RUN", o->run, "run folder or checkpoint folder")->required();
+  sub->add_option("--seconds", o->seconds, "length of the new sound")
+      ->check(CLI::Range(1e-4, 1e5))
+      ->capture_default_str();
+  sub->add_option("--prompt", o->prompt, "recording to continue, and where it begins: a.wav@1.5")
+      ->type_name("FILE@SECONDS");
+  sub->add_option("--prompt-seconds", o->prompt_seconds, "length of the prompt")
+      ->check(CLI::Range(1e-4, 1e5))
+      ->capture_default_str();
+  sub->add_flag("--include-prompt", o->include_prompt, "put the (quantised) prompt in front of the sound");
+  sub->add_option("--temperature", o->temperature, "below 1 more likely, above 1 wilder; 0 takes the likeliest code")
+      ->check(CLI::Range(0.0, 100.0))
+      ->capture_default_str();
+  sub->add_option("--seed", o->seed, "of the random choices")
+      ->check(CLI::Range(std::int64_t{0}, std::numeric_limits<std::int64_t>::max()))
+      ->capture_default_str();
+  sub->add_option("-n,--count", o->count, "number of sounds")->check(CLI::Range(1, 4096))->capture_default_str();
+  sub->add_option("-o,--output", o->output, "folder")->capture_default_str();
+  sub->add_option("--checkpoint", o->checkpoint, "latest or best")
+      ->check(CLI::IsMember({"latest", "best"}))
+      ->capture_default_str();
+  o->machine.add_to(*sub);
+  sub->add_flag("--force", o->force, "overwrite");
+  sub->add_flag("--quiet", o->quiet, "no progress");
+  sub->add_flag("--json", o->json, "the results for machines");
+}
+
+}  // namespace tapedeck::tools

@@ -1,0 +1,81 @@
+#include <tapedeck/io/checkpoint.h>
+#include <tapedeck/io/file.h>
+#include <tapedeck/train/trained.h>
+
+#include <filesystem>
+
+namespace tapedeck::train {
+
+namespace fs = std::filesystem;
+
+nn::StateDict to_state(const io::SafeTensors& file) {
+  nn::StateDict state;
+  for (const io::NamedTensor& t : file.tensors) state.push_back({t.name, t.tensor});
+  return state;
+}
+
+io::SafeTensors to_safetensors(const nn::StateDict& state) {
+  io::SafeTensors file;
+  for (const nn::NamedTensor& t : state) file.tensors.push_back({t.path, t.tensor});
+  return file;
+}
+
+io::Node read_state(const std::string& path) { return io::read_json(path, {.bytes = 256 << 20, .values = 20'000'000}); }
+
+std::string checkpoint_of(const std::string& path, Which which, std::vector<std::string>& notes) {
+  std::error_code ignored;
+  if (fs::is_regular_file(path + "/model.safetensors", ignored)) return path;
+  const std::string checkpoints = path + "/checkpoints";
+  if (!fs::is_directory(checkpoints, ignored)) return "";
+  if (which == Which::best) {
+    if (std::string best = io::best_checkpoint(checkpoints); !best.empty()) return best;
+    notes.push_back("no best checkpoint is marked yet: the latest is taken");
+  }
+  io::FoundCheckpoint found = io::find_checkpoint(checkpoints, false);
+  notes.insert(notes.end(), found.notes.begin(), found.notes.end());
+  return found.folder;
+}
+
+void load_weights(nn::Module& network, const std::string& path, const nn::LoadOptions& options) {
+  std::vector<std::string> notes;
+  std::error_code ignored;
+  std::string file = path;
+  if (fs::is_directory(path, ignored)) {
+    const std::string folder = checkpoint_of(path, Which::latest, notes);
+    TD_CHECK(!folder.empty(), FormatError, io::printable(path), ": holds no checkpoint");
+    io::verify_checkpoint(folder);
+    file = folder + "/model.safetensors";
+  }
+  TD_CHECK(fs::is_regular_file(file, ignored), FormatError, io::printable(file),
+           ": there is no such run, checkpoint or .safetensors file");
+  try {
+    network.load_state(to_state(io::read_safetensors(file)), options);
+  } catch (const FormatError& error) {
+    const std::string text = error.what();
+    throw FormatError(text.starts_with(file) ? text : io::printable(file) + ": " + text);
+  }
+}
+
+Trained load_trained(const std::string& path, Which which) {
+  Trained t;
+  t.checkpoint = checkpoint_of(path, which, t.notes);
+  std::error_code ignored;
+  TD_CHECK(!t.checkpoint.empty(), FormatError, io::printable(path),
+           fs::exists(path, ignored) ? ": holds no checkpoint that can be used; a run folder has checkpoints/step-N"
+                                     : ": there is no such run or checkpoint folder");
+  io::verify_checkpoint(t.checkpoint);
+  register_all();
+  const std::string config = t.checkpoint + "/config.json";
+  try {
+    t.config = io::load<RunConfig>(read_state(config), config);
+  } catch (const ConfigError& error) {
+    throw FormatError(error.what());  // a file of ours that is not as we write it
+  }
+  t.step = read_state(t.checkpoint + "/trainer_state.json").at("step").integer();
+  t.network = build_network(t.config);
+  load_weights(*t.network, t.checkpoint, {});
+  t.network->eval();
+  return t;
+}
+
+}  // namespace tapedeck::train

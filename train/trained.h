@@ -1,0 +1,38 @@
+// A trained network from its files: a run folder, or one checkpoint folder alone.
+#pragma once
+#include <tapedeck/io/safetensors.h>
+#include <tapedeck/nn/network.h>
+#include <tapedeck/train/run_config.h>
+
+#include <string>
+#include <vector>
+
+namespace tapedeck::train {
+
+struct Trained {
+  RunConfig config;
+  nn::Part<nn::Network> network;  // in eval mode
+  std::string checkpoint;         // its folder
+  std::int64_t step = 0;
+  std::vector<std::string> notes;  // for people: what was skipped
+};
+
+enum class Which { latest, best };
+
+// `path` is a run folder or a checkpoint folder. FormatError when there is no checkpoint, one that no longer matches
+// its manifest, or weights that do not fit the config (every name); nothing in the folder is changed.
+Trained load_trained(const std::string& path, Which which = Which::latest);
+
+// The weights of a run, a checkpoint or a .safetensors file, loaded into a network; FormatError as above.
+void load_weights(nn::Module& network, const std::string& path, const nn::LoadOptions& options);
+
+// The checkpoint folder that `path` stands for, "" when there is none.
+std::string checkpoint_of(const std::string& path, Which which, std::vector<std::string>& notes);
+
+nn::StateDict to_state(const io::SafeTensors& file);
+io::SafeTensors to_safetensors(const nn::StateDict& state);
+
+// A JSON file that the program wrote, with limits wide enough for it; FormatError and IoError name it.
+io::Node read_state(const std::string& path);
+
+}  // namespace tapedeck::train

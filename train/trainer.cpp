@@ -1,0 +1,126 @@
+#include <tapedeck/autograd/ops.h>
+#include <tapedeck/tensor/random.h>
+#include <tapedeck/train/shard_sum.h>
+#include <tapedeck/train/trained.h>
+#include <tapedeck/train/trainer.h>
+#include <tapedeck/train/version.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+namespace tapedeck::train {
+namespace {
+
+nn::Part<nn::Network> materialised(nn::Part<nn::Network> network, const RunConfig& config) {
+  io::check(config, "config");
+  if (!network->materialised()) {
+    nn::materialise(*network, {.seed = static_cast<std::uint64_t>(config.train.seed)});
+  }
+  return network;
+}
+
+// "a.wav@1200, b.wav@40, …": enough names to find the recording.
+std::string names_of(const CodeSet& codes, const std::vector<io::Window>& windows) {
+  constexpr std::size_t most = 8;
+  std::string text;
+  for (std::size_t i = 0; i < std::min(windows.size(), most); ++i) text += (i ? ", " : "") + codes.name(windows[i]);
+  return windows.size() > most ? text + ", …" : text;
+}
+
+}  // namespace
+
+std::int64_t window_length(const nn::Network& network, const TrainConfig& config) {
+  return network.shift() + config.segment;
+}
+
+Trainer::Trainer(RunConfig config, nn::Part<nn::Network> network, const io::SoundSet& sounds)
+    : config_(std::move(config)),
+      network_(materialised(std::move(network), config_)),
+      codec_(config_.io.encoding, config_.io.levels),
+      codes_(sounds, codec_, network_->shift(), config_.train.segment),
+      held_out_(codes_.scored(io::Split::valid)),
+      optimizer_(make_optimizer(config_.train.optimizer, *network_)) {
+  network_->train();
+}
+
+double Trainer::shard_gradients(const std::vector<io::Window>& windows) {
+  const std::int64_t shards = config_.train.shards, rows = std::ssize(windows) / shards;
+  ShardSum sum;
+  for (std::int64_t s = 0; s < shards; ++s) {
+    std::vector<std::int64_t> ids;
+    for (std::int64_t r = 0; r < rows; ++r) ids.push_back(s * rows + r);
+    const RandomScope scope(static_cast<std::uint64_t>(config_.train.seed), static_cast<std::uint64_t>(step_), ids);
+    network_->zero_grad();
+    Tape tape;
+    const Tensor loss =
+        window_loss(*network_, codes_,
+                    std::span(windows).subspan(static_cast<std::size_t>(s * rows), static_cast<std::size_t>(rows)));
+    tape.backward(loss, full(loss.sizes(), 1.0 / static_cast<double>(shards), loss.options()));
+    if (shards == 1) return loss.item();
+    std::vector<Tensor> part{clone(detach(loss))};
+    for (const nn::Arena& arena : network_->arenas()) part.push_back(clone(arena.gradients));
+    sum.add(std::move(part));
+  }
+  const std::vector<Tensor> total = sum.total();
+  for (std::size_t i = 1; i < total.size(); ++i) copy_(network_->arenas()[i - 1].gradients, total[i]);
+  return total[0].item() / static_cast<double>(shards);
+}
+
+StepReport Trainer::advance() {
+  const TrainConfig& train = config_.train;
+  std::vector<io::Window> windows;
+  for (std::int64_t row = 0; row < train.batch_size; ++row) {
+    windows.push_back(codes_.draw(static_cast<std::uint64_t>(train.seed), step_, row));
+  }
+  StepReport report;
+  report.bits = shard_gradients(windows) / std::numbers::ln2;
+  report.grad_norm = gradient_norm(*network_);
+  report.rate = learning_rate(train.schedule, step_, train.max_steps);
+  report.applied = std::isfinite(report.bits) && std::isfinite(report.grad_norm);
+  if (report.applied) {
+    const double scale = train.clip > 0 && report.grad_norm > train.clip ? train.clip / report.grad_norm : 1;
+    optimizer_->step(report.rate, scale);
+    bad_steps_in_row_ = 0;
+  } else {
+    report.problem = detail::join({"step ", step_, ": the ", std::isfinite(report.bits) ? "gradient" : "loss",
+                                   " is not finite, the step is skipped; its batch: ", names_of(codes_, windows)});
+    ++bad_steps_;
+    ++bad_steps_in_row_;
+  }
+  ++step_;
+  return report;
+}
+
+Score Trainer::validate(std::int64_t most) const {
+  return score(*network_, codes_, CodeSet::thinned(held_out_, most), config_.train.batch_size);
+}
+
+std::vector<io::CheckpointFile> Trainer::checkpoint_files(const io::Node& more) const {
+  io::Node state = io::Node::object();
+  state["format_version"] = 1;
+  state["tapedeck"] = version();
+  state["step"] = step_;
+  state["bad_steps"] = bad_steps_;
+  state["bad_steps_in_row"] = bad_steps_in_row_;
+  for (const auto& [key, value] : more.members()) state[key] = value;
+  return {{"config.json", io::dump_json(io::save(config_)) + "\n"},
+          {"model.safetensors", to_safetensors(network_->state_dict())},
+          {"optimizer.safetensors", to_safetensors(optimizer_->state())},
+          {"trainer_state.json", io::dump_json(state) + "\n"}};
+}
+
+io::Node Trainer::restore(const std::string& folder) {
+  io::Node state = read_state(folder + "/trainer_state.json");
+  const std::int64_t step = state.at("step").integer(), bad = state.at("bad_steps").integer(),
+                     in_row = state.at("bad_steps_in_row").integer();
+  const io::SafeTensors optimizer = io::read_safetensors(folder + "/optimizer.safetensors");
+  load_weights(*network_, folder, {});
+  optimizer_->load_state(to_state(optimizer));
+  step_ = step;
+  bad_steps_ = bad;
+  bad_steps_in_row_ = in_row;
+  return state;
+}
+
+}  // namespace tapedeck::train

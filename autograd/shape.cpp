@@ -168,7 +168,8 @@ std::vector<Tensor> split(const Tensor& x, std::int64_t size, int dim) {
 std::vector<Tensor> chunk(const Tensor& x, std::int64_t chunks, int dim) {
   detail::check_defined("chunk", "x", x);
   TD_CHECK(chunks >= 1, ValueError, "chunk: needs at least one chunk, got ", chunks);
-  return split(x, std::max<std::int64_t>((x.size(dim) + chunks - 1) / chunks, 1), dim);
+  if (x.size(dim) == 0) return split(x, std::vector<std::int64_t>(static_cast<std::size_t>(chunks)), dim);
+  return split(x, (x.size(dim) + chunks - 1) / chunks, dim);
 }
 
 Tensor cat(const std::vector<Tensor>& parts, int dim) {

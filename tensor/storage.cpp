@@ -13,9 +13,9 @@ namespace {
 constexpr std::size_t kSmallest = 64, kLargestClass = std::size_t{1} << 20;
 constexpr int kClasses = 15;  // 2^6 .. 2^20
 #ifdef TAPEDECK_SANITIZED
-constexpr bool kCache = false;  // every block goes back at once, so that a sanitizer sees each misuse
+bool caching = false;  // every block goes back at once, so that a sanitizer sees each misuse
 #else
-constexpr bool kCache = true;
+bool caching = true;
 #endif
 
 int class_of(std::size_t capacity) { return std::countr_zero(capacity) - 6; }
@@ -97,12 +97,14 @@ thread_local Front front;
 
 namespace detail {
 
+void bypass_cache() { caching = false; }
+
 void* cached_allocate(std::size_t bytes, Device device, std::size_t* capacity) {
   TD_CHECK(bytes < (std::size_t{1} << 62), MemoryError, "allocate: ", bytes, " bytes is more than any machine has");
-  *capacity = capacity_for(bytes);
+  *capacity = caching ? capacity_for(bytes) : bytes;
   CachingAllocator& a = allocator(device);
   void* p = nullptr;
-  if (kCache) {
+  if (caching) {
     const int c = *capacity <= kLargestClass ? class_of(*capacity) : Front::kFrontClasses;
     if (device == kCpu && c < Front::kFrontClasses && front.count[c] > 0) {
       p = front.blocks[c][--front.count[c]];
@@ -136,7 +138,7 @@ void cached_release(void* p, std::size_t capacity, Device device) {
   CachingAllocator& a = allocator(device);
   a.live.fetch_sub(static_cast<std::int64_t>(capacity), std::memory_order_relaxed);
   a.blocks.fetch_sub(1, std::memory_order_relaxed);
-  if (!kCache) return runtime(device.type).release(device.index, p);
+  if (!caching) return runtime(device.type).release(device.index, p);
   a.cached.fetch_add(static_cast<std::int64_t>(capacity), std::memory_order_relaxed);
   const int c = capacity <= kLargestClass ? class_of(capacity) : Front::kFrontClasses;
   if (device == kCpu && c < Front::kFrontClasses && front.count[c] < Front::kKept && !front.dead) {

@@ -57,5 +57,8 @@ namespace detail {
 // One compute stream per device, so a freed block may be handed out again at once.
 void* cached_allocate(std::size_t bytes, Device device, std::size_t* capacity);  // MemoryError
 void cached_release(void* p, std::size_t capacity, Device device);
+// From now on every block comes from the device runtime at its exact size and goes back at once, so that a guarding
+// runtime (or a sanitizer) sees each misuse. Once, before the first allocation.
+void bypass_cache();
 }  // namespace detail
 }  // namespace tapedeck

@@ -1,0 +1,396 @@
+#include "cases/driver.h"
+
+#include <tapedeck/autograd/gradcheck.h>
+#include <tapedeck/autograd/ops.h>
+#include <tapedeck/tensor/detail_views.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <set>
+
+#include "cases/guard.h"
+
+namespace tapedeck::cases {
+namespace {
+
+using kernels::SlotBase;
+
+struct Prefer {
+  explicit Prefer(const std::string& variant) { kernels::prefer(variant); }
+  ~Prefer() { kernels::prefer(""); }
+  Prefer(const Prefer&) = delete;
+};
+
+struct Threads {
+  explicit Threads(int n) : before(num_threads()) { set_num_threads(n); }
+  ~Threads() { set_num_threads(before); }
+  Threads(const Threads&) = delete;
+  int before;
+};
+
+DType dtype_of_case(const OpCase& c) {
+  for (const Input& in : c.inputs)
+    if (is_real(in.dtype)) return in.dtype;
+  return DType::f32;
+}
+
+// ---- magnitudes -----------------------------------------------------------------------------------------------------
+// Real inputs as separate leaves of the shape of y: what each element of y depends on stands beside it.
+std::vector<Tensor> leaves(Args inputs, const Shape& shape, Tape& tape) {
+  std::vector<Tensor> out;
+  for (const Tensor& x : inputs) {
+    out.push_back(contiguous(expand(x, shape)));
+    if (is_real(x.dtype())) tape.watch(out.back());
+  }
+  return out;
+}
+std::vector<Tensor> reals(Args inputs) {
+  std::vector<Tensor> out;
+  for (const Tensor& x : inputs)
+    if (is_real(x.dtype())) out.push_back(x);
+  return out;
+}
+// Adds |x t| to m, leaving out what is not finite.
+void add_finite(std::vector<double>& m, const Tensor& x, const Tensor& t) {
+  const auto a = values_of(x), b = values_of(t);
+  for (std::size_t i = 0; i < m.size(); ++i)
+    if (const double term = std::fabs(a[i] * b[i]); std::isfinite(term)) m[i] += term;
+}
+std::vector<double> absolute_values(const Tensor& x) {
+  auto v = values_of(x);
+  for (double& e : v) e = std::fabs(e);
+  return v;
+}
+
+Magnitudes slopes(const OpCase& c, Args inputs, const Outputs& outputs) {
+  Tape tape;
+  const auto xs = leaves(inputs, outputs[0].sizes(), tape);
+  const Outputs y = call_case(c, xs);
+  const auto points = reals(xs), gradients = tape.gradients(y[0], points);
+  Magnitudes m{absolute_values(outputs[0])};
+  for (std::size_t i = 0; i < points.size(); ++i) add_finite(m[0], points[i], gradients[i]);
+  return m;
+}
+
+std::vector<Tensor> absolutes(Args inputs) {
+  std::vector<Tensor> out;
+  for (const Tensor& x : inputs) out.push_back(is_real(x.dtype()) ? abs(x) : x);
+  return out;
+}
+
+Magnitudes forward_magnitude(const OpCase& c, Args inputs, const Outputs& outputs) {
+  Magnitudes m;
+  if (c.relative == Relative::slope) m = slopes(c, inputs, outputs);
+  if (c.relative == Relative::absolute)
+    for (const Tensor& y : call_case(c, absolutes(inputs))) m.push_back(values_of(y));
+  if (c.magnitude) m = c.magnitude(inputs, outputs);
+  return m;
+}
+
+// ---- references -----------------------------------------------------------------------------------------------------
+std::vector<Expected> reference(const OpCase& c, Args inputs) {
+  if (c.oracle && c.relative == Relative::value && !c.magnitude) return c.oracle(inputs);
+  const Prefer ref("ref");
+  const auto wide = in_f64(inputs);
+  const Outputs outputs = call_case(c, wide);
+  std::vector<Expected> expected;
+  if (c.oracle) {
+    expected = c.oracle(inputs);
+  } else {
+    for (const Tensor& y : outputs)
+      expected.push_back(expected_from(y, y.dtype() == DType::f64 ? dtype_of_case(c) : y.dtype()));
+  }
+  Magnitudes m = forward_magnitude(c, wide, outputs);
+  for (std::size_t i = 0; i < m.size(); ++i) expected[i].magnitude = std::move(m[i]);
+  return expected;
+}
+
+void compare_all(Outcome& out, const std::string& who, const Outputs& y, const std::vector<Expected>& r, Bound bound) {
+  if (y.size() != r.size()) return out.faults.push_back(who + ": " + std::to_string(y.size()) + " outputs");
+  for (std::size_t i = 0; i < y.size(); ++i) {
+    const Comparison result = compare(y[i], r[i], bound);
+    out.worst = std::max(out.worst, result.worst);
+    if (!result.ok())
+      out.faults.push_back(who + (y.size() > 1 ? " output " + std::to_string(i) : "") + ": " + result.fault);
+  }
+  ++out.comparisons;
+}
+
+bool all_same_bits(const Outputs& a, const Outputs& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), same_bits);
+}
+
+// ---- which variants ran
+// -----------------------------------------------------------------------------------------------
+std::uint64_t calls_of(const SlotBase& s, int variant) {
+  std::uint64_t n = 0;
+  for (int t = 0; t < kDTypes; ++t) n += s.calls(DeviceType::cpu, variant, static_cast<DType>(t));
+  return n;
+}
+std::vector<std::uint64_t> all_calls() {
+  std::vector<std::uint64_t> out;
+  for (const SlotBase* s : kernels::all())
+    for (int v = 0; v < s->variant_count(DeviceType::cpu); ++v) out.push_back(calls_of(*s, v));
+  return out;
+}
+// Names of variants that slots called since `before` have besides those that ran.
+std::set<std::string> rivals(const std::vector<std::uint64_t>& before) {
+  std::set<std::string> out;
+  std::size_t at = 0;
+  for (const SlotBase* s : kernels::all()) {
+    const int n = s->variant_count(DeviceType::cpu);
+    bool touched = false;
+    for (int v = 0; v < n; ++v) touched = touched || calls_of(*s, v) != before[at + static_cast<std::size_t>(v)];
+    for (int v = 0; touched && v < n; ++v)
+      if (calls_of(*s, v) == before[at + static_cast<std::size_t>(v)]) out.insert(s->variant_name(DeviceType::cpu, v));
+    at += static_cast<std::size_t>(n);
+  }
+  return out;
+}
+
+// All bytes of the storages, the gaps between the elements too.
+std::string bytes_of(Args inputs) {
+  std::string out;
+  for (const Tensor& x : inputs)
+    out.append(static_cast<const char*>(x.impl()->storage->data()), x.impl()->storage->bytes());
+  return out;
+}
+
+template <class F>
+void caught(Outcome& out, const std::string& who, F&& f) {
+  try {
+    f();
+  } catch (const std::exception& e) {
+    out.faults.push_back(who + " threw: " + e.what());
+  }
+}
+
+void check_row_alone(Outcome& out, const OpCase& c, Args inputs, const Outputs& y) {
+  const std::int64_t row = y[0].size(0) / 2;
+  std::vector<Tensor> alone(inputs.begin(), inputs.end());
+  for (std::size_t i = 0; i < alone.size(); ++i)
+    if (c.rows >> i & 1u) alone[i] = detail::narrow(alone[i], 0, row, 1);
+  const Outputs one = call_case(c, alone);
+  for (std::size_t i = 0; i < y.size(); ++i)
+    if (!same_bits(one[i], detail::narrow(y[i], 0, row, 1)))
+      out.faults.push_back("row " + std::to_string(row) + " alone has other bits than in the batch");
+}
+
+}  // namespace
+
+Outcome run_forward(const OpCase& c) {
+  Outcome out;
+  take_violations();
+  caught(out, "forward", [&] {
+    const NoGrad pause;
+    const std::vector<Tensor> inputs = make_inputs(c);
+    const std::string before = bytes_of(inputs);
+    const auto expected = reference(c, inputs);
+    const auto calls = all_calls();
+    const Outputs y = call_case(c, inputs);
+    const auto others = rivals(calls);
+    compare_all(out, "default", y, expected, c.bound);
+    for (const std::string& variant : others) {
+      const Prefer chosen(variant);
+      compare_all(out, variant, call_case(c, inputs), expected, c.bound);
+    }
+    for (const int n : {1, 4}) {
+      const Threads threads(n);
+      if (!all_same_bits(call_case(c, inputs), y)) out.faults.push_back(std::to_string(n) + " threads give other bits");
+    }
+    if (c.rows != 0 && !y.empty() && y[0].dim() > 0 && y[0].size(0) > 1) check_row_alone(out, c, inputs, y);
+    if (bytes_of(inputs) != before) out.faults.push_back("an input was written to");
+  });
+  if (const std::string text = take_violations(); !text.empty()) out.faults.push_back("canaries overwritten " + text);
+  return out;
+}
+
+std::string run_forced(const OpCase& c, SlotBase& slot, const std::string& variant) {
+  const NoGrad pause;
+  Outcome out;
+  const std::vector<Tensor> inputs = make_inputs(c);
+  const auto expected = reference(c, inputs);
+  const kernels::Use forced(slot, variant);
+  compare_all(out, variant, call_case(c, inputs), expected, c.bound);
+  return out.faults.empty() ? "" : out.faults[0];
+}
+
+// ---- gradients
+// --------------------------------------------------------------------------------------------------------
+namespace {
+
+Tensor joined(const Outputs& y) {
+  if (y.size() == 1) return y[0];
+  std::vector<Tensor> flat;
+  for (const Tensor& part : y) flat.push_back(reshape(part, {part.numel()}));
+  return cat(flat);
+}
+
+// The same case with its real inputs replaced, in order; the others stay.
+std::vector<Tensor> with_reals(Args inputs, Args points) {
+  std::vector<Tensor> all(inputs.begin(), inputs.end());
+  std::size_t next = 0;
+  for (Tensor& x : all)
+    if (is_real(x.dtype())) x = points[next++];
+  return all;
+}
+
+struct Gradients {
+  Outputs y;
+  std::vector<Tensor> of;  // of the real inputs, in order; undefined where none was asked for or none arrived
+};
+Gradients gradients(const OpCase& c, Args inputs, const Tensor& gy, unsigned wanted = ~0u) {
+  const auto points = reals(inputs);
+  Tape tape;
+  for (std::size_t i = 0; i < points.size(); ++i)
+    if (wanted >> i & 1u) tape.watch(points[i]);
+  Gradients g{call_case(c, inputs), {}};
+  Tensor y = joined(g.y);
+  for (const Tensor& x : points)  // an op that had nothing to do gave its input back: a leaf is no recorded output
+    if (y.impl() == x.impl()) y = reshape(y, y.sizes());
+  if (is_recorded(y)) tape.backward(y, gy);
+  for (std::size_t i = 0; i < points.size(); ++i) g.of.push_back(wanted >> i & 1u ? tape.grad(points[i]) : Tensor());
+  return g;
+}
+
+// |g| + the sum over inputs of |x dg/dx|, by gradients of gradients on inputs spread to the outputs' shape.
+Magnitudes second_slopes(const OpCase& c, Args inputs, const Outputs& outputs, const Tensor& gy) {
+  Magnitudes m;
+  Tape tape;
+  const auto xs = leaves(inputs, outputs[0].sizes(), tape);
+  const auto points = reals(xs), originals = reals(inputs);
+  const Outputs y = call_case(c, xs);
+  const auto first = tape.gradients(y[0] * gy, points, {.create_graph = true});
+  for (std::size_t i = 0; i < points.size(); ++i) {
+    std::vector<double> here = absolute_values(first[i]);
+    if (is_recorded(first[i])) {
+      const auto second = tape.gradients(first[i], points);
+      for (std::size_t j = 0; j < points.size(); ++j) add_finite(here, points[j], second[j]);
+    }
+    m.push_back(values_of(sum_to(tensor(here, first[i].sizes()), originals[i].sizes())));
+  }
+  return m;
+}
+
+Magnitudes gradient_magnitude(const OpCase& c, Args inputs, const Gradients& reference, const Tensor& gy) {
+  Magnitudes m;
+  if (c.gradient_relative == Relative::slope) m = second_slopes(c, inputs, reference.y, gy);
+  if (c.gradient_relative == Relative::absolute)
+    for (const Tensor& g : gradients(c, absolutes(inputs), abs(gy)).of)
+      m.push_back(g.defined() ? values_of(g) : std::vector<double>{});
+  if (c.gradient_magnitude) {
+    const Magnitudes more = c.gradient_magnitude(inputs, reference.y, gy);
+    m.resize(more.size());
+    for (std::size_t i = 0; i < m.size(); ++i) {
+      m[i].resize(more[i].size());
+      for (std::size_t k = 0; k < m[i].size(); ++k) m[i][k] += more[i][k];
+    }
+  }
+  return m;
+}
+
+void check_differences(Outcome& out, const OpCase& c) {
+  std::vector<Tensor> inputs;
+  for (Input in : c.inputs) {
+    if (is_real(in.dtype)) in.values = Values::grid, in.low = c.low, in.high = c.high;
+    if (is_real(in.dtype) && in.layout == Layout::expanded) in.layout = Layout::contiguous;  // moved one by one
+    inputs.push_back(make_input(in, seed_of(c), static_cast<int>(inputs.size())));
+  }
+  const auto fn = [&](Args x) {
+    const Tensor y = joined(call_case(c, with_reals(inputs, x)));
+    return reshape(y, y.sizes());  // the op may have given its input back, which is no recorded output
+  };
+  const auto report = gradcheck(fn, reals(inputs), {.full_limit = 1024});
+  ++out.comparisons;
+  if (!report.ok) out.faults.push_back("gradcheck: " + report.where);
+}
+
+Tensor incoming(const OpCase& c, const Tensor& y) {
+  return make_input({y.sizes(), y.dtype(), Layout::contiguous, Values::normal}, seed_of(c) + 1, 9);
+}
+
+void check_fast_gradients(Outcome& out, const OpCase& c) {
+  const std::vector<Tensor> inputs = make_inputs(c);
+  const auto points = reals(inputs);
+  Tensor gy;
+  {
+    const NoGrad pause;
+    gy = incoming(c, joined(call_case(c, inputs)));
+  }
+  std::vector<Expected> expected;
+  {
+    const Prefer ref("ref");
+    const auto wide = in_f64(inputs);
+    const Tensor wide_gy = cast(gy, DType::f64);
+    const Gradients r = gradients(c, wide, wide_gy);
+    const Magnitudes m = gradient_magnitude(c, wide, r, wide_gy);
+    for (std::size_t i = 0; i < r.of.size(); ++i) {
+      expected.push_back(expected_from(r.of[i].defined() ? r.of[i] : zeros_like(points[i]), DType::f32));
+      if (i < m.size()) expected[i].magnitude = m[i];
+    }
+  }
+  const auto whole = [&](Gradients g) {
+    for (std::size_t i = 0; i < g.of.size(); ++i)
+      if (!g.of[i].defined()) g.of[i] = zeros_like(points[i]);
+    return g.of;
+  };
+  const auto calls = all_calls();
+  const Outputs g = whole(gradients(c, inputs, gy));
+  const auto others = rivals(calls);
+  compare_all(out, "gradient", g, expected, c.gradient_bound);
+  for (const std::string& variant : others) {
+    const Prefer chosen(variant);
+    compare_all(out, "gradient by " + variant, whole(gradients(c, inputs, gy)), expected, c.gradient_bound);
+  }
+  for (const int n : {1, 4}) {
+    const Threads threads(n);
+    if (!all_same_bits(whole(gradients(c, inputs, gy)), g))
+      out.faults.push_back("gradient: " + std::to_string(n) + " threads give other bits");
+  }
+  for (std::size_t i = 0; points.size() > 1 && i < points.size(); ++i)
+    if (!same_bits(whole(gradients(c, inputs, gy, 1u << i))[i], g[i]))
+      out.faults.push_back("gradient of input " + std::to_string(i) + " alone has other bits");
+  for (const Layout layout : {Layout::transposed, Layout::sliced})
+    if (has_layout(gy.sizes(), layout) && !all_same_bits(whole(gradients(c, inputs, laid_out(gy, layout))), g))
+      out.faults.push_back(std::string("gradient: a ") + name(layout) + " incoming gradient gives other bits");
+  // Into a parameter that holds a gradient already: exactly twice as much, as adding it to itself is exact.
+  for (const Tensor& x : points) x.set_requires_grad(true);
+  for (int pass = 0; pass < 2; ++pass) gradients(c, inputs, gy, 0);
+  for (std::size_t i = 0; i < points.size(); ++i) {
+    points[i].set_requires_grad(false);
+    const Tensor twice = points[i].grad().defined() ? points[i].grad() : zeros_like(points[i]);
+    Expected doubled = expected_from(g[i] * 2, DType::f32);
+    for (const double m : c.gradient_in_parts ? expected[i].magnitude : std::vector<double>{})
+      doubled.magnitude.push_back(2 * m);
+    if (const auto r = compare(twice, doubled, c.gradient_in_parts ? c.gradient_bound : kExact); !r.ok())
+      out.faults.push_back("gradient of input " + std::to_string(i) + " added to itself: " + r.fault);
+  }
+}
+
+}  // namespace
+
+std::string run_forced_gradient(const OpCase& c, SlotBase& slot, const std::string& variant) {
+  const kernels::Use forced(slot, variant);
+  Outcome out;
+  check_differences(out, c);
+  return out.faults.empty() ? "" : out.faults[0];
+}
+
+bool has_gradient_case(const OpCase& c) {
+  const DType t = dtype_of_case(c);
+  return c.differentiable && (t == DType::f32 || t == DType::f64);
+}
+
+Outcome run_gradient(const OpCase& c) {
+  Outcome out;
+  take_violations();
+  caught(out, "gradient", [&] {
+    const Threads two(2);
+    dtype_of_case(c) == DType::f64 ? check_differences(out, c) : check_fast_gradients(out, c);
+  });
+  if (const std::string text = take_violations(); !text.empty()) out.faults.push_back("canaries overwritten " + text);
+  return out;
+}
+
+}  // namespace tapedeck::cases

@@ -1,0 +1,27 @@
+// Runs one case and says what is wrong with it.
+#pragma once
+#include <tapedeck/kernels/slot.h>
+
+#include "cases/op_case.h"
+
+namespace tapedeck::cases {
+
+struct Outcome {
+  std::vector<std::string> faults;
+  int comparisons = 0;  // with the reference: the default variants and every other one
+  double worst = 0;     // largest error as a part of its bound
+};
+
+// The result of every variant against the reference; the same bits on 1, 2 and 4 threads and for a row alone; inputs
+// unchanged; canaries whole (guard_memory() must be on).
+Outcome run_forward(const OpCase& c);
+// f64: differences. f32: against the gradients of f64 `ref`; for each input alone, for a gradient of another layout
+// and added to one that is there: the same bits.
+Outcome run_gradient(const OpCase& c);
+bool has_gradient_case(const OpCase& c);
+// One comparison with every slot on its usual variant but `slot`, which is forced to `variant`. "" when it fits.
+std::string run_forced(const OpCase& c, kernels::SlotBase& slot, const std::string& variant);
+// The same for the differences of an f64 case with a gradient.
+std::string run_forced_gradient(const OpCase& c, kernels::SlotBase& slot, const std::string& variant);
+
+}  // namespace tapedeck::cases

@@ -1,0 +1,14 @@
+// Memory that notices: every block that a tensor or a kernel's scratch asks for lies between canaries, right behind its
+// last byte too, and is filled with NaN, so that an output nobody wrote does not pass for a number.
+#pragma once
+#include <string>
+
+namespace tapedeck::cases {
+
+// Puts the guarding runtime in the CPU's place, for the whole process; call it before the first tensor is made.
+void guard_memory();
+
+// What the canaries of blocks given back since the last call have to say; "" when all were whole.
+std::string take_violations();
+
+}  // namespace tapedeck::cases

@@ -1,0 +1,132 @@
+// Matrix products and linear layers: |y - r| <= c u S, S the sum of the absolute terms.
+#include <tapedeck/autograd/ops.h>
+#include <tapedeck/kernels/gemv.h>
+
+#include "cases/op_case.h"
+
+namespace tapedeck::cases {
+namespace {
+
+// Signed terms; all positive ones add their rounding in one direction.
+double bound_for(Values values) {
+  return values == Values::positive || values == Values::cancelling ? 32 : 8;  // cancelling ones share their signs
+}
+
+void finish(OpCase& c, Values values, unsigned rows, bool differentiable) {
+  c.bound = {.c = bound_for(values)}, c.relative = Relative::absolute;
+  c.rows = rows;
+  c.differentiable = differentiable;
+  c.gradient_bound = {.c = bound_for(values)}, c.gradient_relative = Relative::absolute;
+}
+
+void add_product(std::vector<OpCase>& t, const Shape& a, const Shape& b, Layout la, Layout lb, DType dtype,
+                 Values values, unsigned rows) {
+  OpCase c{.op = "matmul", .text = "", .inputs = {{a, dtype, la, values}, {b, dtype, lb, values}}, .call = [](Args x) {
+             return Outputs{matmul(x[0], x[1])};
+           }};
+  const bool small = a.numel() + b.numel() < (dtype == DType::f64 ? 1500 : 20000);
+  finish(c, values, rows, values == Values::normal && small);
+  c.flops = 2 * static_cast<double>(a.numel()) * static_cast<double>(b.rank() > 1 ? b[b.rank() - 1] : 1);
+  t.push_back(std::move(c));
+}
+
+void add_matmuls(std::vector<OpCase>& t) {
+  constexpr Layout C = Layout::contiguous, T = Layout::transposed, S = Layout::sliced;
+  const std::int64_t sizes[] = {0, 1, 2, 7, 16, 17, 64};
+  for (const DType dtype : {DType::f32, DType::f64}) {
+    for (const std::int64_t m : sizes)
+      for (const std::int64_t n : sizes)
+        for (const std::int64_t k : sizes)
+          for (const auto& [la, lb] : {std::pair{C, C}, {T, C}, {C, T}, {T, T}})
+            if (la == lb || m + n + k < 60) add_product(t, {m, k}, {k, n}, la, lb, dtype, Values::normal, 1);
+    for (const std::int64_t k : {255, 256, 257, 513, 1000})  // across the chunks of the sum
+      for (const std::int64_t m : {1, 5, 33})
+        for (const std::int64_t n : {1, 16, 50})
+          for (const auto& [la, lb] : {std::pair{C, C}, {T, C}, {C, T}, {T, T}, {S, C}, {C, S}, {S, S}})
+            for (const Values values : {Values::normal, Values::positive, Values::cancelling})
+              if (values == Values::normal || la == lb) add_product(t, {m, k}, {k, n}, la, lb, dtype, values, 1);
+    for (const Values values : {Values::normal, Values::nonfinite}) {
+      for (const Layout l : {C, T, S}) {
+        add_product(t, {130, 70}, {70, 90}, l, l, dtype, values, 1);
+        for (const auto& [a, b] : std::vector<std::pair<Shape, Shape>>{{{3, 4, 5}, {5, 2}},
+                                                                       {{2, 3, 4}, {2, 4, 5}},
+                                                                       {{3, 4}, {2, 4, 5}},
+                                                                       {{2, 1, 3, 4}, {3, 4, 2}},
+                                                                       {{0, 3, 4}, {4, 2}},
+                                                                       {{2, 1, 3, 2}, {2, 3, 2, 2}},
+                                                                       {{1, 7, 9}, {5, 9, 3}},
+                                                                       {{4, 16, 33}, {33, 8}}})
+          add_product(t, a, b, l, l, dtype, values, a.rank() > 2 && a[0] > 1 ? (b.rank() == a.rank() ? 3 : 1) : 0);
+        for (const auto& [a, b] : std::vector<std::pair<Shape, Shape>>{
+                 {{7}, {7}}, {{5}, {5, 3}}, {{3, 5}, {5}}, {{5}, {2, 5, 3}}, {{2, 3, 5}, {5}}, {{0}, {0}}, {{1}, {1}}})
+          add_product(t, a, b, l, l, dtype, values, 0);
+      }
+    }
+  }
+}
+
+void add_linear(std::vector<OpCase>& t) {
+  for (const DType dtype : {DType::f32, DType::f64})
+    for (const Shape& lead : {Shape{}, Shape{1}, Shape{7}, Shape{0}, Shape{2, 9}, Shape{2, 3, 4}, Shape{65}})
+      for (const auto& [in, out] :
+           {std::pair<std::int64_t, std::int64_t>{1, 1}, {5, 3}, {16, 32}, {64, 17}, {257, 8}, {300, 65}})
+        for (const Layout layout : {Layout::contiguous, Layout::transposed, Layout::sliced})
+          for (const bool biased : {false, true})
+            for (const Values values : {Values::normal, Values::positive}) {
+              Shape x = lead;
+              x.push(in);
+              if (!has_layout(x, layout) || (values == Values::positive && layout != Layout::contiguous)) continue;
+              OpCase c{.op = "linear",
+                       .text = biased ? "bias" : "no bias",
+                       .inputs = {{x, dtype, layout, values}, {{out, in}, dtype, layout, values}},
+                       .call = [=](Args a) { return Outputs{linear(a[0], a[1], biased ? a[2] : Tensor())}; }};
+              if (biased) c.inputs.push_back({{out}, dtype, layout, values});
+              finish(c, values, lead.rank() > 0 ? 1 : 0,
+                     values == Values::normal && x.numel() + in * out < (dtype == DType::f64 ? 1500 : 20000));
+              c.flops = 2 * static_cast<double>(x.numel() * out);
+              t.push_back(std::move(c));
+            }
+}
+
+// The packed product of generation plans, its row in two segments. The reference is a linear layer in f64.
+Tensor packed_product(const Tensor& x, const Tensor& weight, const Tensor& bias) {
+  if (x.dtype() == DType::f64) return linear(x, weight, bias);
+  const std::int64_t rows = x.size(0), k = x.size(1), n = weight.size(0), first = k / 3;
+  const Tensor row = contiguous(x), b = bias.defined() ? contiguous(bias) : bias, y = empty({rows, n}, x.options());
+  const Tensor packed = empty({k, kernels::packed_columns(n)}, x.options());
+  kernels::pack_linear(weight, packed.data<float>());
+  kernels::GemvPackedArgs a;
+  a.x[0] = {row.data<float>(), first, k}, a.x[1] = {row.data<float>() + first, k - first, k};
+  a.segments = 2, a.rows = rows, a.n = n, a.weight = packed.data<float>(), a.y = y.data<float>(), a.y_row = n;
+  a.bias = b.defined() ? b.data<float>() : nullptr;
+  kernels::gemv_packed(kCpu, a);
+  return y;
+}
+
+void add_packed(std::vector<OpCase>& t) {
+  for (const std::int64_t rows : {1, 2, 5})
+    for (const std::int64_t k : {1, 2, 16, 67, 256, 257, 600})
+      for (const std::int64_t n : {1, 7, 16, 17, 64, 130})
+        for (const bool biased : {false, true})
+          for (const Values values : {Values::normal, Values::positive}) {
+            OpCase c{.op = "kernel gemv_packed",
+                     .text = biased ? "bias" : "no bias",
+                     .inputs = {{{rows, k}, DType::f32, Layout::contiguous, values},
+                                {{n, k}, DType::f32, Layout::contiguous, values}}};
+            c.call = [=](Args x) { return Outputs{packed_product(x[0], x[1], biased ? x[2] : Tensor())}; };
+            if (biased) c.inputs.push_back({{n}, DType::f32, Layout::contiguous, values});
+            finish(c, values, 1, false);
+            c.flops = 2 * static_cast<double>(rows * k * n);
+            t.push_back(std::move(c));
+          }
+}
+
+}  // namespace
+
+void add_matmul(std::vector<OpCase>& t) {
+  add_matmuls(t);
+  add_linear(t);
+  add_packed(t);
+}
+
+}  // namespace tapedeck::cases

@@ -42,24 +42,27 @@ void activate(Act act, const TensorView& x, const TensorView& y) {
 
 Linear::Linear(LinearConfig config) : Configured(std::move(config)) {
   const LinearConfig& c = this->config();
-  weight = parameter("weight", {c.out, c.in}, init::fan_in_uniform(c.in));
-  if (c.bias) bias = parameter("bias", {c.out}, init::fan_in_uniform(c.in), "bias");
+  weight = parameter("weight", {c.out_features, c.in_features}, init::fan_in_uniform(c.in_features));
+  if (c.bias) bias = parameter("bias", {c.out_features}, init::fan_in_uniform(c.in_features), "bias");
 }
 
 Embedding::Embedding(EmbeddingConfig config) : Configured(std::move(config)) {
-  weight = parameter("weight", {this->config().classes, this->config().channels}, init::normal(), "embedding");
+  weight =
+      parameter("weight", {this->config().num_embeddings, this->config().embedding_dim}, init::normal(), "embedding");
 }
 
 void Conv1dConfig::validate(io::Issues& issues) const {
   if (groups < 1) return;
-  if (in % groups != 0) issues.add("/in", "must be a multiple of groups (" + std::to_string(groups) + ")");
-  if (out % groups != 0) issues.add("/out", "must be a multiple of groups (" + std::to_string(groups) + ")");
+  if (in_channels % groups != 0)
+    issues.add("/in_channels", "must be a multiple of groups (" + std::to_string(groups) + ")");
+  if (out_channels % groups != 0)
+    issues.add("/out_channels", "must be a multiple of groups (" + std::to_string(groups) + ")");
 }
 Conv1d::Conv1d(Conv1dConfig config) : Configured(std::move(config)) {
   const Conv1dConfig& c = this->config();
-  const Init start = init::fan_in_uniform(c.in / c.groups * c.kernel);
-  weight = parameter("weight", {c.out, c.in / c.groups, c.kernel}, start);
-  if (c.bias) bias = parameter("bias", {c.out}, start, "bias");
+  const Init start = init::fan_in_uniform(c.in_channels / c.groups * c.kernel_size);
+  weight = parameter("weight", {c.out_channels, c.in_channels / c.groups, c.kernel_size}, start);
+  if (c.bias) bias = parameter("bias", {c.out_channels}, start, "bias");
 }
 Tensor Conv1d::forward(const Tensor& x) {
   const Conv1dConfig& c = config();
@@ -105,8 +108,8 @@ Tensor Sequential::forward(const Tensor& x) {
 MLP::MLP(MLPConfig config) : Configured(std::move(config)), hidden_(make<ModuleList>()) {
   const MLPConfig& c = this->config();
   for (std::int64_t i = 0; i <= c.layers; ++i)
-    hidden_->push(make<Linear>(LinearConfig{.in = i == 0 ? c.in : c.hidden, .out = c.hidden}));
-  out_ = make<Linear>(LinearConfig{.in = c.hidden, .out = c.out + (c.min_temperature ? 1 : 0)});
+    hidden_->push(make<Linear>(LinearConfig{.in_features = i == 0 ? c.in : c.hidden, .out_features = c.hidden}));
+  out_ = make<Linear>(LinearConfig{.in_features = c.hidden, .out_features = c.out + (c.min_temperature ? 1 : 0)});
   child("hidden", hidden_);
   child("out", out_);
 }

@@ -33,12 +33,12 @@ void activate(Act act, const TensorView& x, const TensorView& y);
 
 // y = x weight^T + bias. weight [out, in], bias [out].
 struct LinearConfig {
-  std::int64_t in = 1, out = 1;
+  std::int64_t in_features = 1, out_features = 1;
   bool bias = true;
   static constexpr const char* type_name = "Linear";
   static constexpr void fields(auto&& f) {
-    f("in", &LinearConfig::in, io::Meta{.min = 1, .max = 1 << 24, .help = "input channels"});
-    f("out", &LinearConfig::out, io::Meta{.min = 1, .max = 1 << 24, .help = "output channels"});
+    f("in_features", &LinearConfig::in_features, io::Meta{.min = 1, .max = 1 << 24, .help = "input channels"});
+    f("out_features", &LinearConfig::out_features, io::Meta{.min = 1, .max = 1 << 24, .help = "output channels"});
     f("bias", &LinearConfig::bias, io::Meta{.help = "add a learned constant"});
   }
 };
@@ -49,13 +49,14 @@ class Linear : public Configured<LinearConfig> {
   Param weight, bias;
 };
 
-// Rows of a table: codes i64 [...] -> [..., channels]. weight [classes, channels], N(0, 1) at the start.
+// Rows of a table: codes i64 [...] -> [..., channels]. weight [num_embeddings, embedding_dim], N(0, 1) at the start.
 struct EmbeddingConfig {
-  std::int64_t classes = 1, channels = 1;
+  std::int64_t num_embeddings = 1, embedding_dim = 1;
   static constexpr const char* type_name = "Embedding";
   static constexpr void fields(auto&& f) {
-    f("classes", &EmbeddingConfig::classes, io::Meta{.min = 1, .max = 1 << 24, .help = "rows of the table"});
-    f("channels", &EmbeddingConfig::channels, io::Meta{.min = 1, .max = 1 << 24, .help = "width of a row"});
+    f("num_embeddings", &EmbeddingConfig::num_embeddings,
+      io::Meta{.min = 1, .max = 1 << 24, .help = "rows of the table"});
+    f("embedding_dim", &EmbeddingConfig::embedding_dim, io::Meta{.min = 1, .max = 1 << 24, .help = "width of a row"});
   }
 };
 class Embedding : public Configured<EmbeddingConfig> {
@@ -67,14 +68,14 @@ class Embedding : public Configured<EmbeddingConfig> {
 
 // Convolution over time: x [batch, time, in] -> [batch, time', out]. weight [out, in / groups, kernel], bias [out].
 struct Conv1dConfig {
-  std::int64_t in = 1, out = 1, kernel = 1, stride = 1, dilation = 1, groups = 1;
+  std::int64_t in_channels = 1, out_channels = 1, kernel_size = 1, stride = 1, dilation = 1, groups = 1;
   Padding padding = Padding::valid;
   bool bias = true;
   static constexpr const char* type_name = "Conv1d";
   static constexpr void fields(auto&& f) {
-    f("in", &Conv1dConfig::in, io::Meta{.min = 1, .max = 1 << 24, .help = "input channels"});
-    f("out", &Conv1dConfig::out, io::Meta{.min = 1, .max = 1 << 24, .help = "output channels"});
-    f("kernel", &Conv1dConfig::kernel, io::Meta{.min = 1, .max = 1 << 20, .help = "taps"});
+    f("in_channels", &Conv1dConfig::in_channels, io::Meta{.min = 1, .max = 1 << 24, .help = "input channels"});
+    f("out_channels", &Conv1dConfig::out_channels, io::Meta{.min = 1, .max = 1 << 24, .help = "output channels"});
+    f("kernel_size", &Conv1dConfig::kernel_size, io::Meta{.min = 1, .max = 1 << 20, .help = "taps"});
     f("stride", &Conv1dConfig::stride, io::Meta{.min = 1, .max = 1 << 20, .help = "steps between outputs"});
     f("dilation", &Conv1dConfig::dilation, io::Meta{.min = 1, .max = 1 << 24, .help = "steps between taps"});
     f("groups", &Conv1dConfig::groups, io::Meta{.min = 1, .max = 1 << 24, .help = "channel groups that do not mix"});

@@ -153,11 +153,11 @@ MLPConfig WaveNetConfig::head_config() const {
 WaveNetLayer::WaveNetLayer(WaveNetLayerConfig config) : Configured(std::move(config)) {
   const WaveNetLayerConfig& c = this->config();
   const auto conv1x1 = [&](std::int64_t out) {
-    return make<Conv1d>(Conv1dConfig{.in = c.channels, .out = out, .bias = c.bias});
+    return make<Conv1d>(Conv1dConfig{.in_channels = c.channels, .out_channels = out, .bias = c.bias});
   };
-  conv_ = make<Conv1d>(Conv1dConfig{.in = c.in,
-                                    .out = c.gate ? 2 * c.channels : c.channels,
-                                    .kernel = c.kernel,
+  conv_ = make<Conv1d>(Conv1dConfig{.in_channels = c.in,
+                                    .out_channels = c.gate ? 2 * c.channels : c.channels,
+                                    .kernel_size = c.kernel,
                                     .dilation = c.dilation,
                                     .groups = c.groups,
                                     .padding = c.padding,
@@ -184,12 +184,13 @@ WaveNetParts WaveNet::make_parts(const WaveNetConfig& config) {
   WaveNetParts parts;
   const std::int64_t width = config.residual_channels.value_or(config.channels);
   if (config.input == CodeInput::embedding) {
-    parts.input = make<Embedding>(EmbeddingConfig{.classes = config.classes, .channels = width});
+    parts.input = make<Embedding>(EmbeddingConfig{.num_embeddings = config.classes, .embedding_dim = width});
   } else {
     const bool one_hot = config.input == CodeInput::one_hot;
     const Part<Layer> first = one_hot ? Part<Layer>(make<OneHot>(OneHotConfig{config.classes}))
                                       : Part<Layer>(make<Linearize>(LinearizeConfig{config.classes}));
-    const Part<Layer> then = make<Linear>(LinearConfig{.in = one_hot ? config.classes : 1, .out = width});
+    const Part<Layer> then =
+        make<Linear>(LinearConfig{.in_features = one_hot ? config.classes : 1, .out_features = width});
     parts.input = make<Sequential>(std::vector<Part<Layer>>{first, then});
   }
   for (const auto& layer : config.layer_configs()) parts.layers.push_back(make<WaveNetLayer>(layer));

@@ -176,7 +176,7 @@ class WaveNetPlan final : public GenerationPlan {
   void add_layer(const WaveNetLayer& from) {
     PlanLayer& l = layers_.emplace_back();
     const WaveNetLayerConfig& c = l.config = from.config();
-    l.out = from.conv().config().out;
+    l.out = from.conv().config().out_channels;
     l.residual = c.residual ? c.in : 0;
     l.skip = c.skip_channels.value_or(0);
     l.reach = (c.kernel - 1) * c.dilation;
@@ -216,7 +216,7 @@ class WaveNetPlan final : public GenerationPlan {
     for (std::size_t i = 0; i <= head.hidden().size(); ++i) {
       const bool last = i == head.hidden().size();
       const Linear& from = last ? head.out() : head.hidden().as<Linear>(i);
-      head_inputs_.push_back(zeros({batch_, from.config().in}));
+      head_inputs_.push_back(zeros({batch_, from.config().in_features}));
       head_.emplace_back().linear(from.weight, from.bias);
     }
     z_ = zeros({batch_, head_.back().args.n});

@@ -52,7 +52,7 @@ TEST(Linear, InitialDistributionAndValues) {
   const auto bare = make<Linear>(LinearConfig{2, 3, false});
   EXPECT_EQ(bare->parameter_count(), 6);
   EXPECT_FALSE(bare->bias);
-  expect_has(message_of<ConfigError>([] { Linear bad(LinearConfig{0, 3}); }), {"/in"});
+  expect_has(message_of<ConfigError>([] { Linear bad(LinearConfig{0, 3}); }), {"/in_features"});
 }
 
 TEST(Embedding, InitialDistributionAndLookup) {
@@ -68,19 +68,20 @@ TEST(Embedding, InitialDistributionAndLookup) {
 }
 
 TEST(Conv1d, InitialDistributionShapesAndOptions) {
-  const auto conv = make<Conv1d>(Conv1dConfig{.in = 8, .out = 256, .kernel = 4, .groups = 2});
+  const auto conv = make<Conv1d>(Conv1dConfig{.in_channels = 8, .out_channels = 256, .kernel_size = 4, .groups = 2});
   materialise(*conv);
   EXPECT_EQ(conv->weight.get().sizes(), (Shape{256, 4, 4}));
   expect_uniform(conv->weight, 0.25);
   expect_uniform(conv->bias, 0.25);
 
-  const auto causal =
-      make<Conv1d>(Conv1dConfig{.in = 1, .out = 1, .kernel = 2, .dilation = 3, .padding = Padding::causal});
+  const auto causal = make<Conv1d>(
+      Conv1dConfig{.in_channels = 1, .out_channels = 1, .kernel_size = 2, .dilation = 3, .padding = Padding::causal});
   materialise(*causal);
   causal->load_state({{"weight", tensor(Floats{10, 1}, {1, 1, 2})}, {"bias", tensor(Floats{100}, {1})}});
   EXPECT_EQ(causal(tensor(Floats{1, 2, 3, 4, 5}, {1, 5, 1})).to_vector<float>(), (Floats{101, 102, 103, 114, 125}));
-  expect_has(message_of<ConfigError>([] { Conv1d bad(Conv1dConfig{.in = 3, .out = 5, .groups = 2}); }),
-             {"/in", "/out", "multiple of groups (2)"});
+  expect_has(
+      message_of<ConfigError>([] { Conv1d bad(Conv1dConfig{.in_channels = 3, .out_channels = 5, .groups = 2}); }),
+      {"/in_channels", "/out_channels", "multiple of groups (2)"});
 }
 
 TEST(Dropout, EvalIsTheIdentityAndStreamsDifferPerPath) {

@@ -40,9 +40,10 @@ TEST(Registry, EveryTypeHasDefaultsThatRoundTrip) {
 TEST(Hparams, CanonicalText) {
   const auto net = make<Sequential>(
       std::vector<Part<Layer>>{make<Linear>(LinearConfig{2, 3, false}), make<Activation>(ActivationConfig{Act::tanh})});
-  EXPECT_EQ(io::dump_json(net->hparams(), -1),
-            R"({"type":"Sequential","version":1,"layers":[{"type":"Linear","version":1,"in":2,"out":3,"bias":false},)"
-            R"({"type":"Activation","version":1,"kind":"tanh"}]})");
+  EXPECT_EQ(
+      io::dump_json(net->hparams(), -1),
+      R"({"type":"Sequential","version":1,"layers":[{"type":"Linear","version":1,"in_features":2,"out_features":3,"bias":false},)"
+      R"({"type":"Activation","version":1,"kind":"tanh"}]})");
 }
 
 TEST(Hparams, ListsDictsAndNesting) {
@@ -100,24 +101,24 @@ TEST(Hparams, ExtendedFormAddsWhatFollowsAndMustAgree) {
 TEST(Hparams, AreFixedAtConstruction) {
   LinearConfig config{2, 3};
   const Linear linear(config);
-  config.out = 9;
-  EXPECT_EQ(linear.config().out, 3);
+  config.out_features = 9;
+  EXPECT_EQ(linear.config().out_features, 3);
 }
 
 // Five planted errors in one file give five lines; a reference to what failed is no error of its own.
 TEST(Build, ReportsEveryProblemWithItsPlace) {
   const io::Node node = io::parse_json(R"({"type": "Sequential", "layers": [
-    {"type": "Linear", "in": 0, "out": 2},
-    {"type": "Linaer", "in": 1, "out": 2},
-    {"type": "Conv1d", "in": 1, "kernal": 3},
+    {"type": "Linear", "in_features": 0, "out_features": 2},
+    {"type": "Linaer", "in_features": 1, "out_features": 2},
+    {"type": "Conv1d", "in_channels": 1, "kernel_sise": 3},
     {"ref": "0"},
     {"type": "Dropout", "p": "high"},
     [],
-    {"type": "Linear", "in": 2, "out": 2}]})",
+    {"type": "Linear", "in_features": 2, "out_features": 2}]})",
                                        "cfg.json");
   const std::string said = message_of<ConfigError>([&] { build(node, "cfg.json"); });
-  expect_has(said, {"cfg.json: /layers/0", "/in", "/layers/1/type", "did you mean \"Linear\"", "/layers/2", "kernal",
-                    "/layers/4", "/p", "/layers/5", "does not fit"});
+  expect_has(said, {"cfg.json: /layers/0", "/in_features", "/layers/1/type", "did you mean \"Linear\"", "/layers/2",
+                    "kernel_sise", "/layers/4", "/p", "/layers/5", "does not fit"});
   EXPECT_EQ(std::count(said.begin(), said.end(), '\n') + 1, 5) << said;
 
   expect_has(message_of<ConfigError>([] { build(io::parse_json(R"([{"ref": "9"}])", "x")); }), {"/0", "\"9\""});

@@ -193,7 +193,7 @@ TEST(Optim, ConfigsAreChecked) {
 }
 
 TEST(Optim, AModuleThatWasLaidOutAnewIsNoticed) {
-  nn::Linear linear(nn::LinearConfig{.in = 3, .out = 2});
+  nn::Linear linear(nn::LinearConfig{.in_features = 3, .out_features = 2});
   nn::materialise(linear, {});
   const auto parameters = train::parameters_of(linear);
   ASSERT_EQ(parameters.size(), 2u);

@@ -102,16 +102,16 @@ using Values = std::vector<double>;
 Plain plain_conv(const Plain& x, const Conv1d& conv, bool causal) {
   const auto& c = conv.config();
   const Values w = conv.weight.get().to_vector<double>(), b = conv.bias.get().to_vector<double>();
-  const std::int64_t reach = (c.kernel - 1) * c.dilation, n = static_cast<std::int64_t>(x.v.size());
+  const std::int64_t reach = (c.kernel_size - 1) * c.dilation, n = static_cast<std::int64_t>(x.v.size());
   Plain y;
   for (std::int64_t t = causal ? 0 : reach; t < n; ++t) {
     Values row;
-    for (std::int64_t o = 0; o < c.out; ++o) {
+    for (std::int64_t o = 0; o < c.out_channels; ++o) {
       double sum = b[static_cast<std::size_t>(o)];
-      for (std::int64_t k = 0; k < c.kernel; ++k) {
-        const std::int64_t from = t - (c.kernel - 1 - k) * c.dilation;
-        for (std::int64_t i = 0; i < c.in && from >= 0; ++i)
-          sum += w[static_cast<std::size_t>((o * c.in + i) * c.kernel + k)] *
+      for (std::int64_t k = 0; k < c.kernel_size; ++k) {
+        const std::int64_t from = t - (c.kernel_size - 1 - k) * c.dilation;
+        for (std::int64_t i = 0; i < c.in_channels && from >= 0; ++i)
+          sum += w[static_cast<std::size_t>((o * c.in_channels + i) * c.kernel_size + k)] *
                  x.v[static_cast<std::size_t>(from)][static_cast<std::size_t>(i)];
       }
       row.push_back(sum);

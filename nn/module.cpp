@@ -46,9 +46,12 @@ void fail_unmaterialised(const Module& module) {
 }
 }  // namespace detail
 
-void PartBase::assign(std::shared_ptr<Module> module) {
+void PartBase::check(const Module* module) const {
   TD_CHECK(module && accepts(*module), ValueError, "swap: a module of type ", module ? module->type_name() : "(none)",
            " does not fit the place of ", shared_ ? title(*shared_) : std::string("an empty part"));
+}
+void PartBase::assign(std::shared_ptr<Module> module) {
+  check(module.get());
   if (shared_) module->name_ = shared_->name_, module->parent_ = shared_->parent_;
   shared_ = std::move(module);
 }
@@ -138,9 +141,12 @@ Module& Module::at(std::string_view path) {
 void Module::swap(std::string_view path, std::shared_ptr<Module> with) {
   const Module* old = &at(path);
   TD_CHECK(old != this, ValueError, "swap: the root has no place that another module could take");
+  std::vector<PartBase*> places;  // a shared part has several
   for (const Visit& v : TreeAccess::walk(*this))
     for (const Child& c : v.module->children_)
-      if (c.part->module() == old) c.part->assign(with);
+      if (c.part->module() == old) places.push_back(c.part);
+  for (PartBase* place : places) place->check(with.get());
+  for (PartBase* place : places) place->assign(with);
 }
 
 // ---- parameters and modes -----------------------------------------------------------------------------------------

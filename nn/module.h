@@ -73,7 +73,8 @@ class PartBase {
   Module* module() const { return shared_.get(); }
   const std::shared_ptr<Module>& shared() const { return shared_; }
   virtual bool accepts(const Module& module) const = 0;
-  void assign(std::shared_ptr<Module> module);  // ValueError when it is not of this part's type
+  void check(const Module* module) const;       // ValueError when it is not of this part's type
+  void assign(std::shared_ptr<Module> module);  // takes it in after that check
 
  protected:
   std::shared_ptr<Module> shared_;

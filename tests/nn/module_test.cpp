@@ -233,6 +233,17 @@ TEST(Module, RematerialisingKeepsValues) {
   EXPECT_THROW(pair->swap("second", make<ModuleList>().shared()), ValueError);
 }
 
+TEST(Module, SwappingASharedPartReplacesItEverywhere) {
+  const auto shared = linear_part(3, 3);
+  const auto net = make<Sequential>(std::vector<Part<Layer>>{shared, make<Activation>(), shared});
+  materialise(*net);
+  net->swap("0", linear_part(3, 3).shared());
+  EXPECT_EQ((*net)[0].get(), (*net)[2].get());
+  EXPECT_NE((*net)[0].get(), shared.get());
+  net->to({});
+  EXPECT_EQ(net(zeros({1, 3})).sizes(), (Shape{1, 3}));
+}
+
 TEST(Module, ShortTypesStartAtTheRoundedValues) {
   const auto wide = linear_part(8, 8), narrow = linear_part(8, 8);
   materialise(*wide, {.seed = 2});

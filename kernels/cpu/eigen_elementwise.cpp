@@ -55,7 +55,7 @@ void add_eigen_elementwise() {
 #define TD_UNARY(name, expression) \
   name.add(                        \
       cpu, "eigen", [](const UnaryArgs& a) { unary(a, [&](auto x, auto y) { y = expression; }); }, supports);
-  TD_UNARY(neg, -x)
+  TD_UNARY(neg, x * typename decltype(x)::Scalar(-1))  // Eigen's -x is 0 - x, which loses the sign of zero
   TD_UNARY(abs, x.abs())
   TD_UNARY(sqrt, x.sqrt())
   TD_UNARY(square, x.square())

@@ -30,11 +30,11 @@ const char* supports(const SoftmaxArgs& a) {
   return a.x.contiguous() && a.y.contiguous() ? nullptr : "not contiguous";
 }
 
-// Eigen's exp is wrong where the result is subnormal, and not 0 at -Inf: such terms are 0 here.
+// Eigen's exp is wrong where the result is subnormal, and not 0 at -Inf: there it is the square of half the argument's.
 template <class X>
 auto exponential(const X& x) {
   using T = typename X::Scalar;
-  return (x < T(-87)).select(T(0), x.exp());
+  return (x < T(sizeof(T) == 4 ? -87 : -708)).select((x * T(0.5)).exp().square(), x.exp());
 }
 
 // Sums are in double.

@@ -21,11 +21,11 @@ KernelSlot<GateGradArgs> gated_activation_backward("gated_activation_backward");
 
 void register_elementwise(std::vector<SlotBase*>& slots) {
   add_simd_elementwise();
-  add_eigen_elementwise();
   add_ref_elementwise();
   add_simd_gate();
   add_ref_gate();
   add_ref_copy();
+  add_eigen_elementwise();  // behind ref: f64 is the same in every layout
 #define TD_LIST(name) slots.insert(slots.end(), {&name, &name##_backward});
   TD_UNARY_LIST(TD_LIST)
 #undef TD_LIST

@@ -15,9 +15,9 @@ KernelSlot<SampleArgs> sample_categorical("sample_categorical");
 void register_reduce(std::vector<SlotBase*>& slots) {
   add_simd_reduce();
   add_simd_softmax();
-  add_eigen_reduce();
   add_ref_reduce();
   add_ref_softmax();
+  add_eigen_reduce();  // behind ref, which is f64's default in every layout: a row alone has the same bits
   slots.insert(slots.end(), {&sum, &amax, &amin, &sum_squares, &argmax, &argmin, &softmax, &log_softmax, &logsumexp,
                              &softmax_backward, &log_softmax_backward, &cross_entropy, &cross_entropy_backward,
                              &sample_categorical});

@@ -1,7 +1,8 @@
 // op_cases: runs the table of op cases through its drivers.
-//   op_cases [--filter GLOB] [--coverage]   every case; coverage then lists what was never called and fails if any was
-//   not op_cases --replay 'conv1d#12'           one case in detail op_cases --list | --count | --support   cases by
-//   name; how many of each op; slots by variant and dtype
+//   op_cases [--coverage]                  every case and what was never called; prints the calls too
+//   op_cases --filter GLOB                 some of the cases
+//   op_cases --replay 'conv1d#12'          one case in detail
+//   op_cases --list | --count | --support  cases by name; how many of each op; slots by variant and dtype
 #include <fnmatch.h>
 #include <tapedeck/kernels/slot.h>
 #include <tapedeck/tensor/parallel.h>
@@ -106,58 +107,65 @@ std::uint64_t calls_of(const SlotBase& s, DType t) {
 class Callers {
  public:
   void note(const OpCase& c) {
-    for (const SlotBase* s : kernels::all())
-      for (const DType t : {DType::f32, DType::f64}) {
-        std::uint64_t& seen = calls_[{s, t}];
-        const std::uint64_t now = calls_of(*s, t);
-        auto& list = cases_[{s, t}];
-        // The reference of an f32 case calls slots in f64: forcing needs cases whose own type it is.
-        if (now != seen && list.size() < 4 && !c.inputs.empty() && c.inputs.back().dtype == t) list.push_back(&c);
-        seen = now;
-      }
+    for (std::size_t i = 0; i < entries_.size(); ++i) {
+      Entry& e = entries_[i];
+      if (e.cases.size() == 4) continue;
+      const DType t = i % 2 ? DType::f64 : DType::f32;
+      const std::uint64_t now = calls_of(*kernels::all()[i / 2], t);
+      // The reference of an f32 case calls slots in f64: forcing needs cases whose own type it is.
+      if (now != e.calls && !c.inputs.empty() && c.inputs.back().dtype == t) e.cases.push_back(&c);
+      e.calls = now;
+    }
   }
-  const std::vector<const OpCase*>& of(const SlotBase* s, DType t) { return cases_[{s, t}]; }
+  const std::vector<const OpCase*>& of(std::size_t slot, DType t) const {
+    return entries_[2 * slot + (t == DType::f64)].cases;
+  }
 
  private:
-  std::map<std::pair<const SlotBase*, DType>, std::uint64_t> calls_;
-  std::map<std::pair<const SlotBase*, DType>, std::vector<const OpCase*>> cases_;
+  struct Entry {
+    std::uint64_t calls = 0;
+    std::vector<const OpCase*> cases;
+  };
+  std::vector<Entry> entries_{2 * kernels::all().size()};  // slot by slot: f32, f64
 };
 
-int coverage(Callers& callers, const std::set<std::string>& ops_run) {
+// How many slots, variants and functions were never called. A variant that no case chose is forced on cases of its
+// slot: it must give right results or refuse. `table`: prints what was called how often.
+int coverage(const Callers& callers, const std::set<std::string>& ops_run, bool table) {
   int missing = 0;
-  for (SlotBase* s : kernels::all()) {
+  for (std::size_t i = 0; i < kernels::all().size(); ++i) {
+    SlotBase* s = kernels::all()[i];
     std::uint64_t total = 0;
     for (int t = 0; t < kDTypes; ++t) total += calls_of(*s, static_cast<DType>(t));
     if (total == 0) std::printf("NOT COVERED slot %s: never called\n", s->name()), ++missing;
     for (int v = 0; v < s->variant_count(DeviceType::cpu); ++v) {
       const char* variant = s->variant_name(DeviceType::cpu, v);
-      std::printf("%-26s %-8s", s->name(), variant);
-      std::string faults;
+      std::string faults, line;
       for (const DType t : {DType::f32, DType::f64}) {
         std::string refusal;
-        for (const OpCase* c : callers.of(s, t)) {
+        for (const OpCase* c : callers.of(i, t)) {
           if (s->calls(DeviceType::cpu, v, t) > 0) break;
           try {
             faults += run_forced(*c, *s, variant);
             if (t == DType::f64 && has_gradient_case(*c)) faults += run_forced_gradient(*c, *s, variant);
-          } catch (const Error& e) {
+          } catch (const DeviceError& e) {
             refusal = e.what();
           }
         }
         const std::uint64_t n = s->calls(DeviceType::cpu, v, t);
-        const bool needed = !callers.of(s, t).empty() && refusal.empty();
+        const bool needed = !callers.of(i, t).empty() && refusal.empty();
         if (n > 0)
-          std::printf("  %s %llu", tapedeck::name(t), static_cast<unsigned long long>(n));
+          line += std::string("  ") + tapedeck::name(t) + " " + std::to_string(n);
         else if (needed)
           faults += std::string("never called in ") + tapedeck::name(t);
         else
-          std::printf("  %s refused%s", tapedeck::name(t),
-                      refusal.empty() ? " (no op asks)" : refusal.substr(refusal.rfind(": ")).c_str());
+          line += std::string("  ") + tapedeck::name(t) + " refused" +
+                  (refusal.empty() ? ": no op asks" : refusal.substr(refusal.rfind(": ")));
       }
       for (int t = static_cast<int>(DType::bf16); t < kDTypes; ++t)
         if (const auto n = s->calls(DeviceType::cpu, v, static_cast<DType>(t)); n > 0)
-          std::printf("  %s %llu", tapedeck::name(static_cast<DType>(t)), static_cast<unsigned long long>(n));
-      std::printf("\n");
+          line += std::string("  ") + tapedeck::name(static_cast<DType>(t)) + " " + std::to_string(n);
+      if (table) std::printf("%-26s %-8s%s\n", s->name(), variant, line.c_str());
       if (!faults.empty()) std::printf("NOT COVERED %s %s: %s\n", s->name(), variant, faults.c_str()), ++missing;
     }
   }
@@ -208,7 +216,7 @@ int run(const Wanted& w) {
     judge(run_forward(*n.c), "forward", forward);
     if (has_gradient_case(*n.c)) judge(run_gradient(*n.c), "gradient", gradient);
     ops_run.insert(n.c->op);
-    if (w.coverage) callers.note(*n.c);
+    callers.note(*n.c);
     seconds[n.c->op] += std::chrono::duration<double>(Clock::now() - begin).count();
   }
   if (w.support) return support();
@@ -216,7 +224,7 @@ int run(const Wanted& w) {
     std::printf("%-22s largest error %.2f of its bound forward, %.2f gradient; %.2f s%s\n", op.c_str(), errors.first,
                 errors.second, seconds[op],
                 printed[op] > 0 ? (", " + std::to_string(printed[op]) + " failed").c_str() : "");
-  const int missing = w.coverage ? coverage(callers, ops_run) : 0;
+  const int missing = w.filter == "*" ? coverage(callers, ops_run, w.coverage) : 0;
   std::printf("%d comparisons with a reference in %.1f s\n", comparisons,
               std::chrono::duration<double>(Clock::now() - start).count());
   std::printf("%d passed, %d failed\n", passed, failed + missing);
@@ -224,7 +232,7 @@ int run(const Wanted& w) {
 }
 
 int usage() {
-  std::fprintf(stderr, "usage: op_cases [--filter GLOB] [--coverage] | --replay NAME | --list | --count | --support\n");
+  std::fprintf(stderr, "usage: op_cases [--coverage] | --filter GLOB | --replay NAME | --list | --count | --support\n");
   return 2;
 }
 

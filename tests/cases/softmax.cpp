@@ -44,7 +44,7 @@ void add_family(std::vector<OpCase>& t) {
                      .text = "dim " + std::to_string(dim),
                      .inputs = {{shape, dtype, layout, values, low, high}},
                      .call = [=, dim = dim](Args x) { return Outputs{f(x[0], dim)}; }};
-            c.bound = {.c = dtype == DType::f64 ? 4. : 2.};
+            c.bound = {.c = dtype == DType::f64 ? 16. : 2.};  // f64 is summed in f64, f32 in double
             c.magnitude = [=, dim = dim](Args x, const Outputs& y) {
               return softmax_magnitude(x[0], dim, y, logarithm);
             };
@@ -146,7 +146,7 @@ void add_mse(std::vector<OpCase>& t) {
                      .text = text_of(reduction),
                      .inputs = {{shape, dtype, layout, values}, {shape, dtype, layout, values}},
                      .call = [=](Args x) { return Outputs{mse_loss(x[0], x[1], reduction)}; }};
-            c.bound = {.c = 6};
+            c.bound = {.c = dtype == DType::f64 && reduction != Reduction::none ? 32. : 6.};
             if (reduction == Reduction::none && shape.rank() > 0) c.rows = 3;
             c.differentiable = values == Values::normal;
             c.gradient_bound = {.c = 6};

@@ -261,18 +261,17 @@ std::vector<View> views() {
 
 void add_views(std::vector<OpCase>& t) {
   for (const View& v : views())
-    for (const DType dtype : {DType::f32, DType::f64, DType::u8})
-      for (const Layout layout : layouts(v.shape)) {
-        if (dtype == DType::u8 && layout != Layout::contiguous) continue;
-        t.push_back({.op = v.op,
-                     .text = v.text,
-                     .inputs = {{v.shape, dtype, layout, dtype == DType::u8 ? Values::range : Values::normal, 0, 200}},
-                     .call = v.call,
-                     .oracle = v.oracle,
-                     .differentiable = dtype != DType::u8,
-                     .gradient_bound = {.c = 4},
-                     .gradient_relative = Relative::absolute});
-      }
+    for (const Layout layout : layouts(v.shape)) {
+      const auto add = [&](DType dtype, Values values) {
+        OpCase c{.op = v.op, .text = v.text, .inputs = {{v.shape, dtype, layout, values, 0, 200}}, .call = v.call};
+        c.oracle = v.oracle;
+        c.differentiable = values == Values::normal;
+        c.gradient_bound = {.c = 4}, c.gradient_relative = Relative::absolute;
+        t.push_back(std::move(c));
+      };
+      for (const DType dtype : {DType::f32, DType::f64}) add(dtype, Values::normal), add(dtype, Values::special);
+      add(DType::u8, Values::range);
+    }
 }
 
 // detach gives the same values, as a constant.

@@ -38,6 +38,7 @@ RunConfig wavenet(std::vector<std::int64_t> blocks, std::int64_t channels, std::
   net.head.activation = nn::Act::relu;
   net.head.min_temperature.reset();
   config.net = net;
+  config.train.schedule = OneCycleConfig{.max_lr = 4e-3};
   return config;
 }
 
@@ -54,7 +55,7 @@ RunConfig small() {
   RunConfig config = wavenet({7, 7}, 32, 64);
   config.train.batch_size = 8;
   config.train.segment = 1024;
-  config.train.max_steps = 2000;
+  config.train.max_steps = 1500;
   return config;
 }
 

@@ -57,22 +57,22 @@ int report(const train::RunResult& r, const std::string& run, const Options& o) 
   return 0;
 }
 
-int execute(train::RunFolder& folder, const io::SoundSet& sounds, nn::Part<nn::Network> network, const Options& o) {
-  try {
-    train::Trainer trainer(folder.config(), std::move(network), sounds);
-    if (!o.init.empty()) train::load_weights(trainer.network(), o.init, {});
-    if (!o.quiet) {
-      note("{}: {} parameters, receptive field {} samples ({:.1f} ms); {} windows to draw from", folder.path(),
-           trainer.network().parameter_count(), trainer.network().receptive_field(),
-           1e3 * static_cast<double>(trainer.network().receptive_field()) / sounds.sample_rate(),
-           trainer.codes().train_windows());
-    }
-    const auto style = o.quiet ? train::Progress::Style::quiet : train::Progress::Style::automatic;
-    return report(train::run_training(folder, trainer, style), folder.path(), o);
-  } catch (const MemoryError& error) {
-    throw MemoryError(std::string(error.what()) +
-                      "; use a smaller train.batch_size or train.segment, or more train.shards");
+train::Trainer prepare(const RunConfig& config, nn::Part<nn::Network> network, const io::SoundSet& sounds,
+                       const Options& o) {
+  train::Trainer trainer(config, std::move(network), sounds);
+  if (!o.init.empty()) train::load_weights(trainer.network(), o.init, {});
+  if (!o.quiet) {
+    note("{} parameters, receptive field {} samples ({:.1f} ms); {} windows to draw from",
+         trainer.network().parameter_count(), trainer.network().receptive_field(),
+         1e3 * static_cast<double>(trainer.network().receptive_field()) / sounds.sample_rate(),
+         trainer.codes().train_windows());
   }
+  return trainer;
+}
+
+int execute(train::RunFolder& folder, train::Trainer& trainer, const Options& o) {
+  const auto style = o.quiet ? train::Progress::Style::quiet : train::Progress::Style::automatic;
+  return report(train::run_training(folder, trainer, style), folder.path(), o);
 }
 
 int start(const Options& o) {
@@ -91,13 +91,14 @@ int start(const Options& o) {
   train::RunFolder::check_new(o.out, o.force);
   const io::SoundSet sounds = train::read_sounds(o.data, config, *network, !o.quiet);
   config.io.sample_rate = sounds.sample_rate();
+  train::Trainer trainer = prepare(config, std::move(network), sounds, o);
   io::Node about = io::Node::object();
   about["format_version"] = 1;
   about["tapedeck"] = version();
   about["seed"] = config.train.seed;
   about["data"] = sounds.manifest();
   train::RunFolder folder = train::RunFolder::create(o.out, config, about, o.force);
-  return execute(folder, sounds, std::move(network), o);
+  return execute(folder, trainer, o);
 }
 
 int resume(const Options& o) {
@@ -119,14 +120,20 @@ int resume(const Options& o) {
   const std::string change = sounds.describe_change(saved);
   TD_CHECK(change.empty(), DataError, "train: the recordings are not those that the run was started with: ", change,
            "; bring them back, or start a new run");
+  train::Trainer trainer = prepare(config, std::move(network), sounds, o);
   if (!io::equal(config, folder.config())) folder.set_config(config);
-  return execute(folder, sounds, std::move(network), o);
+  return execute(folder, trainer, o);
 }
 
 int train_command(const Options& o) {
   o.machine.apply();
   train::register_all();
-  return o.resume.empty() ? start(o) : resume(o);
+  try {
+    return o.resume.empty() ? start(o) : resume(o);
+  } catch (const MemoryError& error) {
+    throw MemoryError(std::string(error.what()) +
+                      "; use a smaller train.batch_size or train.segment, or more train.shards");
+  }
 }
 
 }  // namespace

@@ -1,0 +1,267 @@
+#!/usr/bin/env bash
+# The command line from outside: exit codes, messages, nothing lost, the same bytes after an interruption.
+#   cli_test.sh BUILD_DIR
+set -uo pipefail
+cd "$(dirname "$0")/.."
+tapedeck=$(realpath "${1:-build}")/bin/tapedeck
+work=$(mktemp -d); trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT
+cd "$work"
+passed=0; failed=0
+ok() { passed=$((passed + 1)); }
+bad() { failed=$((failed + 1)); echo "FAILED: $*"; }
+check() { local name=$1; shift; if "$@"; then ok; else bad "$name"; fi; }
+
+# refuses CODE REGEX ARGUMENTS...: exits so, one line "error: ..." that matches, and every file is as it was.
+state() { find . -type f -not -name stdout -not -name stderr -print0 | sort -z | xargs -0 sha256sum; }
+refuses() {
+  local code=$1 regex=$2 before after got; shift 2
+  before=$(state)
+  timeout 60 "$tapedeck" "$@" >stdout 2>stderr; got=$?
+  after=$(state)
+  if [ $got != "$code" ]; then bad "$* exits $got, not $code: $(tail -1 stderr)"; return; fi
+  if [ "$(grep -c '^error: ' stderr)" != 1 ]; then bad "$*: not one error line: $(cat stderr)"; return; fi
+  if ! sed -n '/^error: /,$p' stderr | grep -qE -- "$regex"; then bad "$*: the message is not about $regex: $(cat stderr)"; return; fi
+  if [ "$before" != "$after" ]; then bad "$*: files changed"; return; fi
+  ok
+}
+works() {
+  if timeout 120 "$tapedeck" "$@" >stdout 2>stderr; then ok; else bad "$* exits $?: $(tail -2 stderr)"; fi
+}
+
+# ---- sounds and configs ---------------------------------------------------------------------------------------------
+python3 - <<'PY'
+import math, os, struct, wave
+os.makedirs("sounds"); os.makedirs("odd"); os.makedirs("empty"); os.makedirs("texts"); os.makedirs("short")
+def write(path, n, period, rate=8000, channels=1):
+    with wave.open(path, "wb") as w:
+        w.setnchannels(channels); w.setsampwidth(2); w.setframerate(rate)
+        w.writeframes(b"".join(struct.pack("<h", int(9000 * math.sin(2 * math.pi * i / period))) * channels for i in range(n)))
+for i in range(4): write(f"sounds/{i}.wav", 4000, 15 + 4 * i)
+for channels in range(1, 9): write(f"odd/c{channels}.wav", 3000, 20, 8000, channels)
+for rate in (8000, 11025, 16000, 22050, 44100, 48000, 96000, 192000): write(f"odd/r{rate}.wav", rate // 2, rate / 400, rate)
+write("short/a.wav", 20, 10)
+header = lambda n, bits, code, rate=8000: b"RIFF" + struct.pack("<I", 36 + n) + b"WAVEfmt " + struct.pack("<IHHIIHH", 16, code, 1, rate, rate * bits // 8, bits // 8, bits) + b"data" + struct.pack("<I", n)
+open("texts/zero.wav", "wb").close()
+open("texts/text.wav", "w").write("this is not sound\n" * 9)
+open("texts/cut.wav", "wb").write(header(8000, 16, 1)[:30])
+open("texts/nan.wav", "wb").write(header(4000, 32, 3) + struct.pack("<f", float("nan")) * 1000)
+open("texts/none.wav", "wb").write(header(0, 16, 1))
+open("texts/notes.txt", "w").write("nothing")
+PY
+"$tapedeck" new wavenet --preset tiny --set train.max_steps=12 --set train.segment=64 --set train.batch_size=2 --set net.blocks=[3] \
+  --set net.channels=8 --set net.residual_channels=8 --set net.skip_channels=8 --set net.head.hidden=8 --set train.valid_every=6 \
+  --set train.save_every=6 --set train.valid_windows=4 -o cfg.json 2>stderr || { cat stderr; echo "0 passed, 1 failed"; exit 1; }
+
+# ---- help, versions, suggestions ------------------------------------------------------------------------------------
+for command in "" new train generate eval info data "data inspect" doctor; do
+  works $command --help
+  check "examples in the help of $command" grep -q Examples stdout
+done
+works --version
+check version grep -q 'tapedeck [0-9]' stdout
+refuses 2 'name a command'
+refuses 2 'did you mean "train"' trian
+refuses 2 'did you mean "--threads"' train --treads 2
+refuses 2 'did you mean "inspect"' data inspct
+refuses 2 'one argument too many' info a b
+refuses 2 'threads' train cfg.json --threads zero
+refuses 2 'threads' train cfg.json --threads 0
+refuses 2 'seed' train cfg.json --seed 99999999999999999999
+refuses 2 'did you mean "wavenet"' new wavnet
+refuses 2 'did you mean "small"' new wavenet --preset smal
+refuses 2 'name a network' new
+works new --list
+works new --schema
+check schema python3 -c 'import json; json.load(open("stdout"))["properties"]["net"]'
+works new --fields
+works doctor --json
+check doctor python3 -c 'import json; json.load(open("stdout"))["cores"]'
+
+# ---- configs --------------------------------------------------------------------------------------------------------
+edit() { python3 - "$1" "$2" <<'PY'
+import json, sys
+c = json.load(open("cfg.json")); exec(sys.argv[2]); json.dump(c, open(sys.argv[1], "w"), indent=2)
+PY
+}
+edit unknown.json 'c["net"]["chanels"] = 3'
+edit kind.json 'c["train"]["max_steps"] = "many"'
+edit range.json 'c["train"]["batch_size"] = 0'
+edit several.json 'c["net"]["chanels"] = 3; c["train"]["max_steps"] = "many"; c["io"]["levels"] = 1; c["train"]["shards"] = 0'
+edit network.json 'c["net"]["type"] = "WaveNot"'
+edit levels.json 'c["io"]["levels"] = 64'
+edit shards.json 'c["train"]["shards"] = 4'
+printf '{"io": {' >cut.json
+train() { local c=$1; shift; echo train "$c" --data sounds --out new "$@"; }
+refuses 2 '/net/chanels.*did you mean "channels"' $(train unknown.json)
+refuses 2 '/train/max_steps' $(train kind.json)
+refuses 2 '/train/batch_size' $(train range.json)
+for pointer in /net/chanels /train/max_steps /io/levels /train/shards; do refuses 2 "several.json:[0-9]+: $pointer" $(train several.json); done
+refuses 2 '/net.*WaveNet' $(train network.json)
+refuses 2 'io.levels = 64' $(train levels.json)
+refuses 2 '/train/shards' $(train shards.json)
+refuses 2 'cut.json' $(train cut.json)
+refuses 2 'no such config file' $(train nowhere.json)
+refuses 2 'max_stepz.*max_steps' $(train cfg.json --set train.max_stepz=3)
+refuses 2 'batch_size' $(train cfg.json --set train.batch_size=-1)
+refuses 2 'name a config' train --data sounds --out new
+refuses 2 '--data' train cfg.json --out new
+refuses 2 '--out' train cfg.json --data sounds
+refuses 2 'exists' new wavenet -o cfg.json
+refuses 5 'cuda' $(train cfg.json --device cuda)
+refuses 2 'toaster' $(train cfg.json --device toaster)
+works train cfg.json --print-config --set train.max_steps=99
+cp stdout printed.json
+works train printed.json --print-config
+check "a printed config is complete" cmp -s stdout printed.json
+
+# ---- data -----------------------------------------------------------------------------------------------------------
+for folder in empty texts short nowhere 'no*.wav'; do
+  refuses 3 "$folder|no\*" train cfg.json --data "$folder" --out new
+done
+refuses 3 'needs >= [0-9]+ samples, has 20' train cfg.json --data short --out new
+for file in zero text cut nan none; do refuses 3 "$file.wav" train cfg.json --data texts/$file.wav --out new; done
+refuses 3 'NaN' train cfg.json --data texts/nan.wav --out new
+works data inspect odd --json
+check "1 to 8 channels at 8 to 192 kHz are all used" python3 -c 'import json,sys; r=json.load(open("stdout")); sys.exit(len(r["files"]) != 16)'
+works data inspect sounds
+refuses 3 'texts' data inspect texts
+
+# ---- a run ----------------------------------------------------------------------------------------------------------
+works train cfg.json --data sounds --out run --quiet --json
+check "figures for machines" python3 -c 'import json; r=json.load(open("stdout")); assert r["step"] == 12 and r["valid_bits"] > 0 and r["order1_bits"] > 0'
+refuses 2 'not empty.*--force' train cfg.json --data sounds --out run
+refuses 2 'exists and is not a folder' train cfg.json --data sounds --out cfg.json
+works train cfg.json --data odd --out odd-run --quiet --set io.sample_rate=8000
+works train cfg.json --data sounds --out forced --quiet
+works train cfg.json --data sounds --out forced --quiet --force
+check "a seed gives the same weights" cmp -s run/checkpoints/step-12/model.safetensors forced/checkpoints/step-12/model.safetensors
+works train cfg.json --data sounds --out one-thread --quiet --threads 1
+check "threads do not matter" cmp -s run/checkpoints/step-12/model.safetensors one-thread/checkpoints/step-12/model.safetensors
+works info run
+check "info of a run" grep -q 'step 12 *verified' stdout
+works info run/checkpoints/step-12/model.safetensors --json
+check "info of weights" python3 -c 'import json; assert json.load(open("stdout"))["elements"] > 100'
+works info cfg.json
+works info sounds/0.wav
+works eval run
+check "eval names the baselines" grep -q 'order-1' stdout
+cp -r run/checkpoints/step-12 alone
+works generate alone --seconds 0.1 -o from-alone
+works generate run --seconds 0.25 --seed 3 -n 2 -o out --json
+check "asked length" python3 -c 'import wave; assert wave.open("out/sample-1.wav").getnframes() == 2000'
+check "how it was made" python3 -c 'import json; j=json.load(open("out/sample-2.json")); assert j["seed"] == 3 and j["stream"] == 1 and j["samples"] == 2000'
+check "a picture" python3 -c 'assert open("out/sample-1.png","rb").read(8) == b"\x89PNG\r\n\x1a\n"'
+refuses 2 'sample-1.wav.*--force' generate run --seconds 0.25 -o out
+works generate run --seconds 0.25 --seed 3 -n 1 -o again --threads 1
+check "sound 1 does not depend on count and threads" cmp -s out/sample-1.wav again/sample-1.wav
+works generate run --seconds 0.25 --prompt sounds/0.wav@0.1 --prompt-seconds 0.05 --include-prompt -o prompted
+check "the prompt is in front" python3 -c '
+import math, wave, struct
+w = wave.open("prompted/sample-1.wav"); assert w.getnframes() == 2400
+x = struct.unpack("<400h", w.readframes(400)); y = struct.unpack("<4000h", wave.open("sounds/0.wav").readframes(4000))[800:1200]
+assert max(abs(a - b) for a, b in zip(x, y)) < 1000'
+works generate run --seconds 0.05 --prompt odd/r44100.wav -o resampled
+check "a prompt at another rate is resampled and said so" grep -q 'resampled' stderr
+refuses 2 'a time in seconds' generate run --prompt sounds/0.wav@soon -o new
+refuses 3 'nowhere.wav' generate run --prompt nowhere.wav@1 -o new
+refuses 3 'begins after' generate run --prompt sounds/0.wav@9 -o new
+refuses 2 'temperature' generate run --temperature -1 -o new
+refuses 2 'seconds' generate run --seconds nan -o new
+refuses 5 'cuda' generate run --device cuda -o new
+refuses 4 'no such run' generate nowhere -o new
+refuses 4 'no checkpoint' generate sounds -o new
+refuses 4 'no such file' info nowhere
+refuses 4 'no config.json' info sounds
+
+# ---- checkpoints ----------------------------------------------------------------------------------------------------
+damaged() { rm -rf damaged; cp -r run/checkpoints/step-12 damaged; python3 - "$1"; }
+damaged <(echo 'p="damaged/model.safetensors"; b=open(p,"rb").read(); open(p,"wb").write(b[:len(b)//2])')
+refuses 4 'model.safetensors' generate damaged -o new
+damaged <(echo 'p="damaged/model.safetensors"; b=bytearray(open(p,"rb").read()); b[-3]^=4; open(p,"wb").write(b)')
+refuses 4 'model.safetensors' generate damaged -o new
+damaged <(echo 'import os; os.remove("damaged/manifest.json")')
+refuses 4 'manifest' generate damaged -o new
+python3 - <<'PY'
+import json, struct
+b = open("run/checkpoints/step-12/model.safetensors", "rb").read()
+n = struct.unpack("<Q", b[:8])[0]; h = json.loads(b[8:8 + n])
+name = [k for k in h if k != "__metadata__"][0]
+h[name]["data_offsets"][1] += 4096
+text = json.dumps(h).encode(); open("lies.safetensors", "wb").write(struct.pack("<Q", len(text)) + text + b[8 + n:])
+open("huge.safetensors", "wb").write(struct.pack("<Q", 1 << 60) + b"{}")
+open("cut.safetensors", "wb").write(b[:200])
+PY
+for file in lies huge cut; do refuses 4 "$file.safetensors" info $file.safetensors; done
+for name in layers.3.conv.weight head; do
+  refuses 4 "$name" train cfg.json --data sounds --out new --init run --set 'net.blocks=[4]' --set net.head.hidden=12
+done
+works train cfg.json --data sounds --out started --init run --quiet --set train.max_steps=6
+rm -rf torn; cp -r run torn; head -c 100 run/checkpoints/step-12/model.safetensors >torn/checkpoints/step-12/model.safetensors
+works train --resume torn --quiet
+check "resume goes back to the checkpoint before a torn one" cmp -s run/checkpoints/step-12/model.safetensors torn/checkpoints/step-12/model.safetensors
+check "the torn one is kept aside" test -d torn/checkpoints/corrupt
+check "metrics are neither lost nor doubled" cmp -s run/metrics.jsonl torn/metrics.jsonl
+
+# ---- resume ---------------------------------------------------------------------------------------------------------
+refuses 4 'is not a run' train --resume nowhere
+refuses 2 'no config file' train cfg.json --resume run
+refuses 2 'train\.\*' train --resume run --set net.channels=16
+rm -rf moved; cp -r sounds moved; works train cfg.json --data moved --out changing --quiet
+cp sounds/1.wav moved/9.wav; cp sounds/2.wav moved/0.wav
+refuses 3 'recordings are not those.*0.wav' train --resume changing
+refuses 3 '9.wav' train --resume changing
+rm -rf moved; refuses 3 'moved' train --resume changing
+works train --resume changing --data sounds --quiet
+works train --resume run --quiet --set train.max_steps=18
+check "a run can be made longer" test -d run/checkpoints/step-18
+
+long=(--set train.max_steps=400 --quiet)
+works train cfg.json --data sounds --out whole "${long[@]}"
+interrupt() {  # interrupt SIGNAL CODE RUN: during the run; then resume
+  "$tapedeck" train cfg.json --data sounds --out "$3" "${long[@]}" >stdout 2>stderr & local pid=$!
+  for _ in $(seq 200); do [ -e "$3/checkpoints/LATEST" ] && break; sleep 0.02; done
+  if [ "$1" = INT ]; then  # while it runs, a second process is refused
+    timeout 60 "$tapedeck" train --resume "$3" >/dev/null 2>second; local second=$?
+    kill -0 $pid 2>/dev/null && { check "a locked run exits 2" test $second = 2; check "and names the process" grep -q "$pid" second; }
+  fi
+  kill -"$1" $pid 2>/dev/null; wait $pid; local code=$?
+  [ $code = "$2" ] || [ $code = 0 ] && ok || bad "SIG$1 exits $code: $(tail -1 stderr)"
+  echo "SIG$1: exit $code at $(cat "$3"/checkpoints/LATEST)"
+  works train --resume "$3" --quiet
+  for file in model.safetensors optimizer.safetensors trainer_state.json; do
+    check "$3: $file as without a stop" cmp -s whole/checkpoints/step-400/$file "$3"/checkpoints/step-400/$file
+  done
+  check "$3: metrics as without a stop" cmp -s whole/metrics.jsonl "$3"/metrics.jsonl
+}
+interrupt INT 130 by-int
+interrupt TERM 143 by-term
+interrupt KILL 137 by-kill
+
+# ---- disks ----------------------------------------------------------------------------------------------------------
+if [ "$(id -u)" = 0 ] && mkdir disk && mount -t tmpfs -o size=300k tmpfs disk 2>/dev/null; then
+  timeout 120 "$tapedeck" train cfg.json --data sounds --out disk/run --set train.keep=100 --set train.save_every=2 "${long[@]:0:2}" >stdout 2>stderr
+  check "a disk that is full at the end exits 1" test $? = 1
+  check "and says so" grep -qE 'error: .*No space left|error: .*space' stderr
+  check "training went on" grep -q 'training goes on' stderr
+  check "an older checkpoint is still there" sh -c "'$tapedeck' info disk/run | grep -q verified"
+  timeout 60 "$tapedeck" generate run --seconds 60 -o disk/out --quiet >stdout 2>stderr
+  check "no sound fits: exit 1" test $? = 1
+  check "no half sound" test ! -e disk/out/sample-1.wav
+  umount disk
+else
+  echo "skipped: no tmpfs here"
+fi
+mkdir locked; chmod a-w locked
+if [ "$(id -u)" != 0 ]; then
+  refuses 1 'locked' train cfg.json --data sounds --out locked/run
+fi
+refuses 1 '/proc' train cfg.json --data sounds --out /proc/run
+refuses 1 '/proc' generate run --seconds 0.1 -o /proc/out
+works train cfg.json --data sounds --out limited --quiet --set train.max_steps=2
+(ulimit -f 1; timeout 60 "$tapedeck" generate run --seconds 1 -o limited-out >stdout 2>stderr)
+check "a file size limit is an error, not a death" test $? = 1
+timeout 60 "$tapedeck" new wavenet >/dev/full 2>stderr
+check "standard output full exits 1" test $? = 1
+
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]

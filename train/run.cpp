@@ -51,6 +51,7 @@ class Runner {
   bool advance(RunResult& result);  // false: give up
   void row(const io::Node& node) { metrics_.append(io::dump_json(node, -1)); }
   Score validate(std::int64_t most);
+  void note_best(double bits);
   void sample();
   void save();
   void try_to_save();
@@ -82,6 +83,12 @@ Score Runner::validate(std::int64_t most) {
                         {"order1_bits", score.order1},
                         {"valid_samples", score.targets}}));
   return score;
+}
+
+// Scores of the same windows are compared; BEST is the checkpoint made at the step of the best one.
+void Runner::note_best(double bits) {
+  best_now_ = bits < state_.best;
+  state_.best = std::min(bits, state_.best);
 }
 
 void Runner::sample() {
@@ -170,18 +177,17 @@ RunResult Runner::run() {
   };
   while (!stopped() && advance(result)) {
     if (trainer_.finished()) continue;  // the last validation and checkpoint are those below
-    if (every(config().valid_every)) {
-      const double bits = validate(config().valid_windows).bits;
-      best_now_ = bits < state_.best;
-      state_.best = std::min(bits, state_.best);
-    }
+    if (every(config().valid_every)) note_best(validate(config().valid_windows).bits);
     if (every(config().sample_every)) sample();
     if (every(config().save_every)) try_to_save();
   }
   if (result.ending == Ending::finished || result.ending == Ending::out_of_time) {
     // A run that was finished before, and saved, has its last row in metrics.jsonl already.
     result.score = saved_ == trainer_.step() ? trainer_.validate() : validate(kAll);
-    if (config().sample_every > 0 && saved_ != trainer_.step()) sample();
+    if (saved_ != trainer_.step()) {
+      note_best(trainer_.validate(config().valid_windows).bits);
+      if (config().sample_every > 0) sample();
+    }
   }
   if (result.ending != Ending::not_finite) save();
   result.step = trainer_.step();

@@ -12,8 +12,11 @@ namespace {
 
 class CodeSetTest : public testing::Test {
  protected:
-  CodeSetTest() { write_sounds(folder.path()); }
-  TempFolder folder;
+  // Made before the members that read it.
+  struct Folder : TempFolder {
+    Folder() { write_sounds(path()); }
+  };
+  Folder folder;
   train::RunConfig config = small_config();
   train::Codec codec{train::Encoding::mulaw, 32};
   io::SoundSet sounds = sounds_of(folder.path(), config);
@@ -103,8 +106,7 @@ TEST_F(CodeSetTest, ScoreOfTheNetworkIsItsLoss) {
   trainer.network().eval();
   double nats = 0;
   std::int64_t n = 0;
-  for (const io::Region& r : trainer.codes().scored(io::Split::valid).empty() ? std::vector<io::Region>{}
-                                                                              : sounds.regions(io::Split::valid)) {
+  for (const io::Region& r : sounds.regions(io::Split::valid)) {
     const auto c = codec.encode(sounds.samples({r.file, r.begin}, r.end - r.begin));
     nats += trainer.network().loss(tensor(c, {1, std::ssize(c)}), Reduction::sum).item();
     n += std::ssize(c) - trainer.network().shift();

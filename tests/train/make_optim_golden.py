@@ -1,4 +1,4 @@
-#!/usr/bin/python3
+#!/ usr / bin / python3
 """Prints the numbers of optim_test.cpp and schedule_test.cpp that come from PyTorch (1.13, Debian's python3-torch)."""
 import torch
 

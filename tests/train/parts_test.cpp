@@ -1,6 +1,7 @@
 // The small parts: sums of shards, progress, lines in files, generation.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <tapedeck/autograd/ops.h>
 #include <tapedeck/io/file.h>
 #include <tapedeck/tensor/parallel.h>
 #include <tapedeck/train/generate.h>
@@ -9,6 +10,7 @@
 #include <tapedeck/train/shard_sum.h>
 
 #include "io/throws.h"
+#include "train/size_limit.h"
 #include "train/small_run.h"
 
 namespace tapedeck {
@@ -94,10 +96,19 @@ TEST(LineFile, CutsWhatCameAfterTheCheckpoint) {
 }
 
 TEST(LineFile, KeepsWhatCannotBeWritten) {
-  train::LineFile file("/dev/full", 0);
-  file.append("one");
-  EXPECT_EQ(file.bytes(), 0);
-  EXPECT_THAT(file.problem(), testing::HasSubstr("No space left"));
+  TempFolder folder;
+  train::LineFile file(folder / "train.log", 0);
+  {
+    const SizeLimit full(6);
+    file.append("one");
+    file.append("two");  // half of it would fit
+    EXPECT_EQ(file.bytes(), 4);
+    EXPECT_THAT(file.problem(), testing::HasSubstr("too large"));
+    EXPECT_EQ(io::read_text_file(folder / "train.log", 100), "one\n");
+  }
+  file.append("three");
+  EXPECT_EQ(file.problem(), "");
+  EXPECT_EQ(io::read_text_file(folder / "train.log", 100), "one\ntwo\nthree\n");
 }
 
 class GenerateTest : public testing::Test {
@@ -105,11 +116,13 @@ class GenerateTest : public testing::Test {
   GenerateTest() {
     network = train::build_network(small_config());
     nn::materialise(*network, {.seed = 3});
+    for (const nn::NamedTensor& p : network->named_parameters()) mul_(p.tensor, 5);  // decided opinions
     network->eval();
   }
   std::vector<std::vector<std::int64_t>> make(std::int64_t streams, std::uint64_t seed,
-                                              std::vector<std::int64_t> prompt = {}) {
-    return train::generate(*network, codec, prompt, {.samples = 60, .streams = streams, .seed = seed});
+                                              std::vector<std::int64_t> prompt = {}, double temperature = 1) {
+    return train::generate(*network, codec, prompt,
+                           {.samples = 60, .streams = streams, .temperature = temperature, .seed = seed});
   }
   nn::Part<nn::Network> network;
   train::Codec codec{train::Encoding::mulaw, 32};
@@ -132,8 +145,8 @@ TEST_F(GenerateTest, PromptMattersAndShortOnesFollowSilence) {
   std::vector<std::int64_t> padded(static_cast<std::size_t>(network->receptive_field()) - prompt.size(),
                                    codec.silence());
   padded.insert(padded.end(), prompt.begin(), prompt.end());
-  EXPECT_EQ(make(1, 5, prompt), make(1, 5, padded));
-  EXPECT_NE(make(1, 5, prompt), make(1, 5));
+  EXPECT_EQ(make(1, 5, prompt, 0.01), make(1, 5, padded, 0.01));
+  EXPECT_NE(make(1, 5, prompt, 0.01), make(1, 5, {}, 0.01));
 }
 
 TEST_F(GenerateTest, CodesFollowTheForward) {

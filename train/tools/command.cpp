@@ -3,6 +3,7 @@
 #include <tapedeck/tensor/device.h>
 #include <tapedeck/tensor/parallel.h>
 
+#include <charconv>
 #include <new>
 
 namespace tapedeck::tools {
@@ -17,6 +18,31 @@ void Machine::apply() const {
   TD_CHECK(chosen == kCpu, DeviceError, "--device ", device,
            ": training and generation run on the cpu in this version");
   if (threads > 0) set_num_threads(threads);
+}
+
+namespace {
+template <class T>
+bool parse(const std::string& text, T& value) {
+  const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return problem == std::errc() && end == text.data() + text.size();
+}
+}  // namespace
+
+CLI::Validator between(double low, double high) {
+  const std::string range = fmt::format("a number from {} to {}", low, high);
+  return {[=](const std::string& text) {
+            double value = 0;
+            return parse(text, value) && value >= low && value <= high ? "" : "\"" + text + "\" is not " + range;
+          },
+          fmt::format("{} to {}", low, high)};
+}
+
+CLI::Validator seed_number() {
+  return {[](const std::string& text) {
+            std::int64_t value = 0;
+            return parse(text, value) && value >= 0 ? "" : "\"" + text + "\" is not a whole number from 0 to 2^63 - 1";
+          },
+          "from 0"};
 }
 
 void result_json(const io::Node& node) { result("{}\n", io::dump_json(node)); }

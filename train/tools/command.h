@@ -44,6 +44,10 @@ struct Machine {
   void apply() const;  // sets the threads; DeviceError when the device is not there
 };
 
+// What an option takes: a number of that range (never NaN), a whole number of 64 bits from 0.
+CLI::Validator between(double low, double high);
+CLI::Validator seed_number();
+
 // Results go to stdout, text for people to stderr.
 template <class... A>
 void result(fmt::format_string<A...> format, A&&... args) {

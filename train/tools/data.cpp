@@ -40,7 +40,7 @@ void add_data(CLI::App& app, Run& run) {
   sub->add_option("--sample-rate", o->rate, "resample to this rate in Hz (default: the most common one)")
       ->check(CLI::Range(1, 768000));
   sub->add_option("--channel", o->channel, "mix, left, right or a number from 0")->capture_default_str();
-  sub->add_option("--valid", o->valid, "share that is held out")->capture_default_str();
+  sub->add_option("--valid", o->valid, "share that is held out")->check(between(1e-6, 0.9))->capture_default_str();
   sub->add_flag("--strict", o->strict, "skip files that hold less than their header promises");
   sub->add_flag("--repair", o->repair, "set NaN and Inf samples to 0 instead of skipping the file");
   sub->add_flag("--json", o->json, "everything, for machines");

@@ -9,7 +9,6 @@
 
 #include <charconv>
 #include <filesystem>
-#include <limits>
 
 #include "command.h"
 
@@ -137,21 +136,17 @@ void add_generate(CLI::App& app, Run& run) {
       "sound i does not depend on how many are made.",
       make);
   sub->add_option("RUN", o->run, "run folder or checkpoint folder")->required();
-  sub->add_option("--seconds", o->seconds, "length of the new sound")
-      ->check(CLI::Range(1e-4, 1e5))
-      ->capture_default_str();
+  sub->add_option("--seconds", o->seconds, "length of the new sound")->check(between(1e-4, 1e5))->capture_default_str();
   sub->add_option("--prompt", o->prompt, "recording to continue, and where it begins: a.wav@1.5")
       ->type_name("FILE@SECONDS");
   sub->add_option("--prompt-seconds", o->prompt_seconds, "length of the prompt")
-      ->check(CLI::Range(1e-4, 1e5))
+      ->check(between(1e-4, 1e5))
       ->capture_default_str();
   sub->add_flag("--include-prompt", o->include_prompt, "put the (quantised) prompt in front of the sound");
   sub->add_option("--temperature", o->temperature, "below 1 more likely, above 1 wilder; 0 takes the likeliest code")
-      ->check(CLI::Range(0.0, 100.0))
+      ->check(between(0, 100))
       ->capture_default_str();
-  sub->add_option("--seed", o->seed, "of the random choices")
-      ->check(CLI::Range(std::int64_t{0}, std::numeric_limits<std::int64_t>::max()))
-      ->capture_default_str();
+  sub->add_option("--seed", o->seed, "of the random choices")->check(seed_number())->capture_default_str();
   sub->add_option("-n,--count", o->count, "number of sounds")->check(CLI::Range(1, 4096))->capture_default_str();
   sub->add_option("-o,--output", o->output, "folder")->capture_default_str();
   sub->add_option("--checkpoint", o->checkpoint, "latest or best")

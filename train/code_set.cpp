@@ -4,6 +4,7 @@
 #include <tapedeck/train/code_set.h>
 
 #include <algorithm>
+#include <cstdlib>
 
 namespace tapedeck::train {
 namespace {
@@ -58,6 +59,23 @@ Tensor CodeSet::batch(std::span<const io::Window> windows) const {
     to = std::copy_n(codes.begin() + w.start, length(), to);
   }
   return all;
+}
+
+Tensor CodeSet::starts(std::uint64_t seed, std::int64_t silence) const {
+  constexpr std::int64_t drawn = 64, kept = 8;
+  std::vector<std::pair<std::int64_t, io::Window>> by_loudness;
+  for (std::int64_t i = 0; i < drawn; ++i) {
+    const io::Window w = draw(mix64(seed, hash64("starts")), 0, i);
+    const auto first = codes_[static_cast<std::size_t>(w.file)].begin() + w.start;
+    std::int64_t loudness = 0;
+    for (std::int64_t t = length() * 3 / 4; t < length(); ++t) loudness += std::abs(first[t] - silence);
+    by_loudness.emplace_back(-loudness, w);
+  }
+  std::stable_sort(by_loudness.begin(), by_loudness.end(),
+                   [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::vector<io::Window> loudest;
+  for (std::int64_t i = 0; i < kept; ++i) loudest.push_back(by_loudness[static_cast<std::size_t>(i)].second);
+  return batch(loudest);
 }
 
 std::vector<ScoredWindow> CodeSet::scored(io::Split split) const {

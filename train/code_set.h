@@ -50,6 +50,9 @@ class CodeSet {
   };
   BaselineBits baseline_bits(std::span<const ScoredWindow> windows) const;
 
+  // Excerpts that generation may start from, i64 [8, length]: of 64 drawn windows, those that end loudest.
+  Tensor starts(std::uint64_t seed, std::int64_t silence) const;
+
   std::string name(io::Window window) const;  // "a.wav@1234" for messages
 
  private:

@@ -1,3 +1,4 @@
+#include <tapedeck/tensor/detail_views.h>
 #include <tapedeck/tensor/philox.h>
 #include <tapedeck/tensor/random.h>
 #include <tapedeck/train/generate.h>
@@ -7,13 +8,16 @@
 namespace tapedeck::train {
 namespace {
 
-// [streams, n]: the prompt with silence in front, the same for each stream.
-Tensor context(std::span<const std::int64_t> prompt, std::int64_t streams, std::int64_t receptive_field,
+// [streams, n]: each stream's prompt with silence in front.
+Tensor context(const std::vector<Codes>& prompts, std::int64_t streams, std::int64_t receptive_field,
                std::int64_t silence) {
-  const std::int64_t length = std::max(receptive_field, std::ssize(prompt));
+  std::int64_t length = receptive_field;
+  for (const Codes& prompt : prompts) length = std::max(length, std::ssize(prompt));
   const Tensor all = empty({streams, length}, {.dtype = DType::i64});
   std::int64_t* to = all.data<std::int64_t>();
+  const Codes none;
   for (std::int64_t i = 0; i < streams; ++i) {
+    const Codes& prompt = prompts.empty() ? none : prompts[static_cast<std::size_t>(i) % prompts.size()];
     to = std::fill_n(to, length - std::ssize(prompt), silence);
     to = std::copy(prompt.begin(), prompt.end(), to);
   }
@@ -22,15 +26,22 @@ Tensor context(std::span<const std::int64_t> prompt, std::int64_t streams, std::
 
 }  // namespace
 
-std::vector<std::vector<std::int64_t>> generate(nn::Network& network, const Codec& codec,
-                                                std::span<const std::int64_t> prompt, const GenerateOptions& options) {
+std::vector<Codes> rows_of(const Tensor& codes) {
+  std::vector<Codes> rows;
+  for (std::int64_t i = 0; i < codes.size(0); ++i)
+    rows.push_back(detail::select(codes, 0, i).to_vector<std::int64_t>());
+  return rows;
+}
+
+std::vector<Codes> generate(nn::Network& network, const Codec& codec, const std::vector<Codes>& prompts,
+                            const GenerateOptions& options) {
   TD_CHECK(options.samples >= 0 && options.streams >= 1 && options.temperature >= 0, ValueError,
            "generate: ", options.samples, " samples of ", options.streams, " streams at temperature ",
            options.temperature, " cannot be made");
   const auto plan = network.plan(options.streams);
-  plan->prime(context(prompt, options.streams, network.receptive_field(), codec.silence()));
+  plan->prime(context(prompts, options.streams, network.receptive_field(), codec.silence()));
   const auto streams = static_cast<std::size_t>(options.streams);
-  std::vector<std::vector<std::int64_t>> out(streams);
+  std::vector<Codes> out(streams);
   for (auto& stream : out) stream.reserve(static_cast<std::size_t>(options.samples));
   std::vector<float> uniforms(streams);
   std::vector<std::int64_t> codes(streams);

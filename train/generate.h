@@ -5,7 +5,6 @@
 
 #include <cstdint>
 #include <functional>
-#include <span>
 #include <vector>
 
 namespace tapedeck::train {
@@ -18,9 +17,14 @@ struct GenerateOptions {
   std::function<void(std::int64_t done)> progress = {};  // now and then
 };
 
-// The codes of each stream, without the prompt. A prompt shorter than the receptive field is preceded by silence, and
-// so is an empty one. Stream i draws from hash(seed, i) alone: it does not depend on how many streams there are.
-std::vector<std::vector<std::int64_t>> generate(nn::Network& network, const Codec& codec,
-                                                std::span<const std::int64_t> prompt, const GenerateOptions& options);
+using Codes = std::vector<std::int64_t>;
+
+// The codes of each stream, without the prompt. Stream i continues prompts[i % size]; one that is shorter than the
+// receptive field is preceded by silence, and without prompts there is silence alone. Stream i draws from hash(seed, i)
+// alone: it does not depend on how many streams there are.
+std::vector<Codes> generate(nn::Network& network, const Codec& codec, const std::vector<Codes>& prompts,
+                            const GenerateOptions& options);
+
+std::vector<Codes> rows_of(const Tensor& codes);  // i64 [rows, n] as prompts
 
 }  // namespace tapedeck::train

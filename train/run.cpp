@@ -98,7 +98,7 @@ void Runner::sample() {
     trainer_.network().eval();
     const int rate = static_cast<int>(trainer_.config().io.sample_rate);
     const auto seed = static_cast<std::uint64_t>(config().seed);
-    const auto codes = generate(trainer_.network(), trainer_.codec(), {},
+    const auto codes = generate(trainer_.network(), trainer_.codec(), rows_of(trainer_.starts()),
                                 {.samples = std::max<std::int64_t>(1, std::llround(config().sample_seconds * rate)),
                                  .temperature = config().sample_temperature,
                                  .seed = seed});

@@ -75,6 +75,11 @@ Trained load_trained(const std::string& path, Which which) {
   t.network = build_network(t.config);
   load_weights(*t.network, t.checkpoint, {});
   t.network->eval();
+  const io::SafeTensors starts = io::read_safetensors(t.checkpoint + "/starts.safetensors");
+  TD_CHECK(starts.tensors.size() == 1 && starts.tensors[0].tensor.dtype() == DType::i64 &&
+               starts.tensors[0].tensor.dim() == 2 && starts.tensors[0].tensor.numel() > 0,
+           FormatError, io::printable(t.checkpoint), "/starts.safetensors: must hold one i64 tensor [k, n]");
+  t.starts = starts.tensors[0].tensor;
   return t;
 }
 

@@ -12,6 +12,7 @@ namespace tapedeck::train {
 struct Trained {
   RunConfig config;
   nn::Part<nn::Network> network;  // in eval mode
+  Tensor starts;                  // excerpts to start from, i64 [k, n]
   std::string checkpoint;         // its folder
   std::int64_t step = 0;
   std::vector<std::string> notes;  // for people: what was skipped

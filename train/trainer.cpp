@@ -107,6 +107,7 @@ std::vector<io::CheckpointFile> Trainer::checkpoint_files(const io::Node& more) 
   return {{"config.json", io::dump_json(io::save(config_)) + "\n"},
           {"model.safetensors", to_safetensors(network_->state_dict())},
           {"optimizer.safetensors", to_safetensors(optimizer_->state())},
+          {"starts.safetensors", to_safetensors({{"codes", starts()}})},
           {"trainer_state.json", io::dump_json(state) + "\n"}};
 }
 

@@ -45,8 +45,11 @@ class Trainer {
   // Bits per code on the held-out recordings: all of it, or the same `most` windows each time.
   Score validate(std::int64_t most = std::numeric_limits<std::int64_t>::max()) const;
 
-  // What a checkpoint holds: config.json, model.safetensors, optimizer.safetensors and trainer_state.json, to which
-  // `more` is added. restore() takes such a folder, verified, and gives the trainer_state.json. FormatError: the
+  // Excerpts of the recordings that generation starts from when it is given no prompt: i64 [8, n].
+  Tensor starts() const { return codes_.starts(static_cast<std::uint64_t>(config_.train.seed), codec_.silence()); }
+
+  // What a checkpoint holds: config.json, model.safetensors, optimizer.safetensors, starts.safetensors and
+  // trainer_state.json, to which `more` is added. restore() takes such a folder, verified, and gives the trainer_state.json. FormatError: the
   // weights are then either as they were or all loaded.
   std::vector<io::CheckpointFile> checkpoint_files(const io::Node& more = io::Node::object()) const;
   io::Node restore(const std::string& folder);

@@ -41,6 +41,22 @@ TEST_F(CodeSetTest, DrawIsAPureFunctionWithinTheTrainingSide) {
   EXPECT_NE(codes.draw(7, 0, 0).start, codes.draw(8, 0, 0).start);
 }
 
+TEST_F(CodeSetTest, StartsAreTheSameEachTimeAndEndLoudlyFirst) {
+  const Tensor starts = codes.starts(3, codec.silence());
+  EXPECT_EQ(starts.sizes(), (Shape{8, codes.length()}));
+  const std::vector<std::int64_t> all = starts.to_vector<std::int64_t>();
+  EXPECT_EQ(all, codes.starts(3, codec.silence()).to_vector<std::int64_t>());
+  std::int64_t before = std::numeric_limits<std::int64_t>::max();
+  for (std::int64_t row = 0; row < 8; ++row) {
+    std::int64_t loudness = 0;
+    for (std::int64_t t = codes.length() * 3 / 4; t < codes.length(); ++t)
+      loudness += std::abs(all[static_cast<std::size_t>(row * codes.length() + t)] - codec.silence());
+    EXPECT_LE(loudness, before);
+    before = loudness;
+  }
+  EXPECT_GT(before, 0);
+}
+
 TEST_F(CodeSetTest, BatchHoldsTheCodesOfItsWindows) {
   const io::Window w = codes.draw(7, 3, 1);
   const std::vector<std::int64_t> expected = codec.encode(sounds.samples(w, codes.length()));

@@ -121,7 +121,7 @@ class GenerateTest : public testing::Test {
   }
   std::vector<std::vector<std::int64_t>> make(std::int64_t streams, std::uint64_t seed,
                                               std::vector<std::int64_t> prompt = {}, double temperature = 1) {
-    return train::generate(*network, codec, prompt,
+    return train::generate(*network, codec, {prompt},
                            {.samples = 60, .streams = streams, .temperature = temperature, .seed = seed});
   }
   nn::Part<nn::Network> network;
@@ -147,6 +147,16 @@ TEST_F(GenerateTest, PromptMattersAndShortOnesFollowSilence) {
   padded.insert(padded.end(), prompt.begin(), prompt.end());
   EXPECT_EQ(make(1, 5, prompt, 0.01), make(1, 5, padded, 0.01));
   EXPECT_NE(make(1, 5, prompt, 0.01), make(1, 5, {}, 0.01));
+}
+
+TEST_F(GenerateTest, StreamsTakeTurnsWithThePrompts) {
+  const train::Codes a{1, 30, 1, 30}, b{7, 7, 9, 9};
+  const auto both = train::generate(*network, codec, {a, b}, {.samples = 60, .streams = 3, .seed = 5});
+  const auto only_a = make(3, 5, a), only_b = make(3, 5, b);
+  EXPECT_EQ(both[0], only_a[0]);
+  EXPECT_EQ(both[1], only_b[1]);
+  EXPECT_EQ(both[2], only_a[2]);
+  EXPECT_NE(only_a[1], only_b[1]);
 }
 
 TEST_F(GenerateTest, CodesFollowTheForward) {

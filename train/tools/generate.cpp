@@ -78,7 +78,7 @@ int make(const Options& o) {
   fs::create_directories(o.output, error);
   TD_CHECK(!error, IoError, io::printable(o.output), ": this folder cannot be made: ", error.message());
   const Prompt prompt = read_prompt(o, t.config, codec);
-  if (!prompt.codes.empty() && std::ssize(prompt.codes) < t.network->receptive_field()) {
+  if (!o.prompt.empty() && std::ssize(prompt.codes) < t.network->receptive_field()) {
     note("the prompt has {} samples, less than the receptive field of {}: silence is put in front", prompt.codes.size(),
          t.network->receptive_field());
   }
@@ -87,7 +87,7 @@ int make(const Options& o) {
   train::Progress progress(0, samples, o.quiet ? train::Progress::Style::quiet : train::Progress::Style::automatic);
   const double started = train::Progress::steady();
   auto streams = train::generate(
-      *t.network, codec, prompt.codes,
+      *t.network, codec, o.prompt.empty() ? train::rows_of(t.starts) : std::vector<train::Codes>{prompt.codes},
       {.samples = samples,
        .streams = o.count,
        .temperature = o.temperature,
@@ -104,13 +104,14 @@ int make(const Options& o) {
   for (std::int64_t i = 0; i < o.count; ++i) {
     std::vector<std::int64_t>& codes = streams[static_cast<std::size_t>(i)];
     if (o.include_prompt) codes.insert(codes.begin(), prompt.codes.begin(), prompt.codes.end());
-    const io::Node how = io::Node::object({{"tapedeck", version()},
-                                           {"checkpoint", io::printable(t.checkpoint)},
-                                           {"step", t.step},
-                                           {"seed", o.seed},
-                                           {"stream", i},
-                                           {"temperature", o.temperature},
-                                           {"prompt", prompt.about}});
+    const io::Node how = io::Node::object(
+        {{"tapedeck", version()},
+         {"checkpoint", io::printable(t.checkpoint)},
+         {"step", t.step},
+         {"seed", o.seed},
+         {"stream", i},
+         {"temperature", o.temperature},
+         {"prompt", prompt.about.is_null() ? io::Node::object({{"start", i % t.starts.size(0)}}) : prompt.about}});
     const io::Node about = train::write_sound(stem(i), codec.decode(codes), rate, how, o.force);
     all.push(about);
     if (o.json) continue;
@@ -130,6 +131,7 @@ void add_generate(CLI::App& app, Run& run) {
       app, run, "generate", "Make sound with a trained network",
       "  tapedeck generate RUN --seconds 5 -o out/\n"
       "  tapedeck generate RUN --seconds 5 --prompt a.wav@1.5 --temperature 0.9 --seed 1 -n 2 -o out/\n"
+      "Without --prompt, sound i continues one of eight excerpts of the recordings that the checkpoint keeps.\n"
       "Writes sample-1.wav, .png (its spectrogram) and .json (how it was made), and so on. A sound has --seconds of "
       "new\n"
       "samples; the prompt goes in front of them only with --include-prompt. The same seed gives the same bytes, and\n"

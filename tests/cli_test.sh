@@ -263,5 +263,27 @@ check "a file size limit is an error, not a death" test $? = 1
 timeout 60 "$tapedeck" new wavenet >/dev/full 2>stderr
 check "standard output full exits 1" test $? = 1
 
+# ---- a terminal: one line, redrawn -----------------------------------------------------------------------------------
+python3 - "$tapedeck" <<'PY' >stdout 2>stderr
+import os, pty, sys
+pid, fd = pty.fork()
+if pid == 0:
+    os.execv(sys.argv[1], ["tapedeck", "train", "cfg.json", "--data", "sounds", "--out", "shown", "--set", "train.max_steps=600"])
+text = b""
+while True:
+    try: more = os.read(fd, 65536)
+    except OSError: break
+    if not more: break
+    text += more
+sys.stdout.write(text.decode()); sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+PY
+check "training on a terminal" test $? = 0
+check "shows step, loss, rate, speed and what is left" grep -qE $'\rstep [0-9]+/600 loss [0-9.]+ bits lr [0-9.e-]+ [0-9.]+ it/s ETA [0-9]+s' stdout
+if [ -z "$(sed -n 's/^TAPEDECK_SANITIZE:STRING=//p' "$(dirname "$tapedeck")/../CMakeCache.txt" 2>/dev/null)" ]; then
+  (ulimit -v 600000; timeout 120 "$tapedeck" train cfg.json --data sounds --out big --quiet --set train.batch_size=8192 --set train.segment=2000 >stdout 2>stderr)
+  check "too little memory exits 5" test $? = 5
+  check "and says what to reduce" grep -q 'train.batch_size' stderr
+fi
+
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]

@@ -11,5 +11,8 @@
 #include <tapedeck/io/spectrogram.h>
 #include <tapedeck/nn/registry.h>
 #include <tapedeck/nn/wavenet.h>
+#include <tapedeck/train/generate.h>
 #include <tapedeck/train/optim.h>
+#include <tapedeck/train/run.h>
 #include <tapedeck/train/schedule.h>
+#include <tapedeck/train/trained.h>

@@ -131,8 +131,7 @@ int train_command(const Options& o) {
   try {
     return o.resume.empty() ? start(o) : resume(o);
   } catch (const MemoryError& error) {
-    throw MemoryError(std::string(error.what()) +
-                      "; use a smaller train.batch_size or train.segment, or more train.shards");
+    throw MemoryError(std::string(error.what()) + " (train.batch_size, train.segment), or raise train.shards");
   }
 }
 

@@ -49,8 +49,8 @@ class Trainer {
   Tensor starts() const { return codes_.starts(static_cast<std::uint64_t>(config_.train.seed), codec_.silence()); }
 
   // What a checkpoint holds: config.json, model.safetensors, optimizer.safetensors, starts.safetensors and
-  // trainer_state.json, to which `more` is added. restore() takes such a folder, verified, and gives the trainer_state.json. FormatError: the
-  // weights are then either as they were or all loaded.
+  // trainer_state.json, to which `more` is added. restore() takes such a folder, verified, and gives the
+  // trainer_state.json. FormatError: the weights are then either as they were or all loaded.
   std::vector<io::CheckpointFile> checkpoint_files(const io::Node& more = io::Node::object()) const;
   io::Node restore(const std::string& folder);
 

@@ -32,7 +32,7 @@ $tapedeck train $run.json --data "$sounds" --out $run
 echo "trained in $((SECONDS - trained)) s" >&2
 $tapedeck eval $run --data "$sounds"
 generated=$SECONDS
-$tapedeck generate $run --seconds 5 --temperature 0.9 --seed 1 -n 2 -o $run/out
+$tapedeck generate $run --seconds 5 --temperature 1 --seed 1 -n 2 -o $run/out
 echo "generated in $((SECONDS - generated)) s; everything together $((SECONDS - started)) s" >&2
 echo "run folder: $run"
 ls $run/out

@@ -13,6 +13,7 @@ Tensor checkpoint(CheckpointFn fn, std::vector<Tensor> inputs) {
     const NoGrad pause;
     y = fn(inputs);
   }
+  TD_CHECK(y.defined(), ValueError, "checkpoint: fn returned an undefined tensor");
   std::vector<const Tensor*> pointers;
   for (const Tensor& x : inputs) pointers.push_back(&x);
   const Tensor* outputs[] = {&y};

@@ -40,6 +40,9 @@ void check_weight(const char* op, const Tensor& x, const Tensor& weight, const C
            args(x, weight, o));
   TD_CHECK(o.stride >= 1 && o.dilation >= 1 && o.groups >= 1, ValueError, op,
            ": stride, dilation and groups must be >= 1", args(x, weight, o));
+  constexpr std::int64_t kFarthest = std::int64_t{1} << 40;  // so that no sum of positions overflows
+  TD_CHECK(o.stride <= kFarthest && o.dilation <= kFarthest / weight.size(2), ValueError, op,
+           ": stride, and kernel times dilation, must be at most 2^40", args(x, weight, o));
   TD_CHECK(weight.size(0) % o.groups == 0, ShapeError, op, ": ", weight.size(0),
            " output channels do not divide into groups", args(x, weight, o));
   TD_CHECK(o.padding != Padding::same || o.stride == 1, ValueError, op, ": same padding needs stride 1",

@@ -20,7 +20,7 @@ void check_number(const char* op, const Tensor& x, const char* name = "x") {
 
 void check_scalar(const char* op, const Tensor& x, double b) {
   check_number(op, x);
-  TD_CHECK(is_real(x.dtype()) || b == std::floor(b), DTypeError, op, ": the real scalar ", b,
+  TD_CHECK(is_real(x.dtype()) || fits(b, DType::i64), DTypeError, op, ": the real scalar ", b,
            " does not fit an integer tensor; cast it", arg("x", x));
 }
 
@@ -128,8 +128,7 @@ Tensor clamp(const Tensor& x, double low, double high) {
                            [](const Tensor& x, double low, double high) {
                              return as_number(ge(x, number(low, x)), x) * as_number(le(x, number(high, x)), x);
                            }};
-  check_scalar("clamp", x, low);
-  check_scalar("clamp", x, high);
+  for (const double bound : {low, high}) check_scalar("clamp", x, std::isinf(bound) ? 0 : bound);
   TD_CHECK(low <= high, ValueError, "clamp: low ", low, " must not be above high ", high);
   return unary(f, x, low, high);
 }

@@ -42,6 +42,8 @@ Tensor log_softmax(const Tensor& x, int dim) {
 
 namespace {
 
+Tensor only(std::int64_t value) { return tensor(std::vector{value}, {}); }
+
 // How many targets count; ValueError when one that counts is outside [0, classes). Every target is looked at once, or
 // twice when some are ignored.
 std::int64_t count_targets(const Tensor& target, std::int64_t classes, std::int64_t ignore_index) {
@@ -54,7 +56,7 @@ std::int64_t count_targets(const Tensor& target, std::int64_t classes, std::int6
     return target.numel();
   }
   const TensorOptions i64 = target.options();
-  const Tensor counts = ne(target, full({}, static_cast<double>(ignore_index), i64));
+  const Tensor counts = ne(target, only(ignore_index).to(target.device()));
   detail::check_index("cross_entropy", "target", where(counts, target, zeros({}, i64)), classes);
   return static_cast<std::int64_t>(sum(counts).item());
 }
@@ -87,7 +89,7 @@ Tensor cross_entropy(const Tensor& x, const Tensor& target, CrossEntropyOptions 
            const Tensor each_g = each ? reshape(gy, {n}) : expand(gy / divisor, {n});
            Tensor gx;
            if (g.graph()) {
-             const Tensor counts = ne(t, full({}, static_cast<double>(ignored), t.options()));
+             const Tensor counts = ne(t, only(ignored).to(t.device()));
              const Tensor hot = one_hot(where(counts, t, zeros({}, t.options())), classes, gy.dtype());
              const Tensor scale = each_g * cast(counts, gy.dtype());
              gx = (softmax(reshape(logits, {n, classes}), -1) - hot) * unsqueeze(scale, 1);

@@ -2,11 +2,22 @@
 #include <tapedeck/autograd/tape.h>
 
 #include <atomic>
+#include <memory>
+#include <optional>
 
 namespace tapedeck {
+
+// Of one thread. Those that outlive the thread are in no list any more.
+struct RecordingList {
+  Recording* innermost = nullptr;
+  ~RecordingList() {
+    for (; innermost; innermost = innermost->outer_) innermost->list_ = nullptr;
+  }
+};
+
 namespace {
 
-thread_local Tape* recording = nullptr;      // the innermost live tape, unless NoGrad paused it
+thread_local RecordingList recordings;
 thread_local const char* running_rule = "";  // op whose rule is running, for error messages
 std::atomic<std::uint64_t> next_tape_id{1};
 
@@ -39,27 +50,32 @@ const Tensor& Saved::get() const {
 }
 
 // ---- recording ------------------------------------------------------------------------------------------------------
-// The lists' memory goes from one tape of a thread to the next: a training step does not grow them again.
-Tape::Lists& Tape::spare() {
-  thread_local Lists lists;
+Recording::Recording(Tape* tape) : tape_(tape), outer_(recordings.innermost), list_(&recordings) {
+  recordings.innermost = this;
+}
+
+Recording::~Recording() {
+  if (!list_) return;
+  Recording** place = &list_->innermost;
+  while (*place != this) place = &(*place)->outer_;
+  *place = outer_;
+}
+
+TapeLists& Tape::spare() {
+  thread_local TapeLists lists;
   return lists;
 }
 
-Tape::Tape() : id_(next_tape_id.fetch_add(1, std::memory_order_relaxed)), outer_(recording) {
-  std::swap(static_cast<Lists&>(*this), spare());
-  recording = this;
+Tape::Tape() : Recording(this), id_(next_tape_id.fetch_add(1, std::memory_order_relaxed)) {
+  std::swap(static_cast<TapeLists&>(*this), spare());
 }
 
 Tape::~Tape() {
-  if (recording == this) recording = outer_;
   nodes_.clear(), edges_.clear(), slots_.clear();
-  std::swap(static_cast<Lists&>(*this), spare());
+  std::swap(static_cast<TapeLists&>(*this), spare());
 }
 
-Tape* Tape::current() { return recording; }
-
-NoGrad::NoGrad() : paused_(recording) { recording = nullptr; }
-NoGrad::~NoGrad() { recording = paused_; }
+Tape* Tape::current() { return recordings.innermost ? recordings.innermost->tape_ : nullptr; }
 
 std::int32_t Tape::new_slot(const Tensor& x) {
   Slot& slot = slots_.emplace_back();
@@ -78,12 +94,13 @@ std::int32_t Tape::slot_of(const Tensor& x, bool make_leaf) {
   if (!impl->trainable || !make_leaf) return -1;
   const std::int32_t slot = new_slot(x);
   slots_.back().leaf = x;
-  slots_.back().to_arena = true;
+  slots_.back().parameter = true;
   leaves_.emplace(impl, slot);
   return slot;
 }
 
 void Tape::watch(const Tensor& x) {
+  TD_CHECK(!consumed_, TapeError, "watch: this tape was consumed by backward(); watch on a new Tape");
   TD_CHECK(is_real(x.dtype()), DTypeError, "watch: only real tensors have gradients", arg("x", x));
   TD_CHECK(x.impl()->tape != id_ && !leaves_.contains(x.impl()), TapeError,
            "watch: x is on this tape already; watch it before use", arg("x", x));
@@ -94,21 +111,23 @@ void Tape::watch(const Tensor& x) {
 
 bool is_recorded(const Tensor& x) {
   const Tensor* one[] = {&x};
-  return recording && !recording->consumed_ && record_wanted(one);
+  return record_wanted(one) && !Tape::current()->consumed_;
 }
 
 bool record_wanted(std::span<const Tensor* const> inputs) {
+  const Tape* tape = Tape::current();
+  if (!tape) return false;
   for (const Tensor* x : inputs) {
     if (!x->defined()) continue;
-    if (x->impl()->tape == recording->id_ || x->impl()->trainable) return true;
-    if (!recording->leaves_.empty() && recording->leaves_.contains(x->impl())) return true;
+    if (x->impl()->tape == tape->id_ || x->impl()->trainable) return true;
+    if (!tape->leaves_.empty() && tape->leaves_.contains(x->impl())) return true;
   }
   return false;
 }
 
 void record_node(const char* op, std::span<const Tensor* const> outputs, std::span<const Tensor* const> inputs,
                  detail::Rule rule) {
-  Tape& tape = *recording;
+  Tape& tape = *Tape::current();
   TD_CHECK(!tape.consumed_, TapeError, op, ": this tape was consumed by backward(); record on a new Tape");
   const auto first = static_cast<std::int32_t>(tape.edges_.size());
   for (const Tensor* x : inputs) tape.edges_.push_back(tape.slot_of(*x, true));
@@ -128,14 +147,15 @@ Shape Grads::shape(int input) const { return tape_.edge(node_.first_input + inpu
 Tensor Grads::out(int output) const { return tape_.edge(node_.first_output + output).grad; }
 
 void Grads::give(int input, Tensor g) {
-  if (wants(input)) tape_.accumulate(tape_.edges_[static_cast<std::size_t>(node_.first_input + input)], std::move(g));
+  const std::int32_t slot = tape_.edges_[static_cast<std::size_t>(node_.first_input + input)];
+  if (slot >= 0) tape_.accumulate(slot, std::move(g), keep_);
 }
 
-void Tape::accumulate(std::int32_t index, Tensor g) {
+void Tape::accumulate(std::int32_t index, Tensor g, bool keep) {
   Slot& slot = slots_[static_cast<std::size_t>(index)];
   TD_CHECK(g.defined() && g.sizes() == slot.shape && g.dtype() == slot.options.dtype, TapeError, running_rule,
            ": the rule gave a gradient ", describe(g), " for an input of shape ", to_string(slot.shape));
-  if (slot.to_arena) {
+  if (slot.parameter && !keep) {
     const Tensor& buffer = leaf_buffer(slot.leaf);
     if (slot.leaf.has_grad())
       add_(buffer, g);
@@ -144,7 +164,7 @@ void Tape::accumulate(std::int32_t index, Tensor g) {
     slot.leaf.impl()->has_grad = true;
   } else if (!slot.grad.defined()) {
     slot.grad = std::move(g);
-  } else if (!recording && uniquely_held(slot.grad)) {
+  } else if (!current() && uniquely_held(slot.grad)) {
     add_(slot.grad, g);
   } else {
     Tensor total = add(slot.grad, g);  // may record, and so move the slots
@@ -155,7 +175,7 @@ void Tape::accumulate(std::int32_t index, Tensor g) {
 Grads::Into Grads::into(int input) {
   Tape::Slot& slot = tape_.edge(node_.first_input + input);
   TD_CHECK(!graph_, TapeError, running_rule, ": this rule has no second form; gradients of gradients cannot pass it");
-  if (slot.to_arena) {
+  if (slot.parameter && !keep_) {
     const Tensor& buffer = leaf_buffer(slot.leaf);
     const float beta = slot.leaf.has_grad() ? 1.f : 0.f;
     slot.leaf.impl()->has_grad = true;
@@ -174,23 +194,20 @@ Grads::Into Grads::into(int input) {
 // Nodes from the end to the first. keep: the tape stays usable; graph: the rules' own ops are recorded.
 void Tape::walk(bool keep, bool graph) {
   for (std::size_t count = nodes_.size(); count > 0;) {
-    Node node = std::move(nodes_[--count]);  // a rule may record, and so move the list
+    Node node = std::move(nodes_[--count]);                                 // a rule may record, and so move the list
+    const auto put_back = [&](Node* n) { nodes_[count] = std::move(*n); };  // also when the rule throws
+    const std::unique_ptr<Node, decltype(put_back)> kept(keep ? &node : nullptr, put_back);
     bool reached = false;
     for (std::int32_t j = 0; j < node.outputs; ++j) reached |= edge(node.first_output + j).grad.defined();
     if (reached) {
       const Tensor gy = edge(node.first_output).grad;
       running_rule = node.name;
       Grads grads(*this, node, keep, graph);
-      if (graph) {
-        node.rule(gy, grads);
-      } else {
-        const NoGrad pause;
-        node.rule(gy, grads);
-      }
+      std::optional<NoGrad> pause;
+      if (!graph) pause.emplace();
+      node.rule(gy, grads);
     }
-    if (keep) {
-      nodes_[count] = std::move(node);
-    } else {
+    if (!keep) {
       for (std::int32_t j = 0; j < node.outputs; ++j) edge(node.first_output + j).grad = Tensor();
       nodes_.pop_back();
     }
@@ -208,8 +225,10 @@ void Tape::backward(const Tensor& y, const Tensor& gy) {
   const std::int32_t slot = slot_of(y, false);
   TD_CHECK(slot >= 0, TapeError, "backward: y was not recorded on this tape (no trainable or watched input, or NoGrad)",
            arg("y", y));
+  TD_CHECK(gy.defined() && gy.sizes() == y.sizes() && gy.dtype() == y.dtype(), ShapeError,
+           "backward: the gradient must have the shape and dtype of y", arg("y", y), arg("gy", gy));
   consumed_ = true;
-  accumulate(slot, gy);
+  accumulate(slot, gy, false);
   walk(false, false);
 }
 
@@ -223,19 +242,15 @@ std::vector<Tensor> Tape::gradients(const Tensor& y, const std::vector<Tensor>& 
   TD_CHECK(!consumed_, TapeError, "gradients: this tape was consumed by backward(); record on a new Tape");
   const std::int32_t slot = slot_of(y, false);
   TD_CHECK(slot >= 0, TapeError, "gradients: y was not recorded on this tape", arg("y", y));
-  // Parameters collect in their slots, not in the arenas; slots left by an earlier call are cleared on both ways out.
-  std::vector<std::int32_t> arena_slots;
-  for (const auto& [impl, s] : leaves_)
-    if (std::exchange(slots_[static_cast<std::size_t>(s)].to_arena, false)) arena_slots.push_back(s);
-  struct Restore {
-    Tape& tape;
-    std::vector<std::int32_t>& arena;
-    ~Restore() {
-      for (Slot& s : tape.slots_) s.grad = Tensor();
-      for (const std::int32_t s : arena) tape.slots_[static_cast<std::size_t>(s)].to_arena = true;
+  TD_CHECK(!options.create_graph || current() == this, TapeError,
+           "gradients: create_graph records on this tape, which must be the innermost of this thread and not paused");
+  struct Clear {  // the slots, on both ways out
+    std::vector<Slot>& slots;
+    ~Clear() {
+      for (Slot& s : slots) s.grad = Tensor();
     }
-  } restore{*this, arena_slots};
-  accumulate(slot, full(y.sizes(), 1, y.options()));
+  } clear{slots_};
+  accumulate(slot, full(y.sizes(), 1, y.options()), true);
   walk(true, options.create_graph);
   std::vector<Tensor> result;
   for (const Tensor& x : xs) {

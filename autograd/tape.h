@@ -59,6 +59,25 @@ struct GradientsOptions {
   bool create_graph = false;  // record the backward pass as well: gradients of gradients
 };
 
+// What a thread records on: its live tapes and NoGrads, innermost first. They may end in any order, on any thread that
+// the first one's has made way for.
+class Recording {
+ public:
+  Recording(const Recording&) = delete;
+  Recording& operator=(const Recording&) = delete;
+
+ protected:
+  explicit Recording(Tape* tape);  // nullptr: nothing is recorded
+  ~Recording();
+
+ private:
+  friend class Tape;
+  friend struct RecordingList;
+  Tape* tape_;
+  Recording* outer_;
+  struct RecordingList* list_;
+};
+
 // A tape's lists; their memory goes from one tape of a thread to the next.
 struct TapeLists {
   struct Slot {
@@ -66,7 +85,7 @@ struct TapeLists {
     Tensor leaf;  // parameter or watched tensor
     Shape shape;
     TensorOptions options;
-    bool to_arena = false;
+    bool parameter = false;  // backward writes its gradient to the parameter itself
   };
   std::vector<Node> nodes_;
   std::vector<std::int32_t> edges_;
@@ -74,12 +93,10 @@ struct TapeLists {
 };
 
 // Records the ops of this thread from construction to destruction. Tapes nest; the innermost records.
-class Tape : private TapeLists {
+class Tape : private Recording, private TapeLists {
  public:
   Tape();
   ~Tape();
-  Tape(const Tape&) = delete;
-  Tape& operator=(const Tape&) = delete;
 
   void watch(const Tensor& x);        // x becomes a leaf whose gradient grad(x) can be asked for
   void backward(const Tensor& loss);  // one element; consumes the tape; TapeError when not recorded here
@@ -93,37 +110,29 @@ class Tape : private TapeLists {
 
  private:
   friend class Grads;
-  friend class NoGrad;
   friend bool is_recorded(const Tensor&);
   friend bool record_wanted(std::span<const Tensor* const>);
   friend void record_node(const char*, std::span<const Tensor* const>, std::span<const Tensor* const>, detail::Rule);
-  using Lists = TapeLists;
-  static Lists& spare();
+  static TapeLists& spare();
   std::int32_t slot_of(const Tensor& x, bool make_leaf);
   std::int32_t new_slot(const Tensor& x);
   void walk(bool keep, bool graph);
-  void accumulate(std::int32_t slot, Tensor g);
+  void accumulate(std::int32_t slot, Tensor g, bool keep);
   Slot& edge(std::int32_t i) { return slots_[static_cast<std::size_t>(edges_[static_cast<std::size_t>(i)])]; }
 
   std::uint64_t id_;
-  Tape* outer_;
   bool consumed_ = false;
   std::unordered_map<const detail::TensorImpl*, std::int32_t> leaves_;
 };
 
 // Pauses recording on this thread while alive.
-class NoGrad {
+class NoGrad : private Recording {
  public:
-  NoGrad();
-  ~NoGrad();
-  NoGrad(const NoGrad&) = delete;
-
- private:
-  Tape* paused_;
+  NoGrad() : Recording(nullptr) {}
 };
 
-bool is_recorded(const Tensor& x);  // would an op on x be recorded now?
-bool record_wanted(std::span<const Tensor* const> inputs);
+bool is_recorded(const Tensor& x);                          // would an op on x be recorded now?
+bool record_wanted(std::span<const Tensor* const> inputs);  // does a tape record, and an input need a gradient?
 void record_node(const char* op, std::span<const Tensor* const> outputs, std::span<const Tensor* const> inputs,
                  detail::Rule rule);
 
@@ -131,13 +140,13 @@ void record_node(const char* op, std::span<const Tensor* const> outputs, std::sp
 // void(const Tensor& gy, Grads& g); gy is the gradient of the (first) output, never undefined for single outputs.
 template <class F>
 void record(const char* op, const Tensor& y, std::initializer_list<const Tensor*> inputs, F&& rule) {
-  if (!Tape::current() || !record_wanted({inputs.begin(), inputs.size()})) return;
+  if (!record_wanted({inputs.begin(), inputs.size()})) return;
   const Tensor* outputs[] = {&y};
   record_node(op, outputs, {inputs.begin(), inputs.size()}, detail::Rule(std::forward<F>(rule)));
 }
 template <class F>
 void record(const char* op, std::span<const Tensor* const> outputs, std::span<const Tensor* const> inputs, F&& rule) {
-  if (Tape::current() && record_wanted(inputs)) record_node(op, outputs, inputs, detail::Rule(std::forward<F>(rule)));
+  if (record_wanted(inputs)) record_node(op, outputs, inputs, detail::Rule(std::forward<F>(rule)));
 }
 
 // Runs fn without recording and replays it during backward, with the same random numbers: memory for time.

@@ -1,4 +1,5 @@
 // Materialising a tree: paths, arenas, initial values, state.
+#include <tapedeck/autograd/ops.h>
 #include <tapedeck/kernels/elementwise.h>
 #include <tapedeck/kernels/random.h>
 #include <tapedeck/nn/tree.h>
@@ -40,7 +41,9 @@ void fill(const Tensor& to, const Init& init, std::uint64_t key) {
   to.impl()->storage->bump();
 }
 
-std::string shape_text(const Tensor& t) { return std::string(name(t.dtype())) + to_string(t.sizes()); }
+std::string shape_text(const Tensor& t) {
+  return t.defined() ? std::string(name(t.dtype())) + to_string(t.sizes()) : "nothing";
+}
 
 bool convertible(DType from, DType to) { return from == to || (is_real(from) && is_real(to)); }
 
@@ -108,10 +111,14 @@ void TreeAccess::lay_out(Module& root, const MaterialiseOptions& options, Fill h
     v.module->path_hash_ = hash64(v.path);
     v.module->state_ &= static_cast<std::uint8_t>(~Module::kUnmaterialised);
     v.module->dtype_ = options.dtype;
-    v.module->root_ = false;
+    // Another root that held this module has lost a part of its arenas: it must be materialised again.
+    if (const auto other = v.module->laid_out_by_.lock(); other && *other != &root) {
+      (*other)->arenas_.clear();
+      ++(*other)->layout_;
+    }
+    v.module->laid_out_by_ = root.self_;
     v.module->arenas_.clear();
   }
-  root.root_ = true;
   root.arenas_.push_back(std::move(arena));
   ++root.layout_;
 }
@@ -132,18 +139,19 @@ void materialise(Module& root, const MaterialiseOptions& options) {
 void Module::to(const MaterialiseOptions& options) { TreeAccess::lay_out(*this, options, TreeAccess::Fill::missing); }
 
 const std::vector<Arena>& Module::arenas() const {
-  TD_CHECK(root_, ValueError, type_name(), path_.empty() ? "" : " ", path_,
-           ": arenas belong to the root that was materialised");
+  TD_CHECK(!arenas_.empty(), ValueError, type_name(), path_.empty() ? "" : " ", path_,
+           ": arenas belong to the root that was materialised last with these parts; call to() on it");
   return arenas_;
 }
 
 LoadReport Module::load_state(const StateDict& state, const LoadOptions& options) {
+  const NoGrad pause;
   std::map<std::string, const Tensor*> given;
   LoadReport report;
   for (const NamedTensor& s : state)
     if (!given.emplace(s.path, &s.tensor).second) report.unexpected.push_back(s.path + " (a second time)");
 
-  std::vector<std::pair<detail::Declared*, const Tensor*>> writes;
+  std::vector<std::pair<detail::Declared*, Tensor>> writes;
   std::set<std::string> known;
   bool unmade = false;
   for (const auto& [path, d] : TreeAccess::entries(*this)) {
@@ -154,11 +162,12 @@ LoadReport Module::load_state(const StateDict& state, const LoadOptions& options
     const DType dtype = d->tensor.defined() ? d->tensor.dtype() : d->parameter ? options.materialise.dtype : d->dtype;
     if (found == given.end()) {
       report.missing.push_back(path + " " + to_string(d->shape));
-    } else if (const Tensor& t = *found->second; t.sizes() != d->shape || !convertible(t.dtype(), dtype)) {
+    } else if (const Tensor& t = *found->second;
+               !t.defined() || t.sizes() != d->shape || !convertible(t.dtype(), dtype)) {
       report.misshaped.push_back(path + ": given " + shape_text(t) + ", the model has " + name(dtype) +
                                  to_string(d->shape));
     } else {
-      writes.emplace_back(d, &t);
+      writes.emplace_back(d, t.impl()->storage->is_alias() ? clone(t) : t);  // it may be a parameter of this tree
     }
   }
   for (const NamedTensor& s : state)
@@ -169,7 +178,7 @@ LoadReport Module::load_state(const StateDict& state, const LoadOptions& options
            type_name(), ", so nothing was loaded:", lines("missing", report.missing),
            lines("unexpected", report.unexpected), lines("mis-shaped", report.misshaped));
   if (unmade) TreeAccess::lay_out(*this, options.materialise, TreeAccess::Fill::missing);
-  for (const auto& [d, tensor] : writes) write(d->tensor, *tensor);
+  for (const auto& [d, tensor] : writes) write(d->tensor, tensor);
   return report;
 }
 

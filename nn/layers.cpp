@@ -99,6 +99,11 @@ std::shared_ptr<Sequential> Sequential::from_hparams(const io::Node& node, Build
     layers.push_back(builder.part<Layer>(node, std::to_string(i), "layers"));
   return builder.ok() ? std::make_shared<Sequential>(layers) : nullptr;
 }
+const Part<Layer>& Sequential::operator[](std::size_t i) const {
+  TD_CHECK(i < size(), ValueError, "Sequential: there is no layer ", i, " among ", size());
+  return *layers_[i];
+}
+
 Tensor Sequential::forward(const Tensor& x) {
   Tensor y = x;
   for (const auto& layer : layers_) y = (*layer)(y);

@@ -153,7 +153,7 @@ class Sequential : public Layer {
   io::Node describe(Describer& d) const override;
   Tensor forward(const Tensor& x) override;
   std::size_t size() const { return layers_.size(); }
-  const Part<Layer>& operator[](std::size_t i) const { return *layers_[i]; }
+  const Part<Layer>& operator[](std::size_t i) const;  // ValueError outside
 
  private:
   std::vector<std::unique_ptr<Part<Layer>>> layers_;

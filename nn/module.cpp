@@ -3,15 +3,26 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 namespace tapedeck::nn {
 namespace {
 
+// A star that fails to the end needs no retry of the stars before it: each takes the least, so this is quadratic.
 bool name_matches(std::string_view glob, std::string_view name) {
-  if (glob.empty()) return name.empty();
-  if (glob[0] == '*')
-    return name_matches(glob.substr(1), name) || (!name.empty() && name_matches(glob, name.substr(1)));
-  return !name.empty() && glob[0] == name[0] && name_matches(glob.substr(1), name.substr(1));
+  std::size_t g = 0, n = 0, star = std::string_view::npos, from = 0;
+  while (n < name.size()) {
+    if (g < glob.size() && glob[g] == '*') {
+      star = g++, from = n;
+    } else if (g < glob.size() && glob[g] == name[n]) {
+      ++g, ++n;
+    } else if (star != std::string_view::npos) {
+      g = star + 1, n = ++from;
+    } else {
+      return false;
+    }
+  }
+  return glob.find_first_not_of('*', g) == std::string_view::npos;
 }
 
 std::pair<std::string_view, std::string_view> first_part(std::string_view path) {
@@ -44,6 +55,7 @@ void fail_unmaterialised(const Module& module) {
   TD_FAIL(ValueError, title(module),
           " is not materialised: call materialise() or load_state() on the root of the finished tree before using it");
 }
+void fail_empty() { TD_FAIL(ValueError, "part: an empty part was used; give it a module with make()"); }
 }  // namespace detail
 
 void PartBase::check(const Module* module) const {
@@ -57,11 +69,22 @@ void PartBase::assign(std::shared_ptr<Module> module) {
 }
 
 bool path_matches(std::string_view glob, std::string_view path) {
-  if (glob.empty()) return path.empty();
-  const auto [want, more] = first_part(glob);
-  const auto [name, rest] = first_part(path);
-  if (want == "**") return path_matches(more, path) || (!path.empty() && path_matches(glob, rest));
-  return !path.empty() && name_matches(want, name) && path_matches(more, rest);
+  std::string_view after_stars, from;  // the last "**" takes the least: what stands behind it, and where that may begin
+  bool stars = false;
+  while (!path.empty() || !glob.empty()) {
+    const auto [want, more] = first_part(glob);
+    const auto [name, rest] = first_part(path);
+    if (want == "**") {
+      stars = true, after_stars = glob = more, from = path;
+    } else if (!path.empty() && !glob.empty() && name_matches(want, name)) {
+      glob = more, path = rest;
+    } else if (stars && !from.empty()) {
+      glob = after_stars, path = from = first_part(from).second;
+    } else {
+      return false;
+    }
+  }
+  return true;
 }
 
 // ---- the tree -----------------------------------------------------------------------------------------------------
@@ -72,6 +95,8 @@ void Module::child(std::string name, PartBase& part) {
   for (const Child& c : children_)
     TD_CHECK(c.name != name, ValueError, title(*this), ": there is a part \"", name, "\" already");
   Module& module = *part.module();
+  for (const Visit& v : TreeAccess::walk(module))
+    TD_CHECK(v.module != this, ValueError, type_name(), ": the part \"", name, "\" holds this module itself");
   if (module.parent_.expired()) module.parent_ = self_, module.name_ = name;
   children_.push_back({std::move(name), &part});
 }
@@ -107,6 +132,7 @@ std::vector<Visit> TreeAccess::walk(const Module& root) {
              "\" holds itself: a tree may share parts but has no cycles");
     for (const Visit& v : out)
       if (v.module == m) return;
+    TD_CHECK(m, ValueError, "the part \"", path, "\" has been emptied; give it a module");
     out.push_back({path, m});
     above.push_back(m);
     for (const Module::Child& c : m->children_) go(c.part->module(), join_path(path, c.name));
@@ -142,10 +168,13 @@ void Module::swap(std::string_view path, std::shared_ptr<Module> with) {
   const Module* old = &at(path);
   TD_CHECK(old != this, ValueError, "swap: the root has no place that another module could take");
   std::vector<PartBase*> places;  // a shared part has several
+  std::set<const Module*> owners;
   for (const Visit& v : TreeAccess::walk(*this))
     for (const Child& c : v.module->children_)
-      if (c.part->module() == old) places.push_back(c.part);
+      if (c.part->module() == old) places.push_back(c.part), owners.insert(v.module);
   for (PartBase* place : places) place->check(with.get());
+  for (const Visit& v : TreeAccess::walk(*with))
+    TD_CHECK(!owners.contains(v.module), ValueError, "swap: the new module holds the place \"", path, "\" itself");
   for (PartBase* place : places) place->assign(with);
 }
 
@@ -225,6 +254,10 @@ void Module::run_hooks(std::span<const Tensor> inputs, std::span<Tensor* const> 
 
 ModuleList::ModuleList(const std::vector<Part<Module>>& parts) {
   for (const auto& p : parts) push(p);
+}
+const Part<Module>& ModuleList::operator[](std::size_t i) const {
+  TD_CHECK(i < size(), ValueError, title(*this), ": there is no part ", i, " among ", size());
+  return *parts_[i];
 }
 void ModuleList::push(const Part<Module>& part) {
   auto held = std::make_unique<Part<Module>>(part);

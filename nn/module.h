@@ -49,6 +49,7 @@ struct Declared {
   Tensor tensor;
 };
 [[noreturn]] void fail_unmaterialised(const Module& module);
+[[noreturn]] void fail_empty();
 std::shared_ptr<Module> clone(const Module& module);
 }  // namespace detail
 
@@ -90,15 +91,19 @@ class Part : public PartBase {
   requires(std::derived_from<D, M> && !std::same_as<D, M>) Part(const Part<D>& other) { shared_ = other.shared(); }
 
   M* get() const { return static_cast<M*>(shared_.get()); }
-  M* operator->() const { return get(); }
-  M& operator*() const { return *get(); }
+  M* operator->() const { return &**this; }
+  M& operator*() const {
+    if (!shared_) [[unlikely]]
+      detail::fail_empty();
+    return *get();
+  }
   explicit operator bool() const { return shared_ != nullptr; }
   template <class... A>
   decltype(auto) operator()(A&&... a) const {
-    return (*get())(std::forward<A>(a)...);
+    return (**this)(std::forward<A>(a)...);
   }
   // A module of its own with the same hyper-parameters, values and modes. Its type must be registered (registry.h).
-  Part clone() const { return Part(std::static_pointer_cast<M>(detail::clone(*get()))); }
+  Part clone() const { return Part(std::static_pointer_cast<M>(detail::clone(**this))); }
   bool accepts([[maybe_unused]] const Module& module) const override {
     if constexpr (std::same_as<M, Module>) {
       return true;
@@ -235,7 +240,8 @@ class Module {
   void after_call(Output& output, const A&... a);
 
  protected:
-  void child(std::string name, PartBase& part);  // `part` is a member of this module; ValueError for a second name
+  // `part` is a member of this module. ValueError for a second name, an empty part, or one that holds this module.
+  void child(std::string name, PartBase& part);
   Param parameter(std::string name, const Shape& shape, Init init, std::string group = "weight");
   Param buffer(std::string name, const Shape& shape, double value = 0, bool persistent = true,
                DType dtype = DType::f32);
@@ -256,10 +262,11 @@ class Module {
   std::string name_, path_;
   std::shared_ptr<Module*> self_ = std::make_shared<Module*>(this);  // what children refer to, alive as long as this
   std::weak_ptr<Module*> parent_;                                    // the first module that took this one as a child
+  std::weak_ptr<Module*> laid_out_by_;                               // the root whose arenas hold the parameters
   std::uint64_t path_hash_ = 0, layout_ = 0;
   std::uint8_t state_ = kUnmaterialised;
   DType dtype_ = DType::f32;
-  bool training_ = true, root_ = false;
+  bool training_ = true;
 };
 
 // Lays out and fills the tree under root: parameters in one flat allocation per dtype (and one of gradients), ordered
@@ -333,10 +340,10 @@ class ModuleList : public Module {
   io::Node describe(Describer& d) const override;
   void push(const Part<Module>& part);
   std::size_t size() const { return parts_.size(); }
-  const Part<Module>& operator[](std::size_t i) const { return *parts_[i]; }
+  const Part<Module>& operator[](std::size_t i) const;  // ValueError outside
   template <class M>
   M& as(std::size_t i) const {  // the i-th, known to be an M
-    return static_cast<M&>(*parts_[i]->get());
+    return static_cast<M&>(*(*this)[i]);
   }
 
  private:

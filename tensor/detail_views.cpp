@@ -14,6 +14,7 @@ Tensor slice(const Tensor& x, int dim, std::int64_t start, std::int64_t end, std
   dim = normalize_dim("slice", dim, x.dim());
   TD_CHECK(step >= 1, ValueError, "slice: step must be >= 1, got ", step);
   const std::int64_t n = x.sizes()[dim];
+  step = std::min(step, std::max<std::int64_t>(n, 1));  // beyond n every step takes one element
   if (start < 0) start += n;
   if (end < 0) end += n;
   start = std::clamp<std::int64_t>(start, 0, n);
@@ -98,6 +99,7 @@ Tensor expand(const Tensor& x, const Shape& shape) {
              i - lead, " cannot become ", shape[i], arg("x", x));
     strides[i] = i < lead || (have == 1 && sizes[i] != 1) ? 0 : x.strides()[i - lead];
   }
+  checked_numel(sizes);
   return as_strided(x, sizes, strides, x.impl()->offset);
 }
 
@@ -110,28 +112,24 @@ Tensor unfold(const Tensor& x, int dim, std::int64_t size, std::int64_t step) {
   strides.push(strides[dim]);
   shape.push(size);
   shape[dim] = (x.sizes()[dim] - size) / step + 1;
-  strides[dim] *= step;
+  checked_numel(shape);
+  strides[dim] *= std::min(step, x.sizes()[dim]);  // one window when step is larger
   return as_strided(x, shape, strides, x.impl()->offset);
 }
 
 Shape infer_shape(const char* op, const Shape& shape, std::int64_t numel) {
-  Shape out = shape;
+  Shape known = shape;  // with 1 in the open place
   int open = -1;
-  std::int64_t known = 1;
   for (int i = 0; i < shape.rank(); ++i) {
     TD_CHECK(shape[i] >= -1 && (shape[i] != -1 || open < 0), ShapeError, op, ": at most one size may be -1, got ",
              to_string(shape));
-    if (shape[i] == -1)
-      open = i;
-    else
-      known *= shape[i];
+    if (shape[i] == -1) open = i, known[i] = 1;
   }
-  if (open >= 0) {
-    TD_CHECK(known > 0 && numel % known == 0, ShapeError, op, ": ", numel, " elements do not fit ", to_string(shape));
-    out[open] = numel / known;
-  }
-  TD_CHECK(out.numel() == numel, ShapeError, op, ": ", numel, " elements do not fit ", to_string(shape));
-  return out;
+  const std::int64_t n = checked_numel(known);
+  if (open >= 0 && n > 0) known[open] = numel / n;
+  TD_CHECK((open < 0 || n > 0) && known.numel() == numel, ShapeError, op, ": ", numel, " elements do not fit ",
+           to_string(shape));
+  return known;
 }
 
 Tensor try_reshape(const Tensor& x, const Shape& wanted) {
@@ -179,6 +177,29 @@ Tensor alias(const Tensor& owner, std::int64_t first_element, const Shape& shape
   const auto start = static_cast<std::size_t>(owner.impl()->offset + first_element) * item;
   Storage* part = Storage::alias(owner.impl()->storage, start, static_cast<std::size_t>(checked_numel(shape)) * item);
   return make_tensor(part, 0, shape, contiguous_strides(shape), owner.dtype());
+}
+
+bool overlaps_itself(const Tensor& x) {
+  if (x.numel() == 0 || x.is_contiguous()) return false;
+  std::vector<std::pair<std::int64_t, std::int64_t>> dims;  // stride and size, the smallest stride first
+  for (int d = 0; d < x.dim(); ++d)
+    if (x.sizes()[d] > 1) dims.emplace_back(x.strides()[d], x.sizes()[d]);
+  std::sort(dims.begin(), dims.end());
+  std::int64_t last = 0;  // offset of the last element that the dimensions so far reach
+  for (const auto& [stride, size] : dims) {
+    if (stride <= last) return true;
+    last += stride * (size - 1);
+  }
+  return false;
+}
+
+bool overlap(const Tensor& a, const Tensor& b) {
+  const auto end = [](const Tensor& x) {
+    std::int64_t last = 0;
+    for (int d = 0; d < x.dim(); ++d) last += x.strides()[d] * (x.sizes()[d] - 1);
+    return static_cast<char*>(x.data()) + (last + 1) * static_cast<std::int64_t>(size_of(x.dtype()));
+  };
+  return a.device() == b.device() && a.numel() > 0 && b.numel() > 0 && a.data() < end(b) && b.data() < end(a);
 }
 
 }  // namespace tapedeck::detail

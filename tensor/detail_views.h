@@ -25,4 +25,8 @@ Shape infer_shape(const char* op, const Shape& shape, std::int64_t numel);  // f
 // A part of `owner` (contiguous) as a tensor with a storage, and so a version, of its own.
 Tensor alias(const Tensor& owner, std::int64_t first_element, const Shape& shape);
 
+// May two elements of x be the same memory? (A few layouts that interleave without meeting count as overlapping.)
+bool overlaps_itself(const Tensor& x);
+bool overlap(const Tensor& a, const Tensor& b);  // do their ranges of memory meet?
+
 }  // namespace tapedeck::detail

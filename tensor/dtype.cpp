@@ -1,6 +1,7 @@
 #include <tapedeck/tensor/dtype.h>
 
 #include <bit>
+#include <cmath>
 
 namespace tapedeck {
 
@@ -35,6 +36,13 @@ float Float16::to_float() const {
   }
   const std::uint32_t wide = exponent == 31 ? 255u : exponent + 112u;
   return std::bit_cast<float>(sign | (wide << 23) | (mantissa << 13));
+}
+
+bool fits(double value, DType t) {
+  if (is_real(t) || t == DType::boolean) return true;
+  const double low = t == DType::u8 ? 0 : t == DType::i32 ? -0x1p31 : -0x1p63;
+  const double above = t == DType::u8 ? 0x1p8 : t == DType::i32 ? 0x1p31 : 0x1p63;
+  return value >= low && value < above && value == std::floor(value);
 }
 
 }  // namespace tapedeck

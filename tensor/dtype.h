@@ -17,6 +17,7 @@ constexpr const char* name(DType t) {
   return names[static_cast<int>(t)];
 }
 constexpr bool is_real(DType t) { return t <= DType::f16; }
+bool fits(double value, DType t);  // integers: a whole number in their range; everything else takes any value
 
 // bf16 and f16 as two raw bytes with conversions (round to nearest even); no arithmetic of their own.
 struct BFloat16 {

@@ -25,11 +25,12 @@ struct Job {
   std::int64_t failed_chunk = -1;
   std::exception_ptr failure;
 
+  void run(std::int64_t c) { body(c * grain, c * grain + std::min(grain, n - c * grain)); }
   void work() {
     inside = true;
     for (std::int64_t c; (c = next.fetch_add(1, std::memory_order_relaxed)) < chunks;) {
       try {
-        body(c * grain, std::min(n, (c + 1) * grain));
+        run(c);
       } catch (...) {
         const std::lock_guard lock(mutex);
         if (failed_chunk < 0 || c < failed_chunk) failed_chunk = c, failure = std::current_exception();
@@ -53,12 +54,8 @@ class Pool {
     wake_.notify_all();
     for (auto& w : workers_) w.join();
   }
-  int threads() const { return static_cast<int>(workers_.size()) + 1; }
 
-  // False when another thread's job holds the pool: the caller then works alone.
-  bool run(Job& job) {
-    const std::unique_lock busy(busy_, std::try_to_lock);
-    if (!busy.owns_lock()) return false;
+  void run(Job& job) {
     {
       const std::lock_guard lock(mutex_);
       job_ = &job;
@@ -71,7 +68,6 @@ class Pool {
     std::unique_lock lock(mutex_);
     done_.wait(lock, [this] { return active_.load(std::memory_order_acquire) == 0; });
     job_ = nullptr;
-    return true;
   }
 
  private:
@@ -98,7 +94,7 @@ class Pool {
     }
   }
 
-  std::mutex mutex_, busy_;
+  std::mutex mutex_;
   std::condition_variable wake_, done_;
   std::atomic<std::uint64_t> generation_{0};
   std::atomic<int> active_{0};
@@ -113,10 +109,15 @@ int default_threads() {
   return wanted.empty() ? cores : std::clamp(std::atoi(wanted.c_str()), 1, 256);
 }
 
-std::mutex pool_mutex;
-std::unique_ptr<Pool>& pool() {
-  static std::unique_ptr<Pool> p = std::make_unique<Pool>(default_threads());
-  return p;
+// The pool has one job at a time: `busy` is held while one runs, and while the pool is made anew.
+struct Shared {
+  std::mutex busy;
+  std::atomic<int> threads{default_threads()};
+  std::unique_ptr<Pool> pool = std::make_unique<Pool>(threads);
+};
+Shared& shared() {
+  static Shared s;
+  return s;
 }
 
 }  // namespace
@@ -124,23 +125,31 @@ std::unique_ptr<Pool>& pool() {
 void parallel_for(std::int64_t n, std::int64_t grain, FunctionRef<void(std::int64_t, std::int64_t)> body) {
   if (n <= 0) return;
   grain = std::max<std::int64_t>(grain, 1);
-  const std::int64_t chunks = (n + grain - 1) / grain;
+  const std::int64_t chunks = (n - 1) / grain + 1;
   if (chunks == 1) return body(0, n);
   Job job{body, n, grain, chunks, {}, {}, -1, nullptr};
   if (inside) {  // nested: the same chunks, one after another
-    for (std::int64_t c = 0; c < chunks; ++c) body(c * grain, std::min(n, (c + 1) * grain));
+    for (std::int64_t c = 0; c < chunks; ++c) job.run(c);
     return;
   }
-  if (pool()->threads() == 1 || !pool()->run(job)) job.work();
+  Shared& s = shared();
+  // With one thread, or when another thread's job holds the pool, the caller works alone.
+  const std::unique_lock busy =
+      s.threads == 1 ? std::unique_lock<std::mutex>() : std::unique_lock(s.busy, std::try_to_lock);
+  busy.owns_lock() ? s.pool->run(job) : job.work();
   if (job.failure) std::rethrow_exception(job.failure);
 }
 
-int num_threads() { return pool()->threads(); }
+int num_threads() { return shared().threads; }
 
 void set_num_threads(int n) {
   TD_CHECK(n >= 1 && n <= 256, ValueError, "set_num_threads: expected 1 to 256 threads, got ", n);
-  const std::lock_guard lock(pool_mutex);
-  if (n != pool()->threads()) pool() = std::make_unique<Pool>(n);
+  TD_CHECK(!inside, ValueError, "set_num_threads: called inside a parallel_for; call it before or after");
+  Shared& s = shared();
+  const std::lock_guard lock(s.busy);
+  if (n == s.threads) return;
+  s.pool = std::make_unique<Pool>(n);
+  s.threads = n;
 }
 
 }  // namespace tapedeck

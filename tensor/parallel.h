@@ -28,6 +28,6 @@ class FunctionRef<R(A...)> {
 void parallel_for(std::int64_t n, std::int64_t grain, FunctionRef<void(std::int64_t, std::int64_t)> body);
 
 int num_threads();            // TAPEDECK_THREADS, else the number of cores
-void set_num_threads(int n);  // 1 to 256, ValueError otherwise; not while a parallel_for runs
+void set_num_threads(int n);  // 1 to 256; waits for a running parallel_for; ValueError inside of one
 
 }  // namespace tapedeck

@@ -25,7 +25,9 @@ class Storage {
   std::size_t bytes() const { return bytes_; }
   Device device() const { return device_; }
   bool is_alias() const { return owner_ != nullptr; }
-  std::uint64_t version() const { return version_.load(std::memory_order_relaxed); }
+  std::uint64_t version() const {  // a write to the whole changes its parts, a write to a part the part alone
+    return version_.load(std::memory_order_relaxed) + (owner_ ? owner_->version() : 0);
+  }
   void bump() { version_.fetch_add(1, std::memory_order_relaxed); }
 
  private:

@@ -25,12 +25,12 @@ T from_double(double v) {
     return static_cast<T>(v);
 }
 
-// Elements of a host tensor in row-major order, whatever its strides.
+// The first `most` elements of a host tensor in row-major order, whatever its strides.
 template <class F>
-void for_each_offset(const Tensor& x, F&& f) {
+void for_each_offset(const Tensor& x, std::int64_t most, F&& f) {
   const Shape& shape = x.sizes();
   std::int64_t index[kMaxRank] = {}, offset = 0;
-  for (std::int64_t n = x.numel(); n > 0; --n) {
+  for (std::int64_t n = std::min(x.numel(), most); n > 0; --n) {
     f(offset);
     for (int d = shape.rank() - 1; d >= 0; --d) {
       offset += x.strides()[d];
@@ -51,6 +51,8 @@ Tensor make_tensor(Storage* storage, std::int64_t offset, const Shape& shape, co
   return Tensor::wrap(impl);
 }
 
+void fail_undefined() { TD_FAIL(ValueError, "tensor: an undefined tensor was used; give it a value first"); }
+
 void destroy(TensorImpl* impl) {
   impl->storage->release();
   impl->~TensorImpl();
@@ -59,9 +61,9 @@ void destroy(TensorImpl* impl) {
 
 }  // namespace detail
 
-std::int64_t Tensor::size(int i) const { return impl_->shape[normalize_dim("size", i, dim())]; }
+std::int64_t Tensor::size(int i) const { return sizes()[normalize_dim("size", i, dim())]; }
 
-bool Tensor::is_contiguous() const { return view().contiguous(); }
+bool Tensor::is_contiguous() const { return numel() == 0 || view().contiguous(); }
 
 double Tensor::item() const {
   TD_CHECK(numel() == 1, ShapeError, "item: needs exactly one element", arg("x", *this));
@@ -75,7 +77,7 @@ std::vector<T> Tensor::to_vector() const {
   const T* p = host.data<T>();
   std::vector<T> out;
   out.reserve(static_cast<std::size_t>(numel()));
-  for_each_offset(host, [&](std::int64_t at) { out.push_back(p[at]); });
+  for_each_offset(host, host.numel(), [&](std::int64_t at) { out.push_back(p[at]); });
   return out;
 }
 template std::vector<float> Tensor::to_vector() const;
@@ -107,24 +109,25 @@ void Tensor::fill_from(std::span<const std::byte> bytes) const {
 
 const Tensor& Tensor::set_requires_grad(bool on) const {
   TD_CHECK(!on || is_real(dtype()), DTypeError, "set_requires_grad: only real tensors have gradients", arg("x", *this));
-  impl_->trainable = on;
+  here().trainable = on;
   return *this;
 }
 
 const Tensor& Tensor::grad() const {
   static const Tensor none;
-  return impl_->has_grad ? impl_->grad_buffer : none;
+  return here().has_grad ? impl_->grad_buffer : none;
 }
 
 void Tensor::set_grad_buffer(Tensor buffer) const {
-  TD_CHECK(!buffer.defined() || (buffer.sizes() == sizes() && buffer.dtype() == dtype() && buffer.device() == device()),
-           ShapeError, "set_grad_buffer: the buffer must match the parameter", arg("parameter", *this),
-           arg("buffer", buffer));
-  impl_->grad_buffer = std::move(buffer);
+  TD_CHECK(!buffer.defined() || (buffer.sizes() == sizes() && buffer.dtype() == dtype() &&
+                                 buffer.device() == device() && buffer.is_contiguous()),
+           ShapeError, "set_grad_buffer: the buffer must match the parameter and be contiguous",
+           arg("parameter", *this), arg("buffer", buffer));
+  here().grad_buffer = std::move(buffer);
   impl_->has_grad = false;
 }
 
-void Tensor::zero_grad() const { impl_->has_grad = false; }
+void Tensor::zero_grad() const { here().has_grad = false; }
 
 Tensor empty(const Shape& shape, TensorOptions options) {
   const auto bytes = static_cast<std::size_t>(checked_numel(shape)) * size_of(options.dtype);
@@ -140,6 +143,7 @@ Tensor zeros(const Shape& shape, TensorOptions options) {
 }
 
 Tensor full(const Shape& shape, double value, TensorOptions options) {
+  TD_CHECK(fits(value, options.dtype), DTypeError, "full: ", value, " is no ", name(options.dtype));
   if (value == 0 && !std::signbit(value)) return zeros(shape, options);
   Tensor host = empty(shape, {options.dtype, kCpu});
   visit(options.dtype, [&](auto zero) {
@@ -185,14 +189,13 @@ std::string to_string(const Tensor& x, std::int64_t most) {
   if (!x.defined()) return out;
   const Tensor host = x.to(kCpu);
   out += " {";
-  std::int64_t shown = 0;
   visit(x.dtype(), [&](auto zero) {
     const auto* p = static_cast<decltype(zero)*>(host.data());
-    for_each_offset(host, [&](std::int64_t at) {
-      if (shown++ < most) out += (shown > 1 ? ", " : "") + detail::join({as_double(p[at])});
-    });
+    const char* comma = "";
+    for_each_offset(host, most,
+                    [&](std::int64_t at) { out += std::exchange(comma, ", ") + detail::join({as_double(p[at])}); });
   });
-  if (shown > most) out += ", … " + std::to_string(shown - most) + " more";
+  if (x.numel() > most) out += ", … " + std::to_string(x.numel() - most) + " more";
   return out + "}";
 }
 

@@ -20,6 +20,7 @@ class Tensor;
 namespace detail {
 struct TensorImpl;
 void destroy(TensorImpl* impl);
+[[noreturn]] void fail_undefined();
 }  // namespace detail
 
 struct TensorOptions {
@@ -80,6 +81,7 @@ class Tensor {
   }
 
  private:
+  detail::TensorImpl& here() const;  // ValueError when undefined
   detail::TensorImpl* impl_ = nullptr;
 };
 
@@ -127,22 +129,27 @@ inline Tensor::Tensor(const Tensor& o) : impl_(o.impl_) {
 inline Tensor::~Tensor() {
   if (impl_ && impl_->refs.fetch_sub(1, std::memory_order_acq_rel) == 1) detail::destroy(impl_);
 }
-inline int Tensor::dim() const { return impl_->shape.rank(); }
-inline const Shape& Tensor::sizes() const { return impl_->shape; }
-inline const Strides& Tensor::strides() const { return impl_->strides; }
-inline std::int64_t Tensor::numel() const { return impl_->shape.numel(); }
-inline DType Tensor::dtype() const { return impl_->dtype; }
-inline Device Tensor::device() const { return impl_->storage->device(); }
-inline std::uint64_t Tensor::version() const { return impl_->storage->version(); }
-inline bool Tensor::shares_storage(const Tensor& o) const { return impl_->storage == o.impl_->storage; }
+inline detail::TensorImpl& Tensor::here() const {
+  if (!impl_) [[unlikely]]
+    detail::fail_undefined();
+  return *impl_;
+}
+inline int Tensor::dim() const { return here().shape.rank(); }
+inline const Shape& Tensor::sizes() const { return here().shape; }
+inline const Strides& Tensor::strides() const { return here().strides; }
+inline std::int64_t Tensor::numel() const { return here().shape.numel(); }
+inline DType Tensor::dtype() const { return here().dtype; }
+inline Device Tensor::device() const { return here().storage->device(); }
+inline std::uint64_t Tensor::version() const { return here().storage->version(); }
+inline bool Tensor::shares_storage(const Tensor& o) const { return here().storage == o.here().storage; }
 inline bool Tensor::requires_grad() const { return impl_ && impl_->trainable; }
 inline bool Tensor::has_grad() const { return impl_ && impl_->has_grad; }
 inline void* Tensor::data() const {
-  return static_cast<char*>(impl_->storage->data()) + impl_->offset * static_cast<std::int64_t>(size_of(impl_->dtype));
+  return static_cast<char*>(here().storage->data()) + impl_->offset * static_cast<std::int64_t>(size_of(impl_->dtype));
 }
 template <class T>
 T* Tensor::data() const {
-  TD_CHECK(impl_->dtype == dtype_of<T>(), DTypeError, "data: asked for ", name(dtype_of<T>()), " elements of ",
+  TD_CHECK(dtype() == dtype_of<T>(), DTypeError, "data: asked for ", name(dtype_of<T>()), " elements of ",
            describe(*this));
   return static_cast<T*>(data());
 }

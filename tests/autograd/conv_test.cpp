@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
 
 #include "autograd/checks.h"
 #include "autograd/op_table.h"
@@ -149,6 +150,14 @@ TEST(Conv1d, ErrorsSayWhatDoesNotFit) {
   says(error_of<ShapeError>([&] { conv1d(x, w, zeros({5}), {.groups = 2}); }), "the bias must be [6]");
   says(error_of<DTypeError>([&] { conv1d(x, cast(w, DType::f64)); }), "conv1d: dtypes differ");
   says(error_of<ShapeError>([&] { conv1d_transpose(zeros({1, 4, 6}), w, 9); }), "9 output steps need 7 input steps");
+}
+
+TEST(Conv1d, RefusesDistancesThatOverflow) {
+  const std::int64_t most = std::numeric_limits<std::int64_t>::max();
+  const Tensor x = zeros({1, 4, 1}), w = zeros({1, 1, 3});
+  EXPECT_THROW(conv1d(x, w, {}, {.dilation = most}), ValueError);
+  EXPECT_THROW(conv1d(x, w, {}, {.dilation = most, .padding = Padding::causal}), ValueError);
+  EXPECT_THROW(conv1d(x, w, {}, {.stride = most, .padding = Padding::causal}), ValueError);
 }
 
 }  // namespace

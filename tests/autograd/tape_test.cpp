@@ -1,6 +1,9 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
+#include <memory>
+#include <optional>
 #include <thread>
 
 #include "autograd/checks.h"
@@ -250,6 +253,79 @@ TEST(Tape, ThreadsHaveTapesOfTheirOwn) {
     EXPECT_EQ(values(mine.grad(w)), (V{6}));
   }).join();
   EXPECT_EQ(tape.size(), 0u);
+}
+
+TEST(Tape, MayEndInAnyOrderAndOnAnyThread) {
+  auto outer = std::make_unique<Tape>(), inner = std::make_unique<Tape>();
+  outer.reset();
+  EXPECT_EQ(Tape::current(), inner.get());
+  inner.reset();
+  EXPECT_EQ(Tape::current(), nullptr);
+
+  std::optional<NoGrad> first, second;
+  {
+    const Tape tape;
+    first.emplace(), second.emplace();
+    first.reset();
+    EXPECT_EQ(Tape::current(), nullptr);
+  }
+  second.reset();
+  EXPECT_EQ(Tape::current(), nullptr);  // not the tape that ended
+
+  auto moved = std::make_unique<Tape>();
+  std::thread([&] { moved.reset(); }).join();
+  EXPECT_EQ(Tape::current(), nullptr);
+  std::thread([&] { moved = std::make_unique<Tape>(); }).join();
+  moved.reset();  // its thread has ended
+}
+
+TEST(Tape, ARuleThatThrowsInGradientsLeavesTheTapeUsable) {
+  const Tensor x = f64({3}, {1}).set_requires_grad(true);
+  Tape tape;
+  const Tensor y = checkpoint([](const std::vector<Tensor>& in) { return square(in[0]); }, {x});
+  EXPECT_THROW(tape.gradients(y, {x}), TapeError);
+  tape.backward(y);
+  EXPECT_EQ(x.grad().item(), 6);
+}
+
+TEST(Tape, BadArgumentsAreErrorsAndLeaveTheTapeAsItWas) {
+  const Tensor x = f64({3, 4}, {2}).set_requires_grad(true);
+  Tape tape;
+  const Tensor y = square(x);
+  EXPECT_THROW(tape.backward(y, f64({1, 2, 3}, {3})), ShapeError);
+  EXPECT_THROW(tape.backward(y, Tensor()), ShapeError);
+  EXPECT_THROW(tape.backward(Tensor()), ValueError);
+  EXPECT_THROW(tape.watch(Tensor()), ValueError);
+  EXPECT_THROW(tape.gradients(y, {Tensor()}), ValueError);
+  {
+    const Tape inner;
+    EXPECT_THROW(tape.gradients(y, {x}, {.create_graph = true}), TapeError);
+  }
+  EXPECT_THROW(checkpoint([](const std::vector<Tensor>&) { return Tensor(); }, {x}), ValueError);
+  tape.backward(y, f64({1, 1}, {2}));
+  EXPECT_EQ(values(x.grad()), (V{6, 8}));
+  EXPECT_THROW(tape.watch(f64({1}, {1})), TapeError);
+}
+
+TEST(InPlace, RefusesTargetsThatShareTheirElements) {
+  EXPECT_THROW(add_(expand(f64({1}, {1}), {2}), f64({1, 2}, {2})), ValueError);
+  EXPECT_THROW(mul_(unfold(f64({1, 2, 3}, {3}), 0, 2, 1), 2), ValueError);
+}
+
+TEST(InPlace, ReadsTheOldValuesOfWhatItWritesOver) {
+  const Tensor x = f64({1, 2, 3, 4, 5}, {5}), y = f64({1, 2, 3, 4}, {2, 2});
+  add_(narrow(x, 0, 1, 4), narrow(x, 0, 0, 4));
+  EXPECT_EQ(values(x), (V{1, 3, 5, 7, 9}));
+  copy_(narrow(x, 0, 1, 4), narrow(x, 0, 0, 4));
+  EXPECT_EQ(values(x), (V{1, 1, 3, 5, 7}));
+  add_(y, transpose(y, 0, 1));
+  EXPECT_EQ(values(y), (V{2, 5, 5, 8}));
+}
+
+TEST(Scalars, MustFitIntegers) {
+  EXPECT_THROW(add(zeros({1}, {DType::i64}), 1e30), DTypeError);
+  EXPECT_THROW(fill_(zeros({1}, {DType::i64}), std::numeric_limits<double>::infinity()), DTypeError);
+  EXPECT_EQ(clamp(full({1}, 5, {DType::i64}), 2).item(), 5);
 }
 
 TEST(Tape, SavedInputsKnowThatTheyWereWrittenTo) {

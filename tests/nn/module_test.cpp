@@ -149,10 +149,34 @@ TEST(Module, SharedWeightsCollectBothGradients) {
 }
 
 TEST(Module, ACycleIsAnError) {
-  const auto list = make<ModuleList>();
-  list->push(list);
-  EXPECT_THROW(materialise(*list), ValueError);
-  list->children()[0].part->assign(make<Linear>().shared());  // breaks it, so that it can be freed
+  const auto list = make<ModuleList>(), outer = make<ModuleList>();
+  EXPECT_THROW(list->push(list), ValueError);
+  list->push(make<Linear>());
+  outer->push(list);
+  EXPECT_THROW(list->push(outer), ValueError);
+  EXPECT_THROW(outer->swap("0.0", outer.shared()), ValueError);
+  EXPECT_EQ(list->path(), "0");
+  materialise(*outer);
+}
+
+TEST(Module, AnEmptiedPartAndAnIndexOutsideAreErrors) {
+  const auto pair = make<Pair>(linear_part(3, 4), linear_part(4, 2));
+  EXPECT_THROW(ModuleList()[0], ValueError);
+  EXPECT_THROW(Sequential()[0], ValueError);
+  const Part<Linear> none;
+  EXPECT_THROW(none(zeros({1})), ValueError);
+  EXPECT_THROW(none.clone(), ValueError);
+}
+
+TEST(Module, MaterialisingAPartAloneMakesTheRootsArenasStale) {
+  const auto pair = make<Pair>(linear_part(3, 4), linear_part(4, 2));
+  materialise(*pair);
+  const auto layout = pair->layout();
+  materialise(pair->at("first"), {.seed = 5});
+  EXPECT_GT(pair->layout(), layout);
+  EXPECT_THROW(pair->arenas(), ValueError);
+  pair->to({});
+  EXPECT_EQ(pair->arenas().size(), 1u);
 }
 
 TEST(Module, FreezeByGlobAndModes) {
@@ -191,6 +215,16 @@ TEST(Module, PathGlobs) {
   EXPECT_FALSE(path_matches("*", "a.b"));
   EXPECT_FALSE(path_matches("a", ""));
   EXPECT_TRUE(path_matches("", ""));
+}
+
+TEST(Module, PathGlobsOfManyStarsEnd) {
+  EXPECT_FALSE(path_matches("*a*a*a*a*a*a*a*a*a*a*a*a*b", std::string(200, 'a')));
+  EXPECT_TRUE(path_matches("*a*b*", "xxaxxbxx"));
+  std::string path = "a", glob = "b";
+  for (int i = 0; i < 60; ++i) path += ".a";
+  for (int i = 0; i < 12; ++i) glob = "**.a." + glob;
+  EXPECT_FALSE(path_matches(glob, path));
+  EXPECT_TRUE(path_matches(glob, path + ".b"));
 }
 
 TEST(Module, HooksSeeAndReplaceAndEndWithTheirHandle) {
@@ -310,6 +344,27 @@ TEST(State, PartialLoadingTakesWhatFits) {
   EXPECT_EQ(report.misshaped.size(), 1u);
   EXPECT_EQ(report.missing.size(), 4u);
   EXPECT_EQ(pair->at("first").named_parameters()[1].tensor.to_vector<float>(), (std::vector<float>{2, 2, 2, 2}));
+}
+
+TEST(State, LoadingItsOwnTensorsReadsTheOldValues) {
+  const auto linear = make<Linear>(LinearConfig{2, 2});
+  materialise(*linear);
+  const Tensor w = linear->weight.get();
+  const auto before = w.to_vector<float>();
+  linear->load_state({{"weight", transpose(w, 0, 1)}, {"bias", zeros({2})}});
+  EXPECT_EQ(w.to_vector<float>(), (std::vector<float>{before[0], before[2], before[1], before[3]}));
+  EXPECT_THROW(linear->load_state({{"weight", Tensor()}, {"bias", zeros({2})}}), FormatError);
+}
+
+TEST(State, AWriteToAWholeArenaIsSeenByWhatWasSaved) {
+  const auto linear = make<Linear>(LinearConfig{2, 2});
+  materialise(*linear);
+  const Tensor x = full({1, 2}, 1);
+  Tape tape;
+  tape.watch(x);
+  const Tensor y = sum(linear(x));
+  mul_(linear->arenas()[0].values, 2);
+  EXPECT_THROW(tape.backward(y), TapeError);
 }
 
 TEST(State, LoadingRaisesVersions) {

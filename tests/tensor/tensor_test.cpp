@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <limits>
 #include <mutex>
 #include <numeric>
 #include <thread>
@@ -103,6 +104,56 @@ TEST(Views, OutOfRangeIsAnError) {
   EXPECT_NE(message_of<ShapeError>([&] { detail::expand(x, {4, 7}); }).find("cannot become 7"), std::string::npos);
   const int twice[] = {0, 0};
   EXPECT_NE(message_of<ValueError>([&] { detail::permute(x, twice); }).find("given twice"), std::string::npos);
+}
+
+TEST(Views, SizesThatOverflowAreErrors) {
+  const std::int64_t huge = std::int64_t{1} << 32, most = std::numeric_limits<std::int64_t>::max();
+  EXPECT_THROW(detail::try_reshape(zeros({0}), {huge, huge}), ShapeError);  // the product is 0 modulo 2^64
+  EXPECT_THROW(detail::expand(zeros({1, 1}), {huge, huge}), ShapeError);
+  EXPECT_THROW(detail::unfold(detail::expand(zeros({1}), {huge}), 0, huge / 2, 1), ShapeError);
+  EXPECT_EQ(detail::slice(tensor({1, 2, 3}), 0, 1, most, most).to_vector<float>(), std::vector<float>{2});
+  EXPECT_EQ(detail::unfold(tensor({1, 2, 3}), 0, 2, most).to_vector<float>(), (std::vector<float>{1, 2}));
+}
+
+TEST(Tensor, ATensorWithoutElementsIsContiguous) {
+  EXPECT_TRUE(zeros({3, 0}).is_contiguous());
+  EXPECT_NO_THROW(zeros({3, 0}).fill_from({}));
+}
+
+TEST(Tensor, UsingAnUndefinedOneIsAnError) {
+  const Tensor none;
+  EXPECT_THROW(none.dim(), ValueError);
+  EXPECT_THROW(none.numel(), ValueError);
+  EXPECT_THROW(none.item(), ValueError);
+  EXPECT_THROW(none.grad(), ValueError);
+  EXPECT_THROW(none.is_contiguous(), ValueError);
+  EXPECT_THROW(none.set_requires_grad(true), ValueError);
+  EXPECT_FALSE(none.view().given());
+}
+
+TEST(Tensor, FullRefusesWhatTheElementTypeCannotHold) {
+  EXPECT_THROW(full({2}, 2.5, {DType::i64}), DTypeError);
+  EXPECT_THROW(full({2}, std::nan(""), {DType::i64}), DTypeError);
+  EXPECT_THROW(full({2}, 0x1p63, {DType::i64}), DTypeError);
+  EXPECT_THROW(full({2}, 0x1p31, {DType::i32}), DTypeError);
+  EXPECT_THROW(full({2}, 256, {DType::u8}), DTypeError);
+  EXPECT_EQ(full({1}, -0x1p63, {DType::i64}).item(), -0x1p63);
+}
+
+TEST(Tensor, AGradientBufferMustBeContiguous) {
+  const Tensor x = zeros({2});
+  EXPECT_THROW(x.set_grad_buffer(detail::expand(zeros({1}), {2})), ShapeError);
+}
+
+TEST(Views, OverlapIsSeen) {
+  const Tensor x = zeros({4, 3});
+  EXPECT_FALSE(detail::overlaps_itself(detail::transpose(x, 0, 1)));
+  EXPECT_FALSE(detail::overlaps_itself(detail::slice(x, 0, 0, 4, 2)));
+  EXPECT_FALSE(detail::overlaps_itself(detail::unfold(x, 0, 2, 2)));
+  EXPECT_TRUE(detail::overlaps_itself(detail::unfold(x, 0, 2, 1)));
+  EXPECT_TRUE(detail::overlaps_itself(detail::expand(zeros({1}), {2})));
+  EXPECT_TRUE(detail::overlap(detail::narrow(x, 0, 0, 2), detail::narrow(x, 0, 1, 2)));
+  EXPECT_FALSE(detail::overlap(detail::narrow(x, 0, 0, 2), detail::narrow(x, 0, 2, 2)));
 }
 
 TEST(Shapes, Broadcast) {
@@ -235,6 +286,32 @@ TEST(Parallel, ErrorsNestingAndManyCallers) {
   EXPECT_EQ(total.load(), 4 * 200 * 50);
   set_num_threads(before);
   EXPECT_THROW(set_num_threads(0), ValueError);
+}
+
+TEST(Parallel, TheThreadCountMayChangeWhileOthersWork) {
+  const int threads = num_threads();
+  std::atomic<bool> stop{false};
+  std::atomic<std::int64_t> wrong{0};
+  std::vector<std::thread> callers;
+  for (int t = 0; t < 2; ++t) {
+    callers.emplace_back([&] {
+      while (!stop) {
+        std::atomic<std::int64_t> sum{0};
+        parallel_for(100, 7, [&](std::int64_t begin, std::int64_t end) { sum += end - begin; });
+        if (sum != 100) ++wrong;
+      }
+    });
+  }
+  for (int i = 0; i < 60; ++i) set_num_threads(1 + i % 3);
+  stop = true;
+  for (auto& c : callers) c.join();
+  EXPECT_EQ(wrong, 0);
+  set_num_threads(2);
+  EXPECT_THROW(parallel_for(4, 1, [](std::int64_t, std::int64_t) { set_num_threads(1); }), ValueError);
+  EXPECT_EQ(num_threads(), 2);
+  parallel_for(3, std::numeric_limits<std::int64_t>::max(),
+               [](std::int64_t begin, std::int64_t end) { EXPECT_EQ(end - begin, 3); });
+  set_num_threads(threads);
 }
 
 TEST(Philox, KnownAnswers) {  // vectors of the Random123 distribution

@@ -59,8 +59,8 @@ struct GradientsOptions {
   bool create_graph = false;  // record the backward pass as well: gradients of gradients
 };
 
-// What a thread records on: its live tapes and NoGrads, innermost first. They may end in any order, on any thread that
-// the first one's has made way for.
+// What a thread records on: its live tapes and NoGrads, innermost first. They may end in any order; on another thread
+// only while their own is not recording (it waits, or has ended).
 class Recording {
  public:
   Recording(const Recording&) = delete;
@@ -92,7 +92,7 @@ struct TapeLists {
   std::vector<Slot> slots_;
 };
 
-// Records the ops of this thread from construction to destruction. Tapes nest; the innermost records.
+// Records the ops of this thread while it lives; the innermost records. Backwards that share parameters take turns.
 class Tape : private Recording, private TapeLists {
  public:
   Tape();

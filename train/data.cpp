@@ -3,6 +3,7 @@
 #include <tapedeck/train/data.h>
 #include <tapedeck/train/progress.h>
 
+#include <cstdio>
 #include <filesystem>
 
 namespace tapedeck::train {
@@ -19,19 +20,25 @@ io::SoundSet read_sounds(const std::string& source, const RunConfig& config, con
   const auto seconds = [&](io::Split side) {
     return duration_text(static_cast<double>(sounds.samples(side)) / sounds.sample_rate());
   };
-  fmt::print(stderr, "{}: {} files used, {} skipped; {} to train on, {} held out; {} Hz\n", io::printable(source),
-             sounds.files().size(), sounds.skipped().size(), seconds(io::Split::train), seconds(io::Split::valid),
-             sounds.sample_rate());
+  std::fputs(fmt::format("{}: {} files used, {} skipped; {} to train on, {} held out; {} Hz\n", io::printable(source),
+                         sounds.files().size(), sounds.skipped().size(), seconds(io::Split::train),
+                         seconds(io::Split::valid), sounds.sample_rate())
+                 .c_str(),
+             stderr);
   constexpr std::size_t most = 10;
   for (std::size_t i = 0; i < std::min(most, sounds.skipped().size()); ++i) {
-    fmt::print(stderr, "  skipped {}: {}\n", io::printable(sounds.skipped()[i].path), sounds.skipped()[i].reason);
+    std::fputs(
+        fmt::format("  skipped {}: {}\n", io::printable(sounds.skipped()[i].path), sounds.skipped()[i].reason).c_str(),
+        stderr);
   }
   if (sounds.skipped().size() > most) {
-    fmt::print(stderr, "  and {} more; tapedeck data inspect lists all\n", sounds.skipped().size() - most);
+    std::fputs(fmt::format("  and {} more; tapedeck data inspect lists all\n", sounds.skipped().size() - most).c_str(),
+               stderr);
   }
   std::size_t resampled = 0;
   for (const io::SoundFile& file : sounds.files()) resampled += file.info.sample_rate != sounds.sample_rate();
-  if (resampled > 0) fmt::print(stderr, "  {} files resampled to {} Hz\n", resampled, sounds.sample_rate());
+  if (resampled > 0)
+    std::fputs(fmt::format("  {} files resampled to {} Hz\n", resampled, sounds.sample_rate()).c_str(), stderr);
   return sounds;
 }
 

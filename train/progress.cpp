@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 
 namespace tapedeck::train {
 
@@ -44,24 +45,24 @@ void Progress::update(std::int64_t step, const std::function<std::string()>& wha
   const std::string text = fmt::format("step {}/{} {} {:.3g} it/s ETA {}", step, total_, what(), rate(),
                                        seconds_per_step_ > 0 ? duration_text(left) : "-");
   if (style_ == Style::terminal) {
-    fmt::print(to_, "\r{:<{}}", text, drawn_);
+    std::fputs(fmt::format("\r{:<{}}", text, drawn_).c_str(), to_);
     drawn_ = text.size();
   } else {
-    fmt::print(to_, "{}\n", text);
+    std::fputs(fmt::format("{}\n", text).c_str(), to_);
   }
   std::fflush(to_);
 }
 
 void Progress::line(const std::string& text) {
   if (style_ == Style::quiet) return;
-  if (drawn_ > 0) fmt::print(to_, "\r{:<{}}\r", "", drawn_);
+  if (drawn_ > 0) std::fputs(fmt::format("\r{:<{}}\r", "", drawn_).c_str(), to_);
   drawn_ = 0;
-  fmt::print(to_, "{}\n", text);
+  std::fputs(fmt::format("{}\n", text).c_str(), to_);
   std::fflush(to_);
 }
 
 void Progress::finish() {
-  if (drawn_ > 0) fmt::print(to_, "\n");
+  if (drawn_ > 0) std::fputs(fmt::format("\n").c_str(), to_);
   drawn_ = 0;
   std::fflush(to_);
 }

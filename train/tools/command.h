@@ -55,7 +55,7 @@ void result(fmt::format_string<A...> format, A&&... args) {
 }
 template <class... A>
 void note(fmt::format_string<A...> format, A&&... args) {
-  fmt::print(stderr, format, std::forward<A>(args)...);
+  std::fputs(fmt::format(format, std::forward<A>(args)...).c_str(), stderr);
   std::fputc('\n', stderr);
 }
 void result_json(const io::Node& node);

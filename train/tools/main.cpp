@@ -63,7 +63,7 @@ std::string full_name(const CLI::App& app) {
 }
 
 int fail(const std::string& message, int code) {
-  fmt::print(stderr, "error: {}\n", message);
+  std::fputs(fmt::format("error: {}\n", message).c_str(), stderr);
   return code;
 }
 
@@ -90,7 +90,7 @@ int parse_and_run(int argc, char** argv) {
   }
   if (!run) {
     const CLI::App& at = *reached(app);
-    fmt::print(stderr, "{}", at.help());
+    std::fputs(fmt::format("{}", at.help()).c_str(), stderr);
     return fail(fmt::format("{}: name a command", full_name(at)), 2);
   }
   return run();

@@ -131,6 +131,9 @@ works train cfg.json --data sounds --out run --quiet --json
 check "figures for machines" python3 -c 'import json; r=json.load(open("stdout")); assert r["step"] == 12 and r["valid_bits"] > 0 and r["order1_bits"] > 0'
 refuses 2 'not empty.*--force' train cfg.json --data sounds --out run
 refuses 2 'exists and is not a folder' train cfg.json --data sounds --out cfg.json
+refuses 2 'holds files but no run' train cfg.json --data sounds --out sounds --force
+full_stderr() { "$tapedeck" trian 2>/dev/full; [ $? = 2 ]; }
+check 'a message that cannot be written keeps the exit code' full_stderr
 works train cfg.json --data odd --out odd-run --quiet --set io.sample_rate=8000
 works train cfg.json --data sounds --out forced --quiet
 works train cfg.json --data sounds --out forced --quiet --force

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 #include <tapedeck/autograd/ops.h>
+#include <tapedeck/kernels/isa.h>
 #include <tapedeck/tensor/parallel.h>
 
 #include <cmath>
@@ -240,8 +241,14 @@ TEST(Driver, ReportsPlantedFaults) {
                }),
                "threw: no");
   expect_fault(
-      doubling([](Args x) { return Outputs{fast(x[0]) && num_threads() == 4 ? x[0] * (2 + 0x1p-22) : twice(x[0])}; }),
-      "4 threads");
+      doubling([](Args x) { return Outputs{fast(x[0]) && num_threads() == 3 ? x[0] * (2 + 0x1p-22) : twice(x[0])}; }),
+      "3 threads");
+  if (kernels::best_isa() != kernels::Isa::avx2)
+    expect_fault(doubling([](Args x) {
+                   const bool wrong = fast(x[0]) && kernels::isa() == kernels::Isa::avx2;
+                   return Outputs{wrong ? x[0] * (2 + 0x1p-22) : twice(x[0])};
+                 }),
+                 "AVX2");
   expect_fault(
       doubling([](Args x) { return Outputs{fast(x[0]) && x[0].size(0) == 1 ? x[0] * (2 + 0x1p-22) : twice(x[0])}; }),
       "alone");

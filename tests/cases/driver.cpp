@@ -2,6 +2,7 @@
 
 #include <tapedeck/autograd/gradcheck.h>
 #include <tapedeck/autograd/ops.h>
+#include <tapedeck/kernels/isa.h>
 #include <tapedeck/tensor/detail_views.h>
 
 #include <algorithm>
@@ -27,6 +28,13 @@ struct Threads {
   ~Threads() { set_num_threads(before); }
   Threads(const Threads&) = delete;
   int before;
+};
+
+struct Instructions {
+  explicit Instructions(kernels::Isa isa) : before(kernels::isa()) { kernels::use_isa(isa); }
+  ~Instructions() { kernels::use_isa(before); }
+  Instructions(const Instructions&) = delete;
+  kernels::Isa before;
 };
 
 DType dtype_of_case(const OpCase& c) {
@@ -121,8 +129,19 @@ bool all_same_bits(const Outputs& a, const Outputs& b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(), same_bits);
 }
 
-// ---- which variants ran
-// -----------------------------------------------------------------------------------------------
+// What `call` gave as y it gives on any number of threads and with any vector instructions.
+template <class F>
+void check_same_bits(Outcome& out, const std::string& what, const Outputs& y, F&& call) {
+  for (const int n : {1, 3, 8}) {
+    const Threads threads(n);
+    if (!all_same_bits(call(), y)) out.faults.push_back(what + std::to_string(n) + " threads give other bits");
+  }
+  if (kernels::isa() == kernels::Isa::avx2) return;
+  const Instructions avx2(kernels::Isa::avx2);
+  if (!all_same_bits(call(), y)) out.faults.push_back(what + "AVX2 gives other bits than AVX-512");
+}
+
+// ---- which variants ran ---------------------------------------------------------------------------------------------
 std::uint64_t calls_of(const SlotBase& s, int variant) {
   std::uint64_t n = 0;
   for (int t = 0; t < kDTypes; ++t) n += s.calls(DeviceType::cpu, variant, static_cast<DType>(t));
@@ -195,10 +214,7 @@ Outcome run_forward(const OpCase& c) {
       const Prefer chosen(variant);
       compare_all(out, variant, call_case(c, inputs), expected, c.bound);
     }
-    for (const int n : {1, 4}) {
-      const Threads threads(n);
-      if (!all_same_bits(call_case(c, inputs), y)) out.faults.push_back(std::to_string(n) + " threads give other bits");
-    }
+    check_same_bits(out, "", y, [&] { return call_case(c, inputs); });
     if (c.rows != 0 && !y.empty() && y[0].dim() > 0 && y[0].size(0) > 1) check_row_alone(out, c, inputs, y);
     if (bytes_of(inputs) != before) out.faults.push_back("an input was written to");
   });
@@ -216,8 +232,7 @@ std::string run_forced(const OpCase& c, SlotBase& slot, const std::string& varia
   return out.faults.empty() ? "" : out.faults[0];
 }
 
-// ---- gradients
-// --------------------------------------------------------------------------------------------------------
+// ---- gradients ------------------------------------------------------------------------------------------------------
 namespace {
 
 Tensor joined(const Outputs& y) {
@@ -343,11 +358,7 @@ void check_fast_gradients(Outcome& out, const OpCase& c) {
     const Prefer chosen(variant);
     compare_all(out, "gradient by " + variant, whole(gradients(c, inputs, gy)), expected, c.gradient_bound);
   }
-  for (const int n : {1, 4}) {
-    const Threads threads(n);
-    if (!all_same_bits(whole(gradients(c, inputs, gy)), g))
-      out.faults.push_back("gradient: " + std::to_string(n) + " threads give other bits");
-  }
+  check_same_bits(out, "gradient: ", g, [&] { return whole(gradients(c, inputs, gy)); });
   for (std::size_t i = 0; points.size() > 1 && i < points.size(); ++i)
     if (!same_bits(whole(gradients(c, inputs, gy, 1u << i))[i], g[i]))
       out.faults.push_back("gradient of input " + std::to_string(i) + " alone has other bits");

@@ -1,0 +1,31 @@
+#include <tapedeck/kernels/isa.h>
+#include <tapedeck/tensor/env.h>
+#include <tapedeck/tensor/error.h>
+
+#include <atomic>
+
+namespace tapedeck::kernels {
+namespace {
+
+std::atomic<Isa>& chosen() {
+  static std::atomic<Isa> isa = best_isa();
+  return isa;
+}
+
+}  // namespace
+
+Isa best_isa() {  // AVX-512 here means F, BW, DQ and VL
+  static const bool avx512 = env("TAPEDECK_ISA") != "avx2" && __builtin_cpu_supports("avx512f") &&
+                             __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+                             __builtin_cpu_supports("avx512vl");
+  return avx512 ? Isa::avx512 : Isa::avx2;
+}
+
+Isa isa() { return chosen().load(std::memory_order_relaxed); }
+
+void use_isa(Isa wanted) {
+  TD_CHECK(wanted <= best_isa(), ValueError, "use_isa: this machine (or TAPEDECK_ISA) has no AVX-512");
+  chosen().store(wanted, std::memory_order_relaxed);
+}
+
+}  // namespace tapedeck::kernels

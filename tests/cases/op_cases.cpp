@@ -3,8 +3,8 @@
 //   op_cases --filter GLOB                 some of the cases
 //   op_cases --replay 'conv1d#12'          one case in detail
 //   op_cases --list | --count | --support  cases by name; how many of each op; slots by variant and dtype
+//   op_cases --check-matrix FILE           every case; FILE's support matrix must be current (--write-matrix mends it)
 #include <fnmatch.h>
-#include <tapedeck/kernels/slot.h>
 #include <tapedeck/tensor/parallel.h>
 
 #include <algorithm>
@@ -14,14 +14,12 @@
 #include <map>
 #include <set>
 
+#include "cases/coverage.h"
 #include "cases/driver.h"
 #include "cases/guard.h"
-#include "op_declarations.h"
 
 namespace tapedeck::cases {
 namespace {
-
-using kernels::SlotBase;
 
 struct Named {
   const OpCase* c;
@@ -79,110 +77,8 @@ int count() {
   return 0;
 }
 
-int support() {
-  constexpr DType types[] = {DType::f32, DType::f64, DType::bf16, DType::f16,
-                             DType::i64, DType::i32, DType::u8,   DType::boolean};
-  std::printf("%-26s %-6s %-8s", "slot", "device", "variant");
-  for (const DType t : types) std::printf(" %5s", tapedeck::name(t));
-  std::printf("\n");
-  for (const SlotBase* s : kernels::all())
-    for (const DeviceType d : {DeviceType::cpu, DeviceType::cuda})
-      for (int v = 0; v < s->variant_count(d); ++v) {
-        std::printf("%-26s %-6s %-8s", s->name(), d == DeviceType::cpu ? "cpu" : "cuda", s->variant_name(d, v));
-        for (const DType t : types) std::printf(" %5s", s->calls(d, v, t) > 0 ? "yes" : "-");
-        std::printf("\n");
-      }
-  return 0;
-}
-
-// ---- coverage
-// ---------------------------------------------------------------------------------------------------------
-std::uint64_t calls_of(const SlotBase& s, DType t) {
-  std::uint64_t n = 0;
-  for (int v = 0; v < s.variant_count(DeviceType::cpu); ++v) n += s.calls(DeviceType::cpu, v, t);
-  return n;
-}
-
-// A few cases for every slot and dtype that called it: what a variant that no case chose is forced to run on.
-class Callers {
- public:
-  void note(const OpCase& c) {
-    for (std::size_t i = 0; i < entries_.size(); ++i) {
-      Entry& e = entries_[i];
-      if (e.cases.size() == 4) continue;
-      const DType t = i % 2 ? DType::f64 : DType::f32;
-      const std::uint64_t now = calls_of(*kernels::all()[i / 2], t);
-      // The reference of an f32 case calls slots in f64: forcing needs cases whose own type it is.
-      if (now != e.calls && !c.inputs.empty() && c.inputs.back().dtype == t) e.cases.push_back(&c);
-      e.calls = now;
-    }
-  }
-  const std::vector<const OpCase*>& of(std::size_t slot, DType t) const {
-    return entries_[2 * slot + (t == DType::f64)].cases;
-  }
-
- private:
-  struct Entry {
-    std::uint64_t calls = 0;
-    std::vector<const OpCase*> cases;
-  };
-  std::vector<Entry> entries_{2 * kernels::all().size()};  // slot by slot: f32, f64
-};
-
-// How many slots, variants and functions were never called. A variant that no case chose is forced on cases of its
-// slot: it must give right results or refuse. `table`: prints what was called how often.
-int coverage(const Callers& callers, const std::set<std::string>& ops_run, bool table) {
-  int missing = 0;
-  for (std::size_t i = 0; i < kernels::all().size(); ++i) {
-    SlotBase* s = kernels::all()[i];
-    std::uint64_t total = 0;
-    for (int t = 0; t < kDTypes; ++t) total += calls_of(*s, static_cast<DType>(t));
-    if (total == 0) std::printf("NOT COVERED slot %s: never called\n", s->name()), ++missing;
-    for (int v = 0; v < s->variant_count(DeviceType::cpu); ++v) {
-      const char* variant = s->variant_name(DeviceType::cpu, v);
-      std::string faults, line;
-      for (const DType t : {DType::f32, DType::f64}) {
-        std::string refusal;
-        for (const OpCase* c : callers.of(i, t)) {
-          if (s->calls(DeviceType::cpu, v, t) > 0) break;
-          try {
-            faults += run_forced(*c, *s, variant);
-            if (t == DType::f64 && has_gradient_case(*c)) faults += run_forced_gradient(*c, *s, variant);
-          } catch (const DeviceError& e) {
-            refusal = e.what();
-          }
-        }
-        const std::uint64_t n = s->calls(DeviceType::cpu, v, t);
-        const bool needed = !callers.of(i, t).empty() && refusal.empty();
-        if (n > 0)
-          line += std::string("  ") + tapedeck::name(t) + " " + std::to_string(n);
-        else if (needed)
-          faults += std::string("never called in ") + tapedeck::name(t);
-        else
-          line += std::string("  ") + tapedeck::name(t) + " refused" +
-                  (refusal.empty() ? ": no op asks" : refusal.substr(refusal.rfind(": ")));
-      }
-      for (int t = static_cast<int>(DType::bf16); t < kDTypes; ++t)
-        if (const auto n = s->calls(DeviceType::cpu, v, static_cast<DType>(t)); n > 0)
-          line += std::string("  ") + tapedeck::name(static_cast<DType>(t)) + " " + std::to_string(n);
-      if (table) std::printf("%-26s %-8s%s\n", s->name(), variant, line.c_str());
-      if (!faults.empty()) std::printf("NOT COVERED %s %s: %s\n", s->name(), variant, faults.c_str()), ++missing;
-    }
-  }
-  // Each declaration of ops.h needs a label of its own: "pow" and "pow scalar" are the two functions pow.
-  std::map<std::string, int> declared, run;
-  for (const char* op : kOpDeclarations) ++declared[op];
-  for (const std::string& op : ops_run) ++run[op.substr(0, op.find(' '))];
-  for (const auto& [op, n] : declared)
-    if (run[op] < n)
-      std::printf("NOT COVERED op %s: %d of %d declared in ops.h were called\n", op.c_str(), run[op], n), ++missing;
-  std::printf("coverage: %zu slots, %zu functions of ops.h, %d without a case\n", kernels::all().size(),
-              std::size(kOpDeclarations), missing);
-  return missing;
-}
-
 struct Wanted {
-  std::string filter = "*", replay;
+  std::string filter = "*", replay, check, write;  // the last two: files with a support matrix
   bool coverage = false, list = false, count = false, support = false;
 };
 
@@ -219,12 +115,17 @@ int run(const Wanted& w) {
     callers.note(*n.c);
     seconds[n.c->op] += std::chrono::duration<double>(Clock::now() - begin).count();
   }
-  if (w.support) return support();
+  if (w.support) return print_support(), 0;
   for (const auto& [op, errors] : worst)
     std::printf("%-22s largest error %.2f of its bound forward, %.2f gradient; %.2f s%s\n", op.c_str(), errors.first,
                 errors.second, seconds[op],
                 printed[op] > 0 ? (", " + std::to_string(printed[op]) + " failed").c_str() : "");
-  const int missing = w.filter == "*" ? coverage(callers, ops_run, w.coverage) : 0;
+  int missing = 0;
+  if (w.filter == "*") {
+    missing = coverage(callers, ops_run, w.coverage) + missing_ops();
+    if (!w.write.empty() && !write_matrix(w.write)) ++missing;
+    if (!w.check.empty() && !check_matrix(w.check)) ++missing;
+  }
   std::printf("%d comparisons with a reference in %.1f s\n", comparisons,
               std::chrono::duration<double>(Clock::now() - start).count());
   std::printf("%d passed, %d failed\n", passed, failed + missing);
@@ -232,7 +133,9 @@ int run(const Wanted& w) {
 }
 
 int usage() {
-  std::fprintf(stderr, "usage: op_cases [--coverage] | --filter GLOB | --replay NAME | --list | --count | --support\n");
+  std::fprintf(stderr,
+               "usage: op_cases [--coverage] [--check-matrix FILE | --write-matrix FILE] | --filter GLOB | --replay "
+               "NAME | --list | --count | --support\n");
   return 2;
 }
 
@@ -244,6 +147,10 @@ int main_of(int argc, char** argv) {
       w.filter = argv[++i];
     else if (a == "--replay" && i + 1 < argc)
       w.replay = argv[++i];
+    else if (a == "--check-matrix" && i + 1 < argc)
+      w.check = argv[++i];
+    else if (a == "--write-matrix" && i + 1 < argc)
+      w.write = argv[++i];
     else if (a == "--coverage")
       w.coverage = true;
     else if (a == "--list")

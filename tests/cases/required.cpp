@@ -1,0 +1,46 @@
+// The ops that the library promises. One table; names as in ops.h.
+#include <cstdio>
+#include <map>
+#include <sstream>
+
+#include "cases/coverage.h"
+#include "cases/driver.h"
+
+namespace tapedeck::cases {
+namespace {
+
+struct Promise {
+  int cases;  // forward and gradient cases together
+  const char* ops;
+};
+
+constexpr Promise kPromises[] = {
+    // Ops that compute.
+    {100,
+     "neg abs exp log log1p sqrt rsqrt square reciprocal sin cos sigmoid logsigmoid tanh relu leaky_relu elu gelu silu "
+     "mish softplus clamp pow add sub mul div maximum minimum "
+     "sum mean amax amin var argmax argmin logsumexp softmax log_softmax cross_entropy mse_loss "
+     "matmul linear conv1d dropout gated_activation"},
+    // Ops that move, select or compare.
+    {60,
+     "eq ne lt le gt ge where embedding one_hot reshape flatten permute transpose squeeze unsqueeze expand slice "
+     "narrow "
+     "select unfold split chunk cat stack contiguous clone cast"},
+};
+
+}  // namespace
+
+int missing_ops() {
+  std::map<std::string, int> have;
+  for (const OpCase& c : table()) have[c.op.substr(0, c.op.find(' '))] += 1 + has_gradient_case(c);
+  int missing = 0, promised = 0;
+  for (const Promise& p : kPromises) {
+    std::istringstream ops(p.ops);
+    for (std::string op; ops >> op; ++promised)
+      if (have[op] < p.cases) std::printf("TOO FEW CASES of %s: %d of %d\n", op.c_str(), have[op], p.cases), ++missing;
+  }
+  std::printf("promised: %d ops, %d with too few cases\n", promised, missing);
+  return missing;
+}
+
+}  // namespace tapedeck::cases

@@ -6,29 +6,39 @@ namespace tapedeck {
 // The forward runs unrecorded; the rule runs it again on a tape of its own, from the same random position, so that the
 // parameters inside get their gradients there and the inputs' gradients go on from here.
 Tensor checkpoint(CheckpointFn fn, std::vector<Tensor> inputs) {
-  if (!Tape::current()) return fn(inputs);
+  Tape* const tape = Tape::current();
+  if (!tape) return fn(inputs);
   const RandomState before = RandomState::capture();
   Tensor y;
   {
-    const NoGrad pause;
+    const detail::FirstPass pass(*tape);
     y = fn(inputs);
   }
   TD_CHECK(y.defined(), ValueError, "checkpoint: fn returned an undefined tensor");
+  y = detach(y);  // fn may have given an input or a parameter back
   std::vector<const Tensor*> pointers;
-  for (const Tensor& x : inputs) pointers.push_back(&x);
+  std::vector<Saved> saved;
+  for (const Tensor& x : inputs) pointers.push_back(&x), saved.push_back(save(x, "input"));
   const Tensor* outputs[] = {&y};
-  auto rule = [fn = std::move(fn), before, inputs](const Tensor& gy, Grads& g) {
+  auto rule = [fn = std::move(fn), before, saved = std::move(saved)](const Tensor& gy, Grads& g) {
     TD_CHECK(!g.keeps(), TapeError, "checkpoint: gradients() cannot pass a checkpoint; use backward()");
-    const RandomState now = RandomState::capture();
-    before.restore();
     std::vector<Tensor> leaves;
     Tape tape;
-    for (std::size_t i = 0; i < inputs.size(); ++i) {
-      leaves.push_back(detach(inputs[i]));
-      if (g.wants(static_cast<int>(i))) tape.watch(leaves.back());
+    for (const Saved& s : saved) {
+      const Tensor& x = s.get();
+      leaves.push_back(x.defined() ? detach(x) : x);
+      if (g.wants(static_cast<int>(leaves.size()) - 1)) tape.watch(leaves.back());
     }
-    const Tensor replayed = fn(leaves);
-    now.restore();
+    Tensor replayed;
+    {
+      struct Position {
+        RandomState now = RandomState::capture();
+        ~Position() { now.restore(); }
+      } position;
+      const detail::Replay replay;
+      before.restore();
+      replayed = fn(leaves);
+    }
     if (is_recorded(replayed)) tape.backward(replayed, gy);
     for (std::size_t i = 0; i < leaves.size(); ++i)
       if (const Tensor gx = g.wants(static_cast<int>(i)) ? tape.grad(leaves[i]) : Tensor(); gx.defined())

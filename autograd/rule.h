@@ -1,10 +1,13 @@
-// Rule: the backward half of a recorded op.
+// What a tape is made of: recorded ops (nodes), each with its backward half (rule), and gradients on their way (slots).
 #pragma once
+#include <tapedeck/autograd/recording.h>
 #include <tapedeck/tensor/tensor.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <new>
 #include <utility>
+#include <vector>
 
 namespace tapedeck {
 
@@ -60,6 +63,27 @@ class Rule {
                                 [](void* p) { delete *static_cast<F**>(p); }};
   const Ops* ops_ = nullptr;
   alignas(std::max_align_t) unsigned char room_[kInline];
+};
+
+struct Node {
+  const char* name;
+  std::uint64_t module;  // hash of the path of the module that called the op
+  Note note;
+  std::int32_t first_edge, inputs, outputs, end_slot;  // edges: inputs, then outputs; slots from there on came later
+  Rule rule;
+};
+struct Slot {
+  enum class Kind : std::uint8_t { output, watched, parameter } kind = Kind::output;
+  bool kept = false;  // grad() may ask for it: backward leaves it
+  Tensor grad;
+  Tensor tensor;  // a leaf, or an output that is kept or has hooks
+  Shape shape;
+  TensorOptions options;
+};
+struct TapeLists {  // their memory goes from one tape of a thread to the next
+  std::vector<Node> nodes_;
+  std::vector<std::int32_t> edges_;  // slots, or -1 for an input without a gradient
+  std::vector<Slot> slots_;
 };
 }  // namespace detail
 

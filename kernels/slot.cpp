@@ -61,6 +61,7 @@ void SlotBase::refuse(DeviceType d, const std::vector<std::string>& reasons) con
 namespace detail {
 
 std::atomic<const char*> preferred{nullptr};
+std::atomic<KernelWatch> kernel_watch{nullptr};
 
 bool same_name(const char* a, const char* b) { return std::strcmp(a, b) == 0; }
 

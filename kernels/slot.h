@@ -13,6 +13,11 @@ namespace tapedeck::kernels {
 
 inline constexpr int kMaxVariants = 8;
 
+namespace detail {
+using KernelWatch = void (*)(const char* slot, const char* variant, bool done);
+extern std::atomic<KernelWatch> kernel_watch;  // called before and after every kernel; nullptr: nobody looks
+}  // namespace detail
+
 // What is common to all slots: names, selection, counters. Slots are constant-initialised globals.
 class SlotBase {
  public:
@@ -72,9 +77,15 @@ class KernelSlot : public SlotBase {
   static const char* ask(const Variant& v, const Args& a) {
     return v.supports ? reinterpret_cast<Supports>(v.supports)(a) : nullptr;
   }
-  static void run(const Variant& v, const Args& a) {
-    v.calls[static_cast<int>(a.dtype())].fetch_add(1, std::memory_order_relaxed);
+  void run(const Variant& v, const Args& a) const {
+    auto& calls = v.calls[static_cast<int>(a.dtype())];  // several threads may lose a count: it tells used from unused
+    calls.store(calls.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    const auto watch = detail::kernel_watch.load(std::memory_order_relaxed);
+    if (watch) [[unlikely]]
+      watch(name_, v.name, false);
     reinterpret_cast<Fn>(v.fn)(a);
+    if (watch) [[unlikely]]
+      watch(name_, v.name, true);
   }
 };
 

@@ -1,4 +1,5 @@
 // Materialising a tree: paths, arenas, initial values, state.
+#include <tapedeck/autograd/inspect.h>
 #include <tapedeck/autograd/ops.h>
 #include <tapedeck/kernels/elementwise.h>
 #include <tapedeck/kernels/random.h>
@@ -109,6 +110,7 @@ void TreeAccess::lay_out(Module& root, const MaterialiseOptions& options, Fill h
   for (const Visit& v : walk(root)) {
     v.module->path_ = v.path;
     v.module->path_hash_ = hash64(v.path);
+    tapedeck::detail::name_module(v.module->path_hash_, v.path);
     v.module->state_ &= static_cast<std::uint8_t>(~Module::kUnmaterialised);
     v.module->dtype_ = options.dtype;
     // Another root that held this module has lost a part of its arenas: it must be materialised again.

@@ -1,3 +1,4 @@
+#include <tapedeck/autograd/recording.h>
 #include <tapedeck/nn/module.h>
 #include <tapedeck/nn/tree.h>
 
@@ -229,8 +230,8 @@ std::int64_t Module::set_frozen(std::string_view glob, bool frozen) {
 
 // ---- hooks --------------------------------------------------------------------------------------------------------
 
-HookHandle::HookHandle(Module& root, std::string_view glob, Hook hook) {
-  auto shared = std::make_shared<Hook>(std::move(hook));
+HookHandle::HookHandle(Module& root, std::string_view glob, Hook hook, HookOptions options) {
+  auto shared = std::make_shared<Module::SetHook>(std::move(hook), options);
   bool any = false;
   root.apply([&](const std::string& path, Module& m) {
     if (!path_matches(glob, path)) return;
@@ -243,11 +244,20 @@ HookHandle::HookHandle(Module& root, std::string_view glob, Hook hook) {
 }
 
 void Module::run_hooks(std::span<const Tensor> inputs, std::span<Tensor* const> outputs) {
-  std::erase_if(hooks_, [](const std::weak_ptr<Hook>& h) { return h.expired(); });
+  std::erase_if(hooks_, [](const auto& h) { return h.expired(); });
   if (hooks_.empty()) state_ &= static_cast<std::uint8_t>(~kHooked);
   const auto now = hooks_;  // a hook may add or remove hooks
-  for (const auto& weak : now)
-    if (const auto hook = weak.lock()) (*hook)({*this, inputs, outputs});
+  for (const auto& weak : now) {
+    const auto hook = weak.lock();
+    if (!hook || (replaying() && !hook->options.in_replay)) continue;
+    std::vector<Tensor> before;
+    for (const Tensor* y : outputs) before.push_back(*y);
+    hook->call({*this, inputs, outputs});
+    if (tapedeck::detail::pass() != tapedeck::detail::Pass::first || hook->options.in_replay) continue;
+    for (std::size_t i = 0; i < outputs.size(); ++i)
+      TD_CHECK(outputs[i]->impl() == before[i].impl(), ValueError, "hook: it replaced an output of ", title(*this),
+               " in a checkpoint, whose replay would run without it; set the hook with {.in_replay = true}");
+  }
 }
 
 // ---- lists and dicts ----------------------------------------------------------------------------------------------

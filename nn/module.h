@@ -163,6 +163,9 @@ struct Call {
   std::span<Tensor* const> outputs;
 };
 using Hook = std::function<void(const Call&)>;
+struct HookOptions {
+  bool in_replay = false;  // also when a checkpoint runs the module once more: what a hook that replaces outputs needs
+};
 
 // Writes hparams(): hands out nodes for parts, {"ref": path} for those that were met before.
 class Describer {
@@ -255,9 +258,13 @@ class Module {
   void run_hooks(std::span<const Tensor> inputs, std::span<Tensor* const> outputs);
   std::int64_t set_frozen(std::string_view glob, bool frozen);
 
+  struct SetHook {
+    Hook call;
+    HookOptions options;
+  };
   std::vector<Child> children_;
   std::vector<std::unique_ptr<detail::Declared>> declared_;
-  std::vector<std::weak_ptr<Hook>> hooks_;  // of handles that may be gone
+  std::vector<std::weak_ptr<SetHook>> hooks_;  // of handles that may be gone
   std::vector<Arena> arenas_;
   std::string name_, path_;
   std::shared_ptr<Module*> self_ = std::make_shared<Module*>(this);  // what children refer to, alive as long as this
@@ -273,15 +280,16 @@ class Module {
 // by optimizer, group, path; buffers at their initial value. May be called again: everything starts anew.
 void materialise(Module& root, const MaterialiseOptions& options = {});
 
-// Calls `hook` after every forward of the modules whose path matches, as long as the handle lives.
+// Calls `hook` after every forward of the modules whose path matches, as long as the handle lives. What a checkpoint
+// runs again is no new call: the hook stands still then (see HookOptions; replacing an output is a ValueError without).
 class HookHandle {
  public:
   HookHandle() = default;
-  HookHandle(Module& root, std::string_view glob, Hook hook);  // ValueError when no module matches
+  HookHandle(Module& root, std::string_view glob, Hook hook, HookOptions options = {});  // ValueError: no match
   void remove() { hook_.reset(); }
 
  private:
-  std::shared_ptr<Hook> hook_;
+  std::shared_ptr<Module::SetHook> hook_;
 };
 
 bool path_matches(std::string_view glob, std::string_view path);  // "layers.*.conv.**"

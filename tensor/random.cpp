@@ -1,10 +1,12 @@
 #include <tapedeck/tensor/random.h>
 
 namespace tapedeck {
+
+constinit thread_local std::uint64_t detail::module_path = 0;
+
 namespace {
 
 thread_local RandomScope* scope = nullptr;
-thread_local std::uint64_t current_path = 0;
 thread_local std::uint64_t global_seed = 0, global_draws = 0;
 
 }  // namespace
@@ -28,11 +30,8 @@ RandomScope::RandomScope(std::uint64_t seed, std::uint64_t step, std::vector<std
 }
 RandomScope::~RandomScope() { scope = outer_; }
 
-RandomPath::RandomPath(std::uint64_t path_hash) : outer_(current_path) { current_path = path_hash; }
-RandomPath::~RandomPath() { current_path = outer_; }
-
 RandomStream next_stream(const char* op, std::int64_t rows) {
-  const std::uint64_t place = mix64(current_path, hash64(op));
+  const std::uint64_t place = mix64(detail::module_path, hash64(op));
   if (!scope) return {mix64(mix64(mix64(1, global_seed), place), global_draws++), {}};
   std::uint64_t* draws = nullptr;
   for (auto& [where, count] : scope->draws_)
@@ -44,11 +43,11 @@ RandomStream next_stream(const char* op, std::int64_t rows) {
 }
 
 RandomState RandomState::capture() {
-  return {scope ? scope->draws_ : decltype(draws){}, current_path, tapedeck::global_draws};
+  return {scope ? scope->draws_ : decltype(draws){}, detail::module_path, tapedeck::global_draws};
 }
 void RandomState::restore() const {
   if (scope) scope->draws_ = draws;
-  current_path = path;
+  detail::module_path = path;
   tapedeck::global_draws = global_draws;
 }
 

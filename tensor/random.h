@@ -47,11 +47,15 @@ struct RandomState {
   std::uint64_t global_draws = 0;
 };
 
+namespace detail {
+extern constinit thread_local std::uint64_t module_path;  // hash of the innermost module's path; 0 outside of any
+}
+
 // RAII: adds a module's path to the key of the draws made inside.
 class RandomPath {
  public:
-  explicit RandomPath(std::uint64_t path_hash);
-  ~RandomPath();
+  explicit RandomPath(std::uint64_t path_hash) : outer_(std::exchange(detail::module_path, path_hash)) {}
+  ~RandomPath() { detail::module_path = outer_; }
   RandomPath(const RandomPath&) = delete;
 
  private:

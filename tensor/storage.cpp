@@ -168,7 +168,11 @@ Storage* Storage::alias(Storage* owner, std::size_t offset, std::size_t bytes) {
   return s;
 }
 
+std::atomic<void (*)(const Storage&)> detail::storage_ended{nullptr};
+
 void Storage::destroy() {
+  if (watched_) [[unlikely]]
+    if (const auto tell = detail::storage_ended.load(std::memory_order_acquire)) tell(*this);
   if (owner_)
     owner_->release();
   else

@@ -29,6 +29,7 @@ class Storage {
     return version_.load(std::memory_order_relaxed) + (owner_ ? owner_->version() : 0);
   }
   void bump() { version_.fetch_add(1, std::memory_order_relaxed); }
+  void tell_end() { watched_ = true; }  // detail::storage_ended is called when it dies
 
  private:
   Storage() = default;
@@ -40,7 +41,12 @@ class Storage {
   std::size_t capacity_ = 0;
   Device device_{};
   Storage* owner_ = nullptr;
+  bool watched_ = false;
 };
+
+namespace detail {
+extern std::atomic<void (*)(const Storage&)> storage_ended;
+}
 
 struct MemoryStats {
   std::int64_t live_bytes = 0;  // in use now (rounded to the block sizes handed out)

@@ -95,6 +95,7 @@ struct TensorImpl {
   DType dtype = DType::f32;
   bool trainable = false;
   bool has_grad = false;
+  std::uint8_t hooks = 0;  // which kinds of hooks its gradient has
   std::int32_t slot = -1;  // gradient slot on the tape `tape`
   std::uint64_t tape = 0;  // 0: not the output of a recorded op
   Tensor grad_buffer;

@@ -43,14 +43,25 @@ environment_read_in_one_file() { [ "$(grep -lE '\bgetenv\b' -r tensor kernels au
 top_level_is_the_design() { [ -z "$(git ls-files | cut -d/ -f1 | sort -u | grep -vxE 'CMakeLists.txt|tensor|kernels|autograd|io|nn|train|bench|tests|README.md|LICENSE|\..*')" ]; }
 every_folder_has_a_readme() { local f; for f in tensor kernels autograd io nn train bench tests; do [ -s $f/README.md ] || { echo "no $f/README.md"; return 1; }; done; }
 no_fast_math() { ! grep -rnE -- '-ffast-math|use_fast_math|-fopenmp' CMakeLists.txt tests/CMakeLists.txt bench/CMakeLists.txt; }
-readme_example_compiles() {
-  awk '/^```cpp$/{on=1;next} /^```$/{on=0} on' README.md >"$work/example.cpp"
-  [ -s "$work/example.cpp" ] || return 1
+tape_core_is_small() {  # lines of the two together, none of them long
+  local n; n=$(cat autograd/tape.h autograd/tape.cpp | wc -l)
+  [ "$n" -le 300 ] && ! grep -nE '^.{121}' autograd/*.h autograd/*.cpp || { echo "tape.h and tape.cpp have $n lines"; return 1; }
+}
+run_outside() {  # run_outside FILE: compiled and linked as a user would, and run
   local roots=() f libs=()
   for f in tensor kernels autograd io nn train; do roots+=("-I$build/include/$f"); done
   for f in train nn io autograd kernels tensor; do libs+=("$build/libtapedeck_$f.a"); done
   local flags=(); grep -q '^TAPEDECK_SANITIZE:STRING=.' "$build/CMakeCache.txt" && flags=("-fsanitize=$(sed -n 's/^TAPEDECK_SANITIZE:STRING=//p' "$build/CMakeCache.txt")")
-  "${CXX:-g++}" -std=c++20 -O1 "${flags[@]}" "${roots[@]}" "$work/example.cpp" "${libs[@]}" $(pkg-config --libs sndfile soxr libhwy) -lpng -lfmt -lpthread -o "$work/example" && (cd "$work" && ./example)
+  "${CXX:-g++}" -std=c++20 -O1 -Wall -Wextra "${flags[@]}" "${roots[@]}" "$1" "${libs[@]}" $(pkg-config --libs sndfile soxr libhwy) -lpng -lfmt -lpthread -o "$work/example" && (cd "$work" && ./example)
+}
+readme_example_compiles() {
+  awk '/^```cpp$/{on=1;next} /^```$/{on=0} on' README.md >"$work/example.cpp"
+  [ -s "$work/example.cpp" ] && run_outside "$work/example.cpp"
+}
+examples_run() { local e; for e in train/examples/*.cpp; do run_outside "$e" || { echo "$e failed"; return 1; }; done; }
+autograd_readme_shows_the_example() {  # every line of its code is one of train/examples/custom_op.cpp
+  awk '/^```cpp$/{on=1;next} /^```$/{on=0} on' autograd/README.md >"$work/shown"
+  [ -s "$work/shown" ] && ! grep -vxFf train/examples/custom_op.cpp "$work/shown"
 }
 umbrella_is_light() {  # standard library and our own headers only
   echo '#include <tapedeck/train/tapedeck.h>' >"$work/umbrella.cpp"
@@ -59,8 +70,8 @@ umbrella_is_light() {  # standard library and our own headers only
   ! grep -E '/(Eigen|nlohmann|hwy|fmt|CLI|sndfile|soxr|png)' "$work/tree"
 }
 for c in public_headers_compile_alone upward_include_fails no_third_party_in_headers eigen_only_in_its_files json_only_in_one_file \
-         environment_read_in_one_file top_level_is_the_design every_folder_has_a_readme no_fast_math readme_example_compiles \
-         umbrella_is_light; do
+         environment_read_in_one_file top_level_is_the_design every_folder_has_a_readme no_fast_math tape_core_is_small \
+         readme_example_compiles examples_run autograd_readme_shows_the_example umbrella_is_light; do
   check $c $c
 done
 echo "$passed passed, $failed failed"

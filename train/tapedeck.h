@@ -1,6 +1,7 @@
 // Everything of Tapedeck in one include.
 #pragma once
 #include <tapedeck/autograd/gradcheck.h>
+#include <tapedeck/autograd/inspect.h>
 #include <tapedeck/autograd/ops.h>
 #include <tapedeck/io/audio.h>
 #include <tapedeck/io/checkpoint.h>

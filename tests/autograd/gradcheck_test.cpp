@@ -2,6 +2,7 @@
 #include <tapedeck/autograd/gradcheck.h>
 
 #include <cmath>
+#include <set>
 
 #include "autograd/op_table.h"
 
@@ -42,6 +43,46 @@ TEST(Gradcheck, GradientsOfGradientsOfEveryOp) {
                              << report.where;
     }
   }
+}
+
+// Second order is promised of these families as a whole; the others may have fused rules without it.
+TEST(Gradcheck, WholeFamiliesHaveGradientsOfGradients) {
+  const std::set<std::string> promised{"elementwise", "reduce", "matmul", "conv", "shape", "index"};
+  for (const test::Family& family : test::families()) {
+    if (!promised.contains(family.name)) continue;
+    test::Table t;
+    family.add(t);
+    for (const test::OpCase& c : t.cases) EXPECT_TRUE(c.second || c.name.starts_with("gelu")) << c.name;
+  }
+}
+
+// The gradient of a gradient is wrong where the second form of a rule is, although the first is right.
+TEST(Gradcheck, ReportsAWrongSecondForm) {
+  const auto squared = [](double second) {
+    return [second](Args a) {
+      const Tensor& x = a[0];
+      Tensor y;
+      {
+        const NoGrad pause;
+        y = square(x);
+      }
+      record("squared", y, {&x}, [x = save(x, "x"), second](const Tensor& gy, Grads& g) {
+        g.give(0, g.graph() ? gy * (x.get() * second + detach(x.get()) * (2 - second)) : gy * x.get() * 2);
+      });
+      return y;
+    };
+  };
+  const Tensor x = test::spread({3, 2}, -1, 1);
+  for (const double second : {2., 2 * (1 + 1e-6), 0.}) {
+    EXPECT_TRUE(gradcheck(squared(second), {x}).ok);
+    const auto report = gradgradcheck(squared(second), {x});
+    EXPECT_EQ(report.ok, second == 2) << second << ": " << report.where;
+  }
+}
+
+TEST(Gradcheck, GradientsOfGradientsOfWhatIsLinearOrConstant) {
+  EXPECT_TRUE(gradgradcheck([](Args a) { return a[0] * 3; }, {f64({1, 2}, {2})}).ok);
+  EXPECT_TRUE(gradgradcheck([](Args) { return f64({1, 2}, {2}); }, {f64({3}, {1})}).ok);
 }
 
 // ---- planted faults: what the check must report -------------------------------------------------------------------

@@ -1,0 +1,36 @@
+// Grads: what a backward rule sees of its inputs (by position in the list given to record) and outputs.
+#pragma once
+#include <tapedeck/tensor/tensor.h>
+
+namespace tapedeck {
+
+class Tape;
+namespace detail {
+struct Node;
+}
+
+class Grads {
+ public:
+  bool wants(int input) const;     // is a gradient of this input asked for?
+  Shape shape(int input) const;    // of an input that wants(): rules need not capture it
+  void give(int input, Tensor g);  // hands one over: the first is moved in, later ones are added
+  struct Into {
+    Tensor buffer;
+    float beta;
+  };                                     // write buffer = beta * buffer + gradient
+  Into into(int input);                  // for kernels that accumulate by themselves; wants(input) must be true
+  Tensor out(int output) const;          // gradient of output j of a multi-output op; undefined when there is none
+  bool graph() const { return graph_; }  // a graph is being created: use recorded ops, not kernels
+  bool keeps() const { return keep_; }   // gradients() is running: no parameter may be written
+  Tensor so_far(int input) const;        // what has arrived for an input until now; undefined when nothing has
+
+ private:
+  friend class Tape;
+  Grads(Tape& tape, const detail::Node& node, bool keep, bool graph)
+      : tape_(tape), node_(node), keep_(keep), graph_(graph) {}
+  Tape& tape_;
+  const detail::Node& node_;
+  bool keep_, graph_;
+};
+
+}  // namespace tapedeck

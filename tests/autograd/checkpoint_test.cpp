@@ -1,0 +1,116 @@
+// Checkpoints: the same bits as the plain run, and a replay that nobody notices.
+#include <gtest/gtest.h>
+
+#include "autograd/checks.h"
+#include "autograd/op_table.h"
+
+namespace tapedeck {
+namespace {
+
+using test::Args;
+using test::error_of;
+using test::f64;
+using test::values;
+
+using V = std::vector<double>;
+
+TEST(Checkpoint, GivesTheBitsOfThePlainRun) {
+  const Tensor w = test::spread({4, 4}, -1, 1), x = test::spread({3, 4}, -1, 1, 1);
+  const auto block = [&](Args a) { return dropout(tanh(linear(a[0], w)), 0.5) * a[0]; };
+  const auto run = [&](bool replayed) {
+    const RandomScope scope(5, 6);
+    w.set_requires_grad(false).set_requires_grad(true).zero_grad();
+    Tape tape;
+    tape.watch(x);
+    Tensor y = replayed ? checkpoint(block, {x}) : block(std::vector<Tensor>{x});
+    y = dropout(y, 0.5);  // the draws behind the block are the same as well
+    const Tensor second = replayed ? checkpoint(block, {y}) : block(std::vector<Tensor>{y});
+    tape.backward(sum(second));
+    return std::tuple(values(second), values(tape.grad(x)), values(w.grad()));
+  };
+  const auto plain = run(false), replayed = run(true);
+  EXPECT_EQ(std::get<0>(plain), std::get<0>(replayed));
+  EXPECT_EQ(std::get<1>(plain), std::get<1>(replayed));
+  const auto &a = std::get<2>(plain), &b = std::get<2>(replayed);
+  EXPECT_EQ(a, b);
+}
+
+TEST(Checkpoint, RecordsOneNode) {
+  const Tensor x = f64({1, 2}, {2});
+  Tape tape;
+  tape.watch(x);
+  const Tensor y = checkpoint([](Args a) { return exp(sin(a[0]) * a[0]); }, {x});
+  EXPECT_EQ(tape.size(), 1u);
+  tape.backward(sum(y));
+  Tape plain;
+  plain.watch(x);
+  plain.backward(sum(exp(sin(x) * x)));
+  EXPECT_EQ(values(tape.grad(x)), values(plain.grad(x)));
+}
+
+// Inputs, parameters and constants may come back as they are.
+TEST(Checkpoint, MayGiveAnInputBack) {
+  const Tensor x = f64({1, 2}, {2}), w = f64({3, 4}, {2}).set_requires_grad(true);
+  Tape tape;
+  tape.watch(x);
+  const Tensor same = checkpoint([](Args a) { return a[0]; }, {x}), weight = checkpoint([&](Args) { return w; }, {});
+  tape.backward(sum(same * weight));
+  EXPECT_EQ(values(tape.grad(x)), (V{3, 4}));
+  EXPECT_EQ(values(w.grad()), (V{1, 2}));
+}
+
+TEST(Checkpoint, SaysWhenItsInputWasWrittenTo) {
+  const Tensor x = f64({1, 2}, {2}), w = f64({3, 4}, {2}).set_requires_grad(true);
+  Tape tape;
+  const Tensor y = sum(checkpoint([&](Args a) { return a[0] * w; }, {x}));
+  mul_(x, 2);
+  const std::string what = error_of<TapeError>([&] { tape.backward(y); });
+  EXPECT_NE(what.find("checkpoint: saved input input was modified"), std::string::npos) << what;
+}
+
+TEST(Checkpoint, OnlyTheReplayIsAReplay) {
+  const Tensor x = f64({1, 2}, {2});
+  std::vector<bool> seen;
+  const auto block = [&](Args a) {
+    seen.push_back(replaying());
+    return exp(a[0]);
+  };
+  {
+    Tape tape;
+    tape.watch(x);
+    const auto outer = [&](Args a) { return checkpoint(block, {checkpoint(block, {a[0]})}); };
+    const Tensor y = sum(checkpoint(outer, {x}));
+    EXPECT_EQ(seen, (std::vector<bool>{false, false}));
+    EXPECT_FALSE(replaying());
+    tape.backward(y);
+  }
+  // the outer replay runs both inner first passes, then each inner one replays
+  EXPECT_EQ(seen, (std::vector<bool>{false, false, true, true, true, true}));
+  EXPECT_FALSE(replaying());
+  block(std::vector<Tensor>{x});
+  EXPECT_FALSE(seen.back());
+}
+
+TEST(Checkpoint, AThrowingReplayLeavesTheThreadAsItWas) {
+  const Tensor x = f64({1, 2}, {2});
+  Tape tape;
+  tape.watch(x);
+  const Tensor y = sum(checkpoint(
+      [](Args a) {
+        if (replaying()) throw ValueError("mine: no");
+        return exp(a[0]);
+      },
+      {x}));
+  manual_seed(3);
+  const RandomState before = RandomState::capture();
+  rand({2});
+  const RandomState now = RandomState::capture();
+  EXPECT_THROW(tape.backward(y), ValueError);
+  EXPECT_FALSE(replaying());
+  EXPECT_EQ(Tape::current(), &tape);
+  EXPECT_NE(before.global_draws, now.global_draws);
+  EXPECT_EQ(RandomState::capture().global_draws, now.global_draws);
+}
+
+}  // namespace
+}  // namespace tapedeck

@@ -10,7 +10,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
-#include <cmath>
 #include <cstring>
 #include <filesystem>
 #include <optional>
@@ -75,16 +74,6 @@ std::vector<std::string> entries(const std::string& folder) {
   return names;
 }
 
-// The steps that have a folder, newest first.
-std::vector<std::int64_t> steps_in(const std::string& checkpoints) {
-  std::vector<std::int64_t> steps;
-  for (const std::string& name : entries(checkpoints)) {
-    if (const auto step = step_of(name)) steps.push_back(*step);
-  }
-  std::sort(steps.rbegin(), steps.rend());
-  return steps;
-}
-
 // Moves CHECKPOINTS/NAME (or `from`) to CHECKPOINTS/PLACE/NAME, or NAME-2, NAME-3, … when taken; where it went.
 std::string move_aside(const std::string& checkpoints, const std::string& from, const char* place,
                        const std::string& name) {
@@ -134,20 +123,6 @@ void check_room(const std::string& folder, std::int64_t bytes) {
            " bytes but the disk has ", static_cast<std::int64_t>(room), " left: ", std::strerror(ENOSPC));
 }
 
-bool all_finite(const Tensor& host) {
-  if (!is_real(host.dtype())) return true;
-  return visit(host.dtype(), [&](auto zero) {
-    using T = decltype(zero);
-    const T* p = static_cast<const T*>(host.data());
-    return std::all_of(p, p + host.numel(), [](T v) {
-      if constexpr (requires { v.to_float(); })
-        return std::isfinite(v.to_float());
-      else
-        return std::isfinite(static_cast<double>(v));
-    });
-  });
-}
-
 // Writes one file and describes it for the manifest. Tensors with values that are not finite are noted.
 Node write_file(const std::string& folder, const CheckpointFile& file, std::int64_t bytes,
                 std::vector<std::string>& notes) {
@@ -181,10 +156,18 @@ std::string seal(Node manifest) {
   return dump_json(manifest) + "\n";
 }
 
+// What is torn will never be a checkpoint again; one of another release, or without permission, may well be good.
+enum class Fault { torn, foreign, unreadable };
 struct Problem {
   std::string text;
-  bool torn = true;  // false: it may well be a good checkpoint, but we cannot read it
+  Fault fault = Fault::torn;
 };
+bool any(const std::vector<Problem>& problems, Fault fault) {
+  return std::ranges::any_of(problems, [fault](const Problem& p) { return p.fault == fault; });
+}
+bool all_torn(const std::vector<Problem>& problems) {
+  return !any(problems, Fault::foreign) && !any(problems, Fault::unreadable);
+}
 
 // Names of the tensors whose bytes changed, for a safetensors file whose checksum differs.
 std::string changed_tensors(const std::string& path, const Node& sums) {
@@ -227,17 +210,18 @@ std::vector<Problem> inspect(const std::string& folder) {
     const Node manifest = parse_json(text, kManifest, kManifestLimits);
     if (!manifest.is_object() || seal(manifest) != text) return {{"manifest.json changed since it was saved"}};
     if (const std::int64_t v = manifest.at("format_version").integer(); v != kVersion) {
-      return {{detail::join({"it has format version ", v, " but this program reads version ", kVersion}), false}};
+      return {
+          {detail::join({"it has format version ", v, " but this program reads version ", kVersion}), Fault::foreign}};
     }
     const std::int64_t step = manifest.at("step").integer();
     if (const auto named = step_of(fs::path(folder).filename().string()); named && *named != step) {
-      problems.push_back({detail::join({"manifest.json is of step ", step}), false});
+      problems.push_back({detail::join({"manifest.json is of step ", step}), Fault::foreign});
     }
     for (const auto& [name, entry] : manifest.at("files").members()) check_file(folder, name, entry, problems);
   } catch (const FormatError& e) {
     problems.push_back({e.what()});
   } catch (const IoError& e) {
-    problems.push_back({e.what(), false});
+    problems.push_back({e.what(), Fault::unreadable});
   }
   return problems;
 }
@@ -256,11 +240,15 @@ std::int64_t named_by(const std::string& pointer) {
   return step_of(text).value_or(-1);
 }
 
+void point(const std::string& checkpoints, const char* pointer, std::int64_t step) {
+  write_file_atomic(checkpoints + "/" + pointer, step_name(step) + "\n", true);
+}
+
 // Deletes old checkpoints. What cannot be deleted is noted: the new checkpoint is in place all the same.
 void prune(const std::string& checkpoints, std::int64_t saved, const SaveOptions& options,
            std::vector<std::string>& notes) {
   try {
-    const auto steps = steps_in(checkpoints);
+    const auto steps = checkpoint_steps(checkpoints);
     if (std::ssize(steps) <= options.keep_last) return;
     const std::int64_t best = named_by(checkpoints + "/BEST");
     std::vector<std::int64_t> old;
@@ -308,7 +296,7 @@ void put_in_place(const std::string& temporary, const std::string& checkpoints, 
                printable(folder), ": exists already with other content; move it away or save to another folder");
       return;
     }
-    TD_CHECK(problems.front().torn, IoError, printable(folder),
+    TD_CHECK(problems.front().fault == Fault::torn, IoError, printable(folder),
              ": exists already and cannot be checked: ", joined(problems));
     notes.push_back(printable(folder) + ": " + joined(problems) + "; moved to " +
                     printable(move_aside(checkpoints, folder, "corrupt", name)));
@@ -361,10 +349,19 @@ SavedCheckpoint save_checkpoint(const std::string& checkpoints, std::int64_t ste
   }
   saved.folder = checkpoints + "/" + name;
   put_in_place(temporary.path, checkpoints, name, manifest, saved.notes);
-  write_file_atomic(checkpoints + "/LATEST", name + "\n", true);
-  if (options.best) write_file_atomic(checkpoints + "/BEST", name + "\n", true);
+  point(checkpoints, "LATEST", step);
+  if (options.best) point(checkpoints, "BEST", step);
   prune(checkpoints, step, options, saved.notes);
   return saved;
+}
+
+std::vector<std::int64_t> checkpoint_steps(const std::string& checkpoints) {
+  std::vector<std::int64_t> steps;
+  for (const std::string& name : entries(checkpoints)) {
+    if (const auto step = step_of(name)) steps.push_back(*step);
+  }
+  std::sort(steps.rbegin(), steps.rend());
+  return steps;
 }
 
 std::vector<std::string> checkpoint_problems(const std::string& folder) {
@@ -379,21 +376,56 @@ void verify_checkpoint(const std::string& folder) {
   TD_CHECK(text.empty(), FormatError, text);
 }
 
+namespace {
+
+using Skipped = std::vector<std::pair<std::int64_t, std::vector<Problem>>>;
+
+// Checkpoints were made here, and none is left that can be used.
+void refuse_nothing(const std::string& checkpoints, const Skipped& skipped) {
+  const std::int64_t latest = skipped.empty() ? named_by(checkpoints + "/LATEST") : -1;
+  TD_CHECK(latest < 0, FormatError, printable(checkpoints), ": LATEST names ", step_name(latest),
+           " but no checkpoint is here; bring it back from a copy");
+  if (skipped.empty()) return;
+  std::string text = printable(checkpoints) + ": no checkpoint can be used; bring one back from a copy";
+  bool unreadable = false;
+  for (const auto& [step, problems] : skipped) {
+    text += "\n" + printable(checkpoints + "/" + step_name(step)) + ": " + joined(problems);
+    unreadable = unreadable || any(problems, Fault::unreadable);
+  }
+  TD_CHECK(!unreadable, IoError, text);
+  throw FormatError(text);
+}
+
+// What a process that was killed left unfinished.
+void tidy(const std::string& checkpoints, const FoundCheckpoint& found) {
+  for (const std::string& name : entries(checkpoints)) {
+    std::error_code ignored;
+    if (name.starts_with(".tmp-") && left_behind(name)) fs::remove_all(checkpoints + "/" + name, ignored);
+    if (name.starts_with(".tapedeck-") && name.ends_with(".tmp")) fs::remove(checkpoints + "/" + name, ignored);
+  }
+  if (found.step >= 0 && named_by(checkpoints + "/LATEST") != found.step) point(checkpoints, "LATEST", found.step);
+}
+
+}  // namespace
+
 FoundCheckpoint find_checkpoint(const std::string& checkpoints, bool repair) {
   FoundCheckpoint found;
-  bool unreadable = false;
-  for (const std::int64_t step : steps_in(checkpoints)) {
+  Skipped skipped;
+  for (const std::int64_t step : checkpoint_steps(checkpoints)) {
     const std::string folder = checkpoints + "/" + step_name(step);
-    const auto problems = inspect(folder);
+    auto problems = inspect(folder);
     if (problems.empty()) {
       found.folder = folder;
       found.step = step;
       break;
     }
-    const bool torn = std::all_of(problems.begin(), problems.end(), [](const Problem& p) { return p.torn; });
-    unreadable = unreadable || !torn;
+    skipped.emplace_back(step, std::move(problems));
+  }
+  if (found.folder.empty()) refuse_nothing(checkpoints, skipped);
+  for (const auto& [step, problems] : skipped) {
+    const std::string folder = checkpoints + "/" + step_name(step);
     std::string fate = "skipped";
-    if (repair && torn) {
+    if (repair && all_torn(problems)) {
       try {
         fate = "moved to " + printable(move_aside(checkpoints, folder, "corrupt", step_name(step)));
       } catch (const IoError& e) {
@@ -402,17 +434,10 @@ FoundCheckpoint find_checkpoint(const std::string& checkpoints, bool repair) {
     }
     found.notes.push_back(printable(folder) + ": " + joined(problems) + "; " + fate);
   }
-  if (unreadable && found.folder.empty()) {
-    std::string text;
-    for (const std::string& note : found.notes) text += (text.empty() ? "" : "\n") + note;
-    TD_FAIL(IoError, text);
-  }
-  if (repair) {
-    for (const std::string& name : entries(checkpoints)) {
-      std::error_code ignored;
-      if (name.starts_with(".tmp-") && left_behind(name)) fs::remove_all(checkpoints + "/" + name, ignored);
-      if (name.starts_with(".tapedeck-") && name.ends_with(".tmp")) fs::remove(checkpoints + "/" + name, ignored);
-    }
+  try {
+    if (repair) tidy(checkpoints, found);
+  } catch (const IoError& e) {
+    found.notes.push_back(e.what());
   }
   return found;
 }
@@ -421,6 +446,11 @@ std::string best_checkpoint(const std::string& checkpoints) {
   const std::int64_t step = named_by(checkpoints + "/BEST");
   const std::string folder = checkpoints + "/" + step_name(step);
   return step >= 0 && inspect(folder).empty() ? folder : "";
+}
+
+void mark_best(const std::string& checkpoints, std::int64_t step) {
+  if (named_by(checkpoints + "/BEST") == step || !inspect(checkpoints + "/" + step_name(step)).empty()) return;
+  point(checkpoints, "BEST", step);
 }
 
 }  // namespace tapedeck::io

@@ -44,17 +44,23 @@ SavedCheckpoint save_checkpoint(const std::string& checkpoints, std::int64_t ste
 std::vector<std::string> checkpoint_problems(const std::string& folder);
 void verify_checkpoint(const std::string& folder);  // FormatError with all of them
 
+// The steps that have a folder, newest first.
+std::vector<std::int64_t> checkpoint_steps(const std::string& checkpoints);
+
 struct FoundCheckpoint {
   std::string folder;  // "" when there is none
   std::int64_t step = -1;
   std::vector<std::string> notes;  // one line each: what was skipped or moved, and why
 };
 
-// The newest checkpoint that verifies. With `repair` (only for the process that holds the RunLock) torn ones move to
-// corrupt/ and temporary folders of dead processes are deleted. IoError when checkpoints are there but cannot be read.
+// The newest checkpoint that verifies. FormatError when there were checkpoints but none verifies, naming each (IoError
+// when one cannot be read): then nothing is changed. With `repair` (only for the process that holds the RunLock) torn
+// ones move to corrupt/, temporary folders of dead processes are deleted, and LATEST names what was found.
 FoundCheckpoint find_checkpoint(const std::string& checkpoints, bool repair);
 
 // The folder that BEST names, "" when there is none or it does not verify.
 std::string best_checkpoint(const std::string& checkpoints);
+// Makes BEST name this step, if its checkpoint is there and verifies: a process may have died before it wrote that.
+void mark_best(const std::string& checkpoints, std::int64_t step);
 
 }  // namespace tapedeck::io

@@ -5,10 +5,13 @@
 #include <tapedeck/tensor/error.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <map>
 #include <mutex>
 
 namespace tapedeck::io {
+
+namespace fs = std::filesystem;
 
 void Issues::add(std::string_view pointer, std::string message, std::int64_t line) {
   const bool slash = pointer.empty() || pointer.front() == '/';
@@ -56,6 +59,13 @@ void PolyBase::assign(const table::Type& type, std::shared_ptr<void> value) {
 Node read_config(const std::string& path) {
   ParseLimits limits;
   limits.comments = true;
+  std::error_code unknown;
+  const fs::file_status status = fs::status(path, unknown);
+  TD_CHECK(!fs::exists(status) || fs::is_regular_file(status), ConfigError, printable(path),
+           ": is not a regular file; name a config file");
+  const auto bytes = static_cast<std::int64_t>(fs::is_regular_file(status) ? fs::file_size(path, unknown) : 0);
+  TD_CHECK(unknown || bytes <= limits.bytes, ConfigError, printable(path), ": has ", bytes,
+           " bytes but the limit of a config is ", limits.bytes, "; name a config file");
   try {
     return read_json(path, limits);
   } catch (const FormatError& e) {

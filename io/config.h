@@ -103,7 +103,8 @@ T load(const Node& node, const std::string& where) {
   return value;
 }
 
-// As load, from a file in which comments are allowed; unreadable JSON is a ConfigError too, a missing file an IoError.
+// As load, from a file in which comments are allowed; what is no JSON, no regular file or too long is a ConfigError
+// too, a missing file an IoError.
 Node read_config(const std::string& path);
 template <class T>
 T load_file(const std::string& path) {

@@ -185,13 +185,18 @@ void SoundSet::nothing_usable() const {
   for (std::size_t i = 0; i < std::min(skipped_.size(), shown); ++i) {
     reasons += (i ? "; " : "") + printable(skipped_[i].path) + ": " + skipped_[i].reason;
   }
+  const std::size_t left_out = found_.runs.size();
+  const std::string runs = left_out == 0
+                               ? ""
+                               : "; " + std::to_string(left_out) + " run folder" + (left_out == 1 ? "" : "s") +
+                                     " left out: name one to use the sounds in it";
   if (skipped_.size() > shown) reasons += "; and " + std::to_string(skipped_.size() - shown) + " more";
   TD_CHECK(found_.how != "file", DataError, printable(source_), ": ", skipped_[0].reason);
   TD_CHECK(!skipped_.empty() || found_.how != "glob", DataError, "'", printable(source_), "': no file matches");
   TD_CHECK(!skipped_.empty(), DataError, "'", printable(source_), "': holds no sound file; looked for", extensions,
-           " among its ", found_.other_files, " files");
+           " among its ", found_.other_files, " files", runs);
   TD_FAIL(DataError, "'", printable(source_), "': holds no usable sound file (looked for", extensions, "), ",
-          skipped_.size(), " skipped: ", reasons);
+          skipped_.size(), " skipped: ", reasons, runs);
 }
 
 std::int64_t SoundSet::samples(Split split) const {

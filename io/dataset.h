@@ -72,6 +72,7 @@ class SoundSet {
   int sample_rate() const { return sample_rate_; }
   const std::vector<SoundFile>& files() const { return files_; }
   const std::vector<SkippedFile>& skipped() const { return skipped_; }
+  const std::vector<std::string>& runs() const { return found_.runs; }  // run folders left out, relative to the root
   const std::vector<Region>& regions(Split split) const { return regions_[static_cast<int>(split)]; }
   std::int64_t samples(Split split) const;
 

@@ -30,6 +30,11 @@ Node strings(const std::vector<std::string>& list) {
   return out;
 }
 
+std::vector<std::string> printed(std::vector<std::string> names) {
+  for (std::string& name : names) name = printable(name);
+  return names;
+}
+
 // ", 3 added (a, b, c)"; at most five names.
 std::string change(const std::vector<std::string>& names, const char* what) {
   if (names.empty()) return "";
@@ -128,6 +133,7 @@ Node SoundSet::report() const {
     skipped.push(std::move(file));
   }
   out["skipped"] = std::move(skipped);
+  out["run_folders"] = strings(printed(found_.runs));
   out["other_files"] = found_.other_files;
   return out;
 }
@@ -180,6 +186,7 @@ std::string SoundSet::report_text() const {
   for (const SkippedFile& s : skipped_) left_out.push_back(printable(s.path) + ": " + s.reason);
   section(counted(std::ssize(noted), "note"), noted);
   section("skipped " + counted(std::ssize(left_out), "file"), left_out);
+  section(counted(std::ssize(runs()), "run folder") + " left out", printed(runs()));
   if (found_.other_files > 0) out += "  besides   " + counted(found_.other_files, "file") + " of other kinds\n";
   return out;
 }

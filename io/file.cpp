@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <cstdio>
 #include <cstring>
 #include <utility>
@@ -90,6 +91,26 @@ std::string printable(std::string_view text) {
       out += text.substr(0, n);
     }
     text.remove_prefix(std::max<std::size_t>(n, 1));
+  }
+  return out;
+}
+
+std::string from_printable(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    std::size_t length = 1;
+    char c = text[0];
+    unsigned byte = 0;
+    if (text.starts_with("\\\\")) {
+      length = 2;
+    } else if (text.starts_with("\\n")) {
+      length = 2, c = '\n';
+    } else if (text.starts_with("\\x") && text.size() >= 4 &&
+               std::from_chars(text.data() + 2, text.data() + 4, byte, 16).ptr == text.data() + 4) {
+      length = 4, c = static_cast<char>(byte);
+    }
+    out += c;
+    text.remove_prefix(length);
   }
   return out;
 }

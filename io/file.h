@@ -15,6 +15,7 @@ std::size_t utf8_length(std::string_view text);
 
 // A path or name for messages: control characters, quotes' escapes and invalid UTF-8 become \n or \xHH.
 std::string printable(std::string_view text);
+std::string from_printable(std::string_view text);  // the text that printable() was given, whatever its bytes
 
 // A regular file open for reading. Anything else (folder, pipe, device) is an IoError, and so is every failure.
 class InputFile {

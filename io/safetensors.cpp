@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <cstring>
 #include <limits>
 #include <numeric>
@@ -273,6 +274,20 @@ Tensor to_host(const Tensor& x) {
     }
   }
   return out;
+}
+
+bool all_finite(const Tensor& host) {
+  if (!is_real(host.dtype())) return true;
+  return visit(host.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    const T* p = static_cast<const T*>(host.data());
+    return std::all_of(p, p + host.numel(), [](T v) {
+      if constexpr (requires { v.to_float(); })
+        return std::isfinite(v.to_float());
+      else
+        return std::isfinite(static_cast<double>(v));
+    });
+  });
 }
 
 std::span<const std::byte> raw_bytes(const Tensor& host) {

@@ -67,5 +67,6 @@ void write_safetensors(const std::string& path, const SafeTensors& content, bool
 // The tensor itself when it is contiguous and on the CPU, else such a copy; and the raw bytes of such a tensor.
 Tensor to_host(const Tensor& x);
 std::span<const std::byte> raw_bytes(const Tensor& host);
+bool all_finite(const Tensor& host);  // no NaN and no Inf; of integers always so
 
 }  // namespace tapedeck::io

@@ -33,6 +33,11 @@ bool has_sound_extension(const std::string& path) {
   return std::ranges::find(sound_extensions(), extension) != sound_extensions().end();
 }
 
+bool is_run(const std::string& folder) {
+  std::error_code error;
+  return fs::is_regular_file(folder + "/run.json", error) && fs::is_regular_file(folder + "/config.json", error);
+}
+
 // Regular files below a folder. A folder is entered once however many links lead to it: real folders first, so that
 // a file has the same name whatever the links are called.
 class Walk {
@@ -45,6 +50,7 @@ class Walk {
     const std::string path = out_.root + (relative.empty() ? "" : "/" + relative);
     struct stat status {};
     if (::stat(path.c_str(), &status) != 0 || !entered_.insert({status.st_dev, status.st_ino}).second) return;
+    if (!relative.empty() && is_run(path)) return out_.runs.push_back(relative);
     std::error_code error;
     std::map<std::string, bool> folders;  // name -> is a link
     for (fs::directory_iterator i(path, error), end; !error && i != end; i.increment(error)) {
@@ -219,6 +225,7 @@ SoundFiles find_sound_files(const std::string& source) {
   std::ranges::sort(out.paths);
   out.paths.erase(std::unique(out.paths.begin(), out.paths.end()), out.paths.end());
   std::ranges::sort(out.skipped, {}, &SkippedFile::path);
+  std::ranges::sort(out.runs);
   return out;
 }
 

@@ -151,6 +151,40 @@ TEST(Checkpoint, TornOnesAreMovedAsideAndNoted) {
   EXPECT_EQ(names_in(run / "corrupt"), (Names{"step-3", "step-4", "step-5"}));
 }
 
+TEST(Checkpoint, WhenNoneVerifiesEachIsNamedAndStays) {
+  const TempFolder run;
+  for (int step = 1; step <= 2; ++step) io::save_checkpoint(run.path(), step, files_of(step));
+  fs::remove(run / "step-2/manifest.json");
+  fs::remove(run / "step-1/config.json");
+  for (const bool repair : {true, false, true}) {
+    const std::string message = error_of<FormatError>([&] { io::find_checkpoint(run.path(), repair); });
+    EXPECT_NE(message.find("bring one back"), std::string::npos) << message;
+    EXPECT_NE(message.find("step-2: manifest.json is missing"), std::string::npos) << message;
+    EXPECT_NE(message.find("step-1: config.json is missing"), std::string::npos) << message;
+  }
+  EXPECT_EQ(names_in(run.path()), (Names{"LATEST", "step-1", "step-2"}));
+  for (const char* step : {"step-1", "step-2"}) fs::remove_all(run / step);
+  const std::string message = error_of<FormatError>([&] { io::find_checkpoint(run.path(), true); });
+  EXPECT_NE(message.find("LATEST names step-2 but no checkpoint is here"), std::string::npos) << message;
+  fs::remove(run / "LATEST");
+  EXPECT_EQ(io::find_checkpoint(run.path(), true).folder, "");
+}
+
+TEST(Checkpoint, MarksThatWereNotWrittenArePutRight) {
+  const TempFolder run;
+  for (int step = 1; step <= 3; ++step) io::save_checkpoint(run.path(), step, files_of(step));
+  fs::remove(run / "LATEST");
+  io::find_checkpoint(run.path(), false);
+  EXPECT_FALSE(fs::exists(run / "LATEST"));
+  io::find_checkpoint(run.path(), true);
+  EXPECT_EQ(io::read_text_file(run / "LATEST", 100), "step-3\n");
+  io::mark_best(run.path(), 2);
+  EXPECT_EQ(io::best_checkpoint(run.path()), run / "step-2");
+  fs::remove(run / "step-3/manifest.json");
+  for (const int none : {3, 7}) io::mark_best(run.path(), none);  // torn, and not there
+  EXPECT_EQ(io::best_checkpoint(run.path()), run / "step-2");
+}
+
 TEST(Checkpoint, EveryDifferenceIsListedAndNamesTheTensor) {
   const TempFolder run;
   io::save_checkpoint(run.path(), 1, files_of(1));
@@ -180,7 +214,7 @@ TEST(Checkpoint, WhatCannotBeReadStaysWhereItIs) {
   ASSERT_EQ(found.notes.size(), 1u);
   EXPECT_NE(found.notes[0].find("format version 7 but this program reads version 1; skipped"), std::string::npos);
   fs::remove_all(run / "step-1");
-  EXPECT_NE(error_of<IoError>([&] { io::find_checkpoint(run.path(), true); }).find("format version 7"),
+  EXPECT_NE(error_of<FormatError>([&] { io::find_checkpoint(run.path(), true); }).find("format version 7"),
             std::string::npos);
   EXPECT_TRUE(fs::exists(run / "step-2"));
 }

@@ -513,6 +513,10 @@ TEST_F(Config, FilesMayHaveCommentsAndErrorsNameThem) {
   EXPECT_THAT(error_of<ConfigError>([&] { load_file<RunConfig>(folder / "c.json"); }),
               HasSubstr("c.json:3: duplicate key"));
   EXPECT_THAT(error_of<IoError>([&] { load_file<RunConfig>(folder / "d.json"); }), HasSubstr("d.json"));
+  EXPECT_THAT(error_of<ConfigError>([&] { load_file<RunConfig>(folder.path()); }), HasSubstr("not a regular file"));
+  EXPECT_THAT(error_of<ConfigError>([&] { load_file<RunConfig>("/dev/zero"); }), HasSubstr("not a regular file"));
+  write_file_atomic(folder / "e.json", std::string((1 << 20) + 1, ' '));
+  EXPECT_THAT(error_of<ConfigError>([&] { load_file<RunConfig>(folder / "e.json"); }), HasSubstr("1048577 bytes"));
 }
 
 }  // namespace

@@ -70,6 +70,28 @@ TEST(SoundFiles, LinksAreFollowedOnceAndLoopsEnd) {
   EXPECT_THAT(found.skipped[0].reason, HasSubstr("link to nothing"));
 }
 
+// The sounds that a run makes are not its data, wherever the run is.
+TEST(SoundFiles, RunFoldersAreLeftOut) {
+  TempFolder folder;
+  for (const char* name : {"a.wav", "x/run/samples/b.wav", "x/run/c.wav", "half/d.wav"}) put(folder / name, 10);
+  for (const char* name : {"x/run/run.json", "x/run/config.json", "half/run.json"}) {
+    write_file_atomic(folder / name, "{}");
+  }
+  for (const std::string& source : {folder.path(), folder / "**/*.wav", folder / "**"}) {
+    const SoundFiles found = find_sound_files(source);
+    EXPECT_THAT(found.runs, ElementsAre("x/run"));
+    EXPECT_THAT(found.paths, testing::Contains("half/d.wav"));
+    EXPECT_THAT(found.paths, testing::Not(testing::Contains(HasSubstr("x/run"))));
+  }
+  const SoundSet set(folder.path());
+  EXPECT_THAT(set.report_text(), HasSubstr("1 run folder left out\n    x/run\n"));
+  EXPECT_EQ(set.report().at("run_folders").items()[0].string(), "x/run");
+  // What is asked for by name is taken.
+  EXPECT_THAT(names(SoundSet(folder / "x/run/samples")), ElementsAre("b.wav"));
+  EXPECT_THAT(names(SoundSet(folder / "x/run")), ElementsAre("c.wav", "samples/b.wav"));
+  EXPECT_THAT(error_of<DataError>([&] { SoundSet s(folder / "x"); }), HasSubstr("1 run folder left out"));
+}
+
 TEST(SoundFiles, MetadataCsv) {
   TempFolder folder;
   for (const char* name : {"a.wav", "x/b.wav", "with, comma.wav", "unlisted.wav"}) put(folder / name, 10);

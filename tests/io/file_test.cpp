@@ -119,6 +119,16 @@ TEST(File, NamesArePrintable) {
                       "x\xc2\x85"),
             "\\xe2\\x80\\xaex\\xc2\\x85");
   EXPECT_EQ(printable("\xed\xa0\x80"), "\\xed\\xa0\\x80");  // a surrogate is not UTF-8
+  std::string bytes;
+  for (int a = 0; a < 256; ++a) {
+    for (const char b : {'\0', '\n', '\\', 'n', 'x', '4', '\x85', '\xC2', '\xE2', '\xFF'}) {
+      (bytes += static_cast<char>(a)) += b;
+    }
+  }
+  for (const std::string& text : {bytes, std::string("a\\x41\\n\\"), std::string("\xe2\x80\xae")}) {
+    EXPECT_EQ(from_printable(printable(text)), text);
+  }
+  EXPECT_EQ(from_printable("C:\\a \\x4 \\xzz \\"), "C:\\a \\x4 \\xzz \\");  // not ours: left as it is
 }
 
 }  // namespace

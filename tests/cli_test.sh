@@ -2,9 +2,10 @@
 # The command line from outside: exit codes, messages, nothing lost, the same bytes after an interruption.
 #   cli_test.sh BUILD_DIR
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.."; source=$PWD
 tapedeck=$(realpath "${1:-build}")/bin/tapedeck
-work=$(mktemp -d); trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT
+work=$(mktemp -d -p /dev/shm 2>/dev/null || mktemp -d)  # in memory: hundreds of syncs
+trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT
 cd "$work"
 passed=0; failed=0
 ok() { passed=$((passed + 1)); }
@@ -59,6 +60,8 @@ for command in "" new train generate eval info data "data inspect" doctor; do
 done
 works --version
 check version grep -q 'tapedeck [0-9]' stdout
+commit=; [ "$(git -C "$source" rev-parse --show-toplevel 2>/dev/null)" = "$source" ] && commit=$(git -C "$source" rev-parse --short=12 HEAD)
+[ -z "$commit" ] || check "the version names the commit" grep -qE "tapedeck [0-9.]+ \($commit" stdout
 refuses 2 'name a command'
 refuses 2 'did you mean "train"' trian
 refuses 2 'did you mean "--threads"' train --treads 2
@@ -101,6 +104,9 @@ refuses 2 'io.levels = 64' $(train levels.json)
 refuses 2 '/train/shards' $(train shards.json)
 refuses 2 'cut.json' $(train cut.json)
 refuses 2 'no such config file' $(train nowhere.json)
+mkdir folder.json; mkfifo pipe.json; truncate -s 3M large.json
+for file in folder.json pipe.json /dev/zero; do refuses 2 "$file.*not a regular file" $(train $file); done
+refuses 2 'large.json.*limit' $(train large.json)
 refuses 2 'max_stepz.*max_steps' $(train cfg.json --set train.max_stepz=3)
 refuses 2 'batch_size' $(train cfg.json --set train.batch_size=-1)
 refuses 2 'name a config' train --data sounds --out new
@@ -126,6 +132,22 @@ check "1 to 8 channels at 8 to 192 kHz are all used" python3 -c 'import json,sys
 works data inspect sounds
 refuses 3 'texts' data inspect texts
 
+# ---- data beside runs, and names of any bytes -----------------------------------------------------------------------
+cp -r sounds around
+works train cfg.json --data around --out around/run --quiet --set train.sample_every=6 --set train.sample_seconds=0.6
+works train --resume around/run --set train.max_steps=18 --quiet
+works train cfg.json --data 'around/**/*.wav' --out around/second --quiet --set train.max_steps=1
+works data inspect around
+check "a run in its data folder is left out, and said so" grep -q '2 run folders' stdout
+check "its sounds are not used" grep -q 'used *4 files' stdout
+works data inspect around --json
+check "and named" python3 -c 'import json; assert json.load(open("stdout"))["run_folders"] == ["run", "second"]'
+works data inspect around/run/samples/step-6
+bytes=$'o\xffd\\x41\n'; cp -r sounds "$bytes"; cp sounds/0.wav "$bytes"/$'\xe9.wav'
+works train cfg.json --data "$bytes" --out "$bytes run" --quiet
+works train --resume "$bytes run" --set train.max_steps=18 --quiet
+works eval "$bytes run"
+
 # ---- a run ----------------------------------------------------------------------------------------------------------
 works train cfg.json --data sounds --out run --quiet --json
 check "figures for machines" python3 -c 'import json; r=json.load(open("stdout")); assert r["step"] == 12 and r["valid_bits"] > 0 and r["order1_bits"] > 0'
@@ -148,6 +170,8 @@ works info cfg.json
 works info sounds/0.wav
 works eval run
 check "eval names the baselines" grep -q 'order-1' stdout
+check "eval of the same recordings warns of nothing" sh -c "! grep -q warning stderr"
+check "run.json names the commit" python3 -c 'import json,sys; assert (json.load(open("run/run.json"))["commit"] or "").startswith(sys.argv[1])' "$commit"
 cp -r run/checkpoints/step-12 alone
 works generate alone --seconds 0.1 -o from-alone
 works generate run --seconds 0.25 --seed 3 -n 2 -o out --json
@@ -194,16 +218,62 @@ text = json.dumps(h).encode(); open("lies.safetensors", "wb").write(struct.pack(
 open("huge.safetensors", "wb").write(struct.pack("<Q", 1 << 60) + b"{}")
 open("cut.safetensors", "wb").write(b[:200])
 PY
+# info sees damage: of a checkpoint, of one in a run, of weights beside their manifest, of the run's own files.
+damaged 'p="damaged/model.safetensors"; b=bytearray(open(p,"rb").read()); b[-3]^=4; open(p,"wb").write(b)'
+refuses 4 'model.safetensors changed' info damaged
+refuses 4 'changed since it was saved' info damaged/model.safetensors
+rm -rf ill; cp -r run ill; cp damaged/model.safetensors ill/checkpoints/step-6/
+refuses 4 'step-6.*model.safetensors changed' info ill
+check "info tells what it can all the same" grep -q 'step 12 *verified' stdout
+refuses 4 'step-6.*model.safetensors changed' info ill --json
+check "also for machines" python3 -c 'import json; r=json.load(open("stdout")); assert [c["problem"] is None for c in r["checkpoints"]] == [False, True]'
+for file in run.json config.json; do rm -rf ill; cp -r run ill; echo '{' >ill/$file; refuses 4 "$file" info ill; done
+rm -rf ill; cp -r run ill; : >ill/metrics.jsonl; refuses 4 'metrics.jsonl' info ill
+rm -rf ill; cp -r run ill; rm -r ill/checkpoints/step-*; refuses 4 'step-12' info ill
+
 for file in lies huge cut; do refuses 4 "$file.safetensors" info $file.safetensors; done
 for name in layers.3.conv.weight head; do
   refuses 4 "$name" train cfg.json --data sounds --out new --init run --set 'net.blocks=[4]' --set net.head.hidden=12
 done
-works train cfg.json --data sounds --out started --init run --quiet --set train.max_steps=6
+# Weights to start from are the run's own, also when it is stopped before its first checkpoint.
+works train cfg.json --data sounds --out started --init run --quiet
+rm -rf fresh; cp -r started fresh; rm -r fresh/checkpoints
+works train --resume fresh --quiet
+check "a run goes on from its --init before the first checkpoint" cmp -s {started,fresh}/checkpoints/step-12/model.safetensors
+check "--init was used" sh -c '! cmp -s {run,started}/checkpoints/step-12/model.safetensors'
+rm -r fresh/checkpoints fresh/init.safetensors; refuses 4 'init.safetensors' train --resume fresh
+first_weight() { python3 - "$1" "$2" <<'PY'
+import json, struct, sys  # run's weights as FILE, the first one of the embedding (a code that is not heard) set to VALUE
+b = bytearray(open("run/checkpoints/step-12/model.safetensors", "rb").read())
+n = 8 + struct.unpack("<Q", b[:8])[0]
+at = n + json.loads(b[8:n])["input.weight"]["data_offsets"][0]
+b[at:at + 4] = struct.pack("<f", float(sys.argv[2])); open(sys.argv[1], "wb").write(b)
+PY
+}
+first_weight nan.safetensors nan
+refuses 4 'nan.safetensors.*not finite.*input.weight' train cfg.json --data sounds --out new --init nan.safetensors
+first_weight wild.safetensors 1e36
+timeout 60 "$tapedeck" train cfg.json --data sounds --out wild --init wild.safetensors --quiet --set train.max_steps=1 --set train.optimizer.weight_decay=1000 >stdout 2>stderr
+check "a last checkpoint that is not finite exits 1" test $? = 1
+check "and says where it is and what helps" grep -q '^error: .*not finite.*bad/step-1.*learning rate' stderr
 rm -rf torn; cp -r run torn; head -c 100 run/checkpoints/step-12/model.safetensors >torn/checkpoints/step-12/model.safetensors
 works train --resume torn --quiet
 check "resume goes back to the checkpoint before a torn one" cmp -s run/checkpoints/step-12/model.safetensors torn/checkpoints/step-12/model.safetensors
 check "the torn one is kept aside" test -d torn/checkpoints/corrupt
 check "metrics are neither lost nor doubled" cmp -s run/metrics.jsonl torn/metrics.jsonl
+rm -rf torn; cp -r run torn; for step in 6 12; do : >torn/checkpoints/step-$step/model.safetensors; done
+for text in 'step-12: model.safetensors has 0 bytes' 'step-6: model.safetensors has 0 bytes' 'bring one back' 'start anew with: .*--out torn --force'; do
+  refuses 4 "$text" train --resume torn
+done
+refuses 4 'step-6: model.safetensors has 0 bytes' generate torn -o new
+refuses 4 'step-6: model.safetensors has 0 bytes' train cfg.json --data sounds --out new --init torn
+rm -r torn/checkpoints/step-*; refuses 4 'LATEST names step-12' train --resume torn
+for mark in '' step-6 step-99 nonsense; do  # as after a kill between the checkpoint and the mark
+  rm -rf torn; cp -r run torn; rm torn/checkpoints/LATEST
+  [ -z "$mark" ] && rm torn/checkpoints/BEST || echo $mark >torn/checkpoints/BEST
+  works train --resume torn --quiet
+  for name in BEST LATEST; do check "$name is put right ($mark)" cmp -s {run,torn}/checkpoints/$name; done
+done
 
 # ---- resume ---------------------------------------------------------------------------------------------------------
 refuses 4 'is not a run' train --resume nowhere
@@ -213,6 +283,12 @@ rm -rf moved; cp -r sounds moved; works train cfg.json --data moved --out changi
 cp sounds/1.wav moved/9.wav; cp sounds/2.wav moved/0.wav
 refuses 3 'recordings are not those.*0.wav' train --resume changing
 refuses 3 '9.wav' train --resume changing
+works eval changing
+check "eval says that recordings changed" grep -q 'warning: .*0.wav' stderr
+works eval changing --data moved --json
+check "also when they are named, and for machines" python3 -c 'import json; assert "9.wav" in json.load(open("stdout"))["changed"]'
+works eval changing --data sounds
+check "other recordings are another matter" sh -c '! grep -q warning stderr'
 rm -rf moved; refuses 3 'moved' train --resume changing
 works train --resume changing --data sounds --quiet
 works train --resume run --quiet --set train.max_steps=18
@@ -239,6 +315,17 @@ interrupt() {  # interrupt SIGNAL CODE RUN: during the run; then resume
 interrupt INT 130 by-int
 interrupt TERM 143 by-term
 interrupt KILL 137 by-kill
+interrupt HUP 129 by-hup
+nohup "$tapedeck" train cfg.json --data sounds --out by-nohup "${long[@]}" >stdout 2>stderr & pid=$!
+for _ in $(seq 200); do [ -e by-nohup/checkpoints/LATEST ] && break; sleep 0.02; done
+kill -HUP $pid; wait $pid; check "nohup outlives a hang-up" test $? = 0
+# A second SIGINT does not wait for the step: the first is noticed after it, some seconds later.
+"$tapedeck" train cfg.json --data sounds --out twice --quiet --set train.save_every=1 --set train.batch_size=512 --set train.segment=2000 >stdout 2>stderr & pid=$!
+for _ in $(seq 500); do [ -e twice/checkpoints/LATEST ] && break; sleep 0.02; done
+kill -INT $pid; sleep 0.1; kill -INT $pid; wait $pid; check "a second SIGINT exits 130" test $? = 130
+check "without waiting for the step" sh -c '! grep -q saved stderr'
+works info twice
+check "and the last checkpoint verifies" grep -q 'step 1 *verified' stdout
 
 # ---- disks ----------------------------------------------------------------------------------------------------------
 if [ "$(id -u)" = 0 ] && mkdir disk && mount -t tmpfs -o size=300k tmpfs disk 2>/dev/null; then

@@ -38,8 +38,9 @@ CodeSet::CodeSet(const io::SoundSet& sounds, const Codec& codec, std::int64_t co
       train_(regions_[0], context + segment, 1),
       baselines_(codec.levels(), stretches(codes_, regions_[0])) {
   for (const io::SoundFile& file : sounds.files()) names_.push_back(file.path);
-  TD_CHECK(train_.size() > 0, DataError, sounds.source(), ": no recording to train on is long enough: a window needs ",
-           length(), " samples (", context, " of context and train.segment = ", segment, ")");
+  TD_CHECK(train_.size() > 0, DataError, io::printable(sounds.source()),
+           ": no recording to train on is long enough: a window needs ", length(), " samples (", context,
+           " of context and train.segment = ", segment, ")");
 }
 
 io::Window CodeSet::draw(std::uint64_t seed, std::int64_t step, std::int64_t row) const {

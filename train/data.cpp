@@ -2,6 +2,7 @@
 #include <tapedeck/io/file.h>
 #include <tapedeck/train/data.h>
 #include <tapedeck/train/progress.h>
+#include <tapedeck/train/trainer.h>
 
 #include <cstdio>
 #include <filesystem>
@@ -14,7 +15,7 @@ io::SoundSet read_sounds(const std::string& source, const RunConfig& config, con
                        .channel = config.io.channel_policy(),
                        .strict = config.io.strict,
                        .repair = config.io.repair,
-                       .min_samples = network.shift() + config.train.segment,
+                       .min_samples = window_length(network, config.train),
                        .valid_fraction = config.io.valid_fraction});
   if (!tell) return sounds;
   const auto seconds = [&](io::Split side) {
@@ -32,8 +33,13 @@ io::SoundSet read_sounds(const std::string& source, const RunConfig& config, con
         stderr);
   }
   if (sounds.skipped().size() > most) {
-    std::fputs(fmt::format("  and {} more; tapedeck data inspect lists all\n", sounds.skipped().size() - most).c_str(),
+    std::fputs(fmt::format("  and {} more; tapedeck data inspect {} --min-samples {} --json lists all\n",
+                           sounds.skipped().size() - most, io::printable(source), window_length(network, config.train))
+                   .c_str(),
                stderr);
+  }
+  if (!sounds.runs().empty()) {
+    std::fputs(fmt::format("  {} run folders in it left out\n", sounds.runs().size()).c_str(), stderr);
   }
   std::size_t resampled = 0;
   for (const io::SoundFile& file : sounds.files()) resampled += file.info.sample_rate != sounds.sample_rate();

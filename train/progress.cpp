@@ -42,7 +42,8 @@ void Progress::update(std::int64_t step, const std::function<std::string()>& wha
   if (style_ == Style::quiet || now - shown_ < every) return;
   shown_ = now;
   const double left = seconds_per_step_ * static_cast<double>(total_ - step);
-  const std::string text = fmt::format("step {}/{} {} {:.3g} it/s ETA {}", step, total_, what(), rate(),
+  const std::string speed = rate() < 100 ? fmt::format("{:.3g}", rate()) : fmt::format("{:.0f}", rate());
+  const std::string text = fmt::format("step {}/{} {} {} it/s ETA {}", step, total_, what(), speed,
                                        seconds_per_step_ > 0 ? duration_text(left) : "-");
   if (style_ == Style::terminal) {
     std::fputs(fmt::format("\r{:<{}}", text, drawn_).c_str(), to_);

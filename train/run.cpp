@@ -1,13 +1,14 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <tapedeck/io/checkpoint.h>
+#include <tapedeck/io/file.h>
 #include <tapedeck/train/generate.h>
 #include <tapedeck/train/metrics.h>
 #include <tapedeck/train/run.h>
 #include <tapedeck/train/signals.h>
 #include <tapedeck/train/sound_out.h>
 
-#include <algorithm>
+#include <cmath>
 #include <ctime>
 #include <filesystem>
 #include <limits>
@@ -23,13 +24,15 @@ struct RunState {
   double sum = 0;                  // of losses since its last row
   std::int64_t count = 0;          // of them
   double best = std::numeric_limits<double>::max();
+  std::int64_t best_step = -1;  // whose checkpoint BEST names
 
   io::Node save() const {
-    return io::Node::object({{"metrics_bytes", metrics_bytes}, {"sum", sum}, {"count", count}, {"best", best}});
+    return io::Node::object(
+        {{"metrics_bytes", metrics_bytes}, {"sum", sum}, {"count", count}, {"best", best}, {"best_step", best_step}});
   }
   static RunState load(const io::Node& node) {
     return {node.at("metrics_bytes").integer(), node.at("sum").real(), node.at("count").integer(),
-            node.at("best").real()};
+            node.at("best").real(), node.at("best_step").integer()};
   }
 };
 
@@ -53,8 +56,8 @@ class Runner {
   Score validate(std::int64_t most);
   void note_best(double bits);
   void sample();
-  void save();
-  void try_to_save();
+  bool save(RunResult& result);         // false: it is not finite, which ends the run
+  bool try_to_save(RunResult& result);  // the same; a full disk ends no run
   bool every(std::int64_t interval) const { return interval > 0 && trainer_.step() % interval == 0; }
   const TrainConfig& config() const { return trainer_.config().train; }
 
@@ -65,7 +68,6 @@ class Runner {
   Progress progress_;
   std::int64_t saved_;  // step of the newest checkpoint
   double started_ = Progress::steady(), recent_bits_ = 0;
-  bool best_now_ = false;  // the last validation was the best one, and belongs to this step
 };
 
 void Runner::say(const std::string& text) {
@@ -78,17 +80,19 @@ Score Runner::validate(std::int64_t most) {
   say(fmt::format("step {}: held out {:.4f} bits per sample (order-0 {:.4f}, order-1 {:.4f}; {} samples)",
                   trainer_.step(), score.bits, score.order0, score.order1, score.targets));
   row(io::Node::object({{"step", trainer_.step()},
-                        {"valid_bits", score.bits},
+                        {"valid_bits", std::isfinite(score.bits) ? io::Node(score.bits) : io::Node()},
                         {"order0_bits", score.order0},
                         {"order1_bits", score.order1},
                         {"valid_samples", score.targets}}));
   return score;
 }
 
-// Scores of the same windows are compared; BEST is the checkpoint made at the step of the best one.
+// Scores of the same windows are compared, those of steps that the config has saved; BEST is the checkpoint made at the
+// step of the best one.
 void Runner::note_best(double bits) {
-  best_now_ = bits < state_.best;
-  state_.best = std::min(bits, state_.best);
+  if (!(bits < state_.best)) return;
+  state_.best = bits;
+  state_.best_step = trainer_.step();
 }
 
 void Runner::sample() {
@@ -112,28 +116,37 @@ void Runner::sample() {
   trainer_.network().train();
 }
 
-void Runner::save() {
-  if (saved_ == trainer_.step()) return;
+bool Runner::save(RunResult& result) {
+  if (saved_ == trainer_.step()) return true;
   state_.metrics_bytes = metrics_.bytes();
   const io::SavedCheckpoint saved =
       io::save_checkpoint(folder_.checkpoints(), trainer_.step(), trainer_.checkpoint_files(state_.save()),
-                          {.keep_last = config().keep, .best = best_now_});
+                          {.keep_last = config().keep, .best = state_.best_step == trainer_.step()});
   for (const std::string& note : saved.notes) say(note);
-  if (saved.finite) saved_ = trainer_.step();
+  if (saved.finite) {
+    saved_ = trainer_.step();
+    return true;
+  }
+  result.ending = Ending::not_finite;
+  result.problem = fmt::format(
+      "stopped: the checkpoint of step {} holds values that are not finite and went to {}; lower the learning rate in "
+      "train.schedule (--resume goes on from the checkpoint before, and takes --set); {}",
+      trainer_.step(), io::printable(saved.folder), saved.notes.front());
+  return false;
 }
 
-void Runner::try_to_save() {
+bool Runner::try_to_save(RunResult& result) {
   try {
-    save();
+    return save(result);
   } catch (const IoError& error) {
     say(fmt::format("warning: no checkpoint of step {}: {}; training goes on, the next try is at step {}",
                     trainer_.step(), error.what(), trainer_.step() + config().save_every));
+    return true;
   }
 }
 
 bool Runner::advance(RunResult& result) {
   const StepReport report = trainer_.advance();
-  best_now_ = false;
   if (report.applied) {
     state_.sum += report.bits;
     ++state_.count;
@@ -177,9 +190,12 @@ RunResult Runner::run() {
   };
   while (!stopped() && advance(result)) {
     if (trainer_.finished()) continue;  // the last validation and checkpoint are those below
-    if (every(config().valid_every)) note_best(validate(config().valid_windows).bits);
+    if (every(config().valid_every)) {
+      const double bits = validate(config().valid_windows).bits;
+      if (every(config().save_every)) note_best(bits);
+    }
     if (every(config().sample_every)) sample();
-    if (every(config().save_every)) try_to_save();
+    if (every(config().save_every) && !try_to_save(result)) break;
   }
   if (result.ending == Ending::finished || result.ending == Ending::out_of_time) {
     // A run that was finished before, and saved, has its last row in metrics.jsonl already.
@@ -189,7 +205,12 @@ RunResult Runner::run() {
       if (config().sample_every > 0) sample();
     }
   }
-  if (result.ending != Ending::not_finite) save();
+  if (result.ending != Ending::not_finite && save(result) && !std::isfinite(result.score.bits)) {
+    result.ending = Ending::not_finite;
+    result.problem = fmt::format(
+        "the network of step {} predicts values that are not finite; lower the learning rate in train.schedule",
+        trainer_.step());
+  }
   result.step = trainer_.step();
   result.bad_steps = trainer_.bad_steps();
   result.seconds = Progress::steady() - started_;
@@ -201,9 +222,25 @@ RunResult Runner::run() {
 
 RunResult run_training(RunFolder& folder, Trainer& trainer, Progress::Style style) {
   const StopSignals signals;
-  const io::FoundCheckpoint found = io::find_checkpoint(folder.checkpoints(), true);
+  io::FoundCheckpoint found;
+  try {
+    found = io::find_checkpoint(folder.checkpoints(), true);
+  } catch (const FormatError& error) {
+    const std::string run = io::printable(folder.path());
+    TD_FAIL(FormatError, error.what(), "\nor start anew with: tapedeck train ", run,
+            "/config.json --data SOUNDS --out ", run, " --force");
+  }
   RunState state;
-  if (!found.folder.empty()) state = RunState::load(trainer.restore(found.folder));
+  if (found.folder.empty()) {
+    folder.load_init(trainer.network());
+  } else {
+    state = RunState::load(trainer.restore(found.folder));
+    try {
+      io::mark_best(folder.checkpoints(), state.best_step);
+    } catch (const IoError& error) {
+      found.notes.push_back(error.what());
+    }
+  }
   Runner runner(folder, trainer, state, style);
   for (const std::string& note : found.notes) runner.say(note);
   if (!found.folder.empty()) runner.say(fmt::format("going on from step {}", trainer.step()));

@@ -1,7 +1,10 @@
+#include <tapedeck/io/checkpoint.h>
 #include <tapedeck/io/file.h>
+#include <tapedeck/io/hash.h>
 #include <tapedeck/train/run_folder.h>
 #include <tapedeck/train/trained.h>
 
+#include <algorithm>
 #include <filesystem>
 
 namespace tapedeck::train {
@@ -9,7 +12,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const char* const kFiles[] = {"config.json", "run.json", "metrics.jsonl", "train.log", "samples", "checkpoints"};
+constexpr const char* kInit = "init.safetensors";
+// Deleted in this order: what is left of a run after a kill is still known for one by its run.json.
+const char* const kFiles[] = {"samples", "checkpoints", "metrics.jsonl", "train.log", kInit, "config.json", "run.json"};
 
 bool holds_anything(const std::string& folder) {
   std::error_code error;
@@ -19,7 +24,40 @@ bool holds_anything(const std::string& folder) {
   return false;
 }
 
+// metrics.jsonl holds all that it held when the checkpoint was made.
+void check_metrics(const std::string& run, const std::string& checkpoint) {
+  const std::string path = run + "/metrics.jsonl";
+  const std::int64_t saved = read_state(checkpoint + "/trainer_state.json").at("metrics_bytes").integer(),
+                     bytes = io::InputFile(path).size();
+  TD_CHECK(bytes >= saved, FormatError, io::printable(path), ": holds ", bytes,
+           " bytes, but the checkpoint was saved after byte ", saved, "; restore the file, or start a new run");
+}
+
+// The weights that a run starts from, as they were; "" when it was given none.
+std::string verified_init(const std::string& run, const io::Node& about) {
+  const io::Node* init = about.find("init");
+  if (init == nullptr) return "";
+  const std::string path = run + "/" + kInit;
+  std::error_code error;
+  TD_CHECK(fs::is_regular_file(path, error) && io::sha256_file(path) == init->at("sha256").string(), FormatError,
+           io::printable(path),
+           ": is missing or changed, and the run has no checkpoint yet; bring the file back from a ",
+           "copy, or start a new run");
+  return path;
+}
+
 }  // namespace
+
+io::Node read_about(const std::string& path) {
+  io::Node about = read_state(path);
+  try {
+    about.at("data").at("source").string();
+    about.at("data").at("files").items();
+  } catch (const FormatError& problem) {
+    throw FormatError(io::printable(path) + ": " + problem.what());
+  }
+  return about;
+}
 
 void RunFolder::check_new(const std::string& path, bool force) {
   std::error_code error;
@@ -32,7 +70,8 @@ void RunFolder::check_new(const std::string& path, bool force) {
            ": holds files but no run (no run.json), and --force replaces runs only; choose another --out");
 }
 
-RunFolder RunFolder::create(const std::string& path, const RunConfig& config, const io::Node& about, bool force) {
+RunFolder RunFolder::create(const std::string& path, const RunConfig& config, const io::Node& about, bool force,
+                            const std::optional<Init>& init) {
   RunFolder run(path);
   std::error_code error;
   if (!fs::exists(path, error)) {
@@ -47,8 +86,15 @@ RunFolder RunFolder::create(const std::string& path, const RunConfig& config, co
     TD_CHECK(!error, IoError, io::printable(run.file(name)), ": cannot be deleted: ", error.message());
   }
   run.about_ = about;
-  io::write_file_atomic(run.file("run.json"), io::dump_json(about) + "\n");
-  run.set_config(config);
+  std::vector<std::byte> weights;
+  if (init) {
+    weights = io::serialize_safetensors(to_safetensors(init->weights), kInit);
+    run.about_["init"] =
+        io::Node::object({{"source", io::printable(init->source)}, {"sha256", io::sha256_hex(weights)}});
+  }
+  io::write_file_atomic(run.file("run.json"), io::dump_json(run.about_) + "\n");
+  if (init) io::write_file_atomic(run.file(kInit), weights);
+  run.set_config(config);  // the last file: without it, it is no run yet
   return run;
 }
 
@@ -60,19 +106,50 @@ RunFolder RunFolder::open(const std::string& path) {
              name);
   }
   run.lock_ = std::make_unique<io::RunLock>(path);
-  register_all();
-  try {
-    run.config_ = io::load<RunConfig>(read_state(run.file("config.json")), run.file("config.json"));
-  } catch (const ConfigError& problem) {
-    throw FormatError(problem.what());
-  }
+  run.config_ = read_run_config(run.file("config.json"));
   run.about_ = read_state(run.file("run.json"));
   return run;
+}
+
+void RunFolder::load_init(nn::Module& network) const {
+  const std::string weights = verified_init(path_, about_);
+  if (!weights.empty()) load_weights(network, weights, {});
 }
 
 void RunFolder::set_config(const RunConfig& config) {
   config_ = config;
   io::write_file_atomic(file("config.json"), io::dump_json(io::save(config)) + "\n", true);
+}
+
+RunHealth run_health(const std::string& path) {
+  RunHealth health;
+  std::error_code error;
+  const std::string checkpoints = path + "/checkpoints";
+  for (const std::int64_t step : io::checkpoint_steps(checkpoints)) {
+    const std::string folder = checkpoints + "/step-" + std::to_string(step);
+    auto problems = io::checkpoint_problems(folder);
+    if (!fs::exists(folder, error)) continue;  // the process that trains has just deleted it
+    if (problems.empty() && health.newest.empty()) health.newest = folder;
+    health.checkpoints.push_back({step, std::move(problems)});
+  }
+  std::ranges::reverse(health.checkpoints);
+  const auto check = [&](auto&& part) {
+    try {
+      part();
+    } catch (const Error& problem) {
+      health.problems.push_back(problem.what());
+    }
+  };
+  io::Node about;
+  check([&] { read_run_config(path + "/config.json"); });
+  check([&] { about = read_about(path + "/run.json"); });
+  if (!health.newest.empty()) {
+    check([&] { check_metrics(path, health.newest); });
+  } else if (health.checkpoints.empty()) {
+    check([&] { io::find_checkpoint(checkpoints, false); });
+    if (about.is_object()) check([&] { verified_init(path, about); });
+  }
+  return health;
 }
 
 }  // namespace tapedeck::train

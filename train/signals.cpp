@@ -1,9 +1,12 @@
 #include <tapedeck/train/signals.h>
 #include <unistd.h>
 
+#include <iterator>
+
 namespace tapedeck::train {
 namespace {
 
+constexpr int stopping[] = {SIGINT, SIGTERM, SIGHUP};
 volatile sig_atomic_t caught = 0;
 
 void on_signal(int signal) {
@@ -19,13 +22,15 @@ StopSignals::StopSignals() {
   action.sa_handler = on_signal;
   sigemptyset(&action.sa_mask);
   action.sa_flags = SA_RESTART;
-  ::sigaction(SIGINT, &action, &interrupt_);
-  ::sigaction(SIGTERM, &action, &terminate_);
+  for (std::size_t i = 0; i < std::size(stopping); ++i) {
+    ::sigaction(stopping[i], nullptr, &before_[i]);
+    if (stopping[i] == SIGHUP && before_[i].sa_handler == SIG_IGN) continue;
+    ::sigaction(stopping[i], &action, nullptr);
+  }
 }
 
 StopSignals::~StopSignals() {
-  ::sigaction(SIGINT, &interrupt_, nullptr);
-  ::sigaction(SIGTERM, &terminate_, nullptr);
+  for (std::size_t i = 0; i < std::size(stopping); ++i) ::sigaction(stopping[i], &before_[i], nullptr);
 }
 
 int StopSignals::received() { return caught; }

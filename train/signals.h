@@ -1,11 +1,11 @@
-// SIGINT and SIGTERM as a request to stop, looked at between steps.
+// SIGINT, SIGTERM and SIGHUP as a request to stop, looked at between steps.
 #pragma once
 #include <signal.h>
 
 namespace tapedeck::train {
 
-// While alive, the first SIGINT or SIGTERM is remembered; a second SIGINT ends the process at once with 130. One at a
-// time.
+// While alive, the first of these signals is remembered; a second one that is a SIGINT ends the process at once with
+// 130. A SIGHUP that is ignored (nohup) stays so. One at a time.
 class StopSignals {
  public:
   StopSignals();
@@ -16,7 +16,7 @@ class StopSignals {
   static int received();  // the signal, 0 when there was none
 
  private:
-  struct sigaction interrupt_, terminate_;  // what was installed before
+  struct sigaction before_[3];  // what was installed
 };
 
 }  // namespace tapedeck::train

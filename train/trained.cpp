@@ -22,6 +22,15 @@ io::SafeTensors to_safetensors(const nn::StateDict& state) {
 
 io::Node read_state(const std::string& path) { return io::read_json(path, {.bytes = 256 << 20, .values = 20'000'000}); }
 
+RunConfig read_run_config(const std::string& path) {
+  register_all();
+  try {
+    return io::load<RunConfig>(read_state(path), path);
+  } catch (const ConfigError& error) {
+    throw FormatError(error.what());  // a file of ours that is not as we write it
+  }
+}
+
 std::string checkpoint_of(const std::string& path, Which which, std::vector<std::string>& notes) {
   std::error_code ignored;
   if (fs::is_regular_file(path + "/model.safetensors", ignored)) return path;
@@ -49,7 +58,14 @@ void load_weights(nn::Module& network, const std::string& path, const nn::LoadOp
   TD_CHECK(fs::is_regular_file(file, ignored), FormatError, io::printable(file),
            ": there is no such run, checkpoint or .safetensors file");
   try {
-    network.load_state(to_state(io::read_safetensors(file)), options);
+    const io::SafeTensors weights = io::read_safetensors(file);
+    std::string wild;
+    for (const io::NamedTensor& t : weights.tensors) {
+      if (!io::all_finite(t.tensor)) wild += (wild.empty() ? "" : ", ") + io::printable(t.name);
+    }
+    TD_CHECK(wild.empty(), FormatError, io::printable(file), ": holds values that are not finite, in ", wild,
+             "; take weights from before they were spoilt");
+    network.load_state(to_state(weights), options);
   } catch (const FormatError& error) {
     const std::string text = error.what();
     throw FormatError(text.starts_with(file) ? text : io::printable(file) + ": " + text);
@@ -64,13 +80,7 @@ Trained load_trained(const std::string& path, Which which) {
            fs::exists(path, ignored) ? ": holds no checkpoint that can be used; a run folder has checkpoints/step-N"
                                      : ": there is no such run or checkpoint folder");
   io::verify_checkpoint(t.checkpoint);
-  register_all();
-  const std::string config = t.checkpoint + "/config.json";
-  try {
-    t.config = io::load<RunConfig>(read_state(config), config);
-  } catch (const ConfigError& error) {
-    throw FormatError(error.what());  // a file of ours that is not as we write it
-  }
+  t.config = read_run_config(t.checkpoint + "/config.json");
   t.step = read_state(t.checkpoint + "/trainer_state.json").at("step").integer();
   t.network = build_network(t.config);
   load_weights(*t.network, t.checkpoint, {});

@@ -24,7 +24,8 @@ enum class Which { latest, best };
 // its manifest, or weights that do not fit the config (every name); nothing in the folder is changed.
 Trained load_trained(const std::string& path, Which which = Which::latest);
 
-// The weights of a run, a checkpoint or a .safetensors file, loaded into a network; FormatError as above.
+// The weights of a run, a checkpoint or a .safetensors file, loaded into a network; FormatError as above, and when one
+// is not finite.
 void load_weights(nn::Module& network, const std::string& path, const nn::LoadOptions& options);
 
 // The checkpoint folder that `path` stands for, "" when there is none.
@@ -32,6 +33,9 @@ std::string checkpoint_of(const std::string& path, Which which, std::vector<std:
 
 nn::StateDict to_state(const io::SafeTensors& file);
 io::SafeTensors to_safetensors(const nn::StateDict& state);
+
+// The config of a run or checkpoint; FormatError when it is not as the program writes it.
+RunConfig read_run_config(const std::string& path);
 
 // A JSON file that the program wrote, with limits wide enough for it; FormatError and IoError name it.
 io::Node read_state(const std::string& path);

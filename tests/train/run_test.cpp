@@ -1,9 +1,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/wait.h>
 #include <tapedeck/autograd/ops.h>
 #include <tapedeck/io/file.h>
 #include <tapedeck/train/run.h>
+#include <tapedeck/train/signals.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -108,6 +110,92 @@ TEST_F(RunTest, ResumesFromTheLastCheckpointAfterACrash) {
   std::filesystem::remove_all(runs / "crashed/checkpoints");
   resume("crashed");
   EXPECT_EQ(outcome("crashed"), outcome("whole"));
+}
+
+// A run owns the weights that it was given to start from.
+TEST_F(RunTest, GoesOnFromItsInitBeforeTheFirstCheckpoint) {
+  start("other");
+  config.train.seed = 8;
+  const auto begin = [&](const std::string& run) {
+    train::Trainer trainer = trainer_of(sounds.path(), config);
+    train::load_weights(trainer.network(), runs / "other", {});
+    const io::Node about = io::Node::object({{"data", sounds_of(sounds.path(), config).manifest()}});
+    return train::RunFolder::create(runs / run, config, about, false,
+                                    train::RunFolder::Init{"other", trainer.network().state_dict()});
+  };
+  {
+    auto folder = begin("whole");
+    go(folder);
+  }
+  { begin("stopped"); }
+  { begin("spoilt"); }
+  std::filesystem::remove_all(runs / "other");
+  resume("stopped");
+  EXPECT_EQ(outcome("stopped"), outcome("whole"));
+  start("plain");
+  EXPECT_NE(outcome("plain"), outcome("whole"));
+  EXPECT_EQ(train::run_health(runs / "stopped").newest, runs / "stopped/checkpoints/step-24");
+
+  io::write_file_atomic(runs / "spoilt/init.safetensors", std::string_view("x"), true);
+  EXPECT_THAT(error_of<FormatError>([&] { resume("spoilt"); }), testing::HasSubstr("init.safetensors: is missing or"));
+  EXPECT_THAT(train::run_health(runs / "spoilt").problems, testing::Contains(testing::HasSubstr("init.safetensors")));
+}
+
+// BEST is of the scheduled checkpoints, and is written again when a kill came before it.
+TEST_F(RunTest, TheBestOneIsMarkedAgain) {
+  config.train.valid_every = 4;
+  start("whole");
+  const std::string best = text("whole/checkpoints/BEST");
+  const io::Node state = io::read_json(runs / "whole/checkpoints/step-24/trainer_state.json");
+  EXPECT_EQ("step-" + std::to_string(state.at("best_step").integer()) + "\n", best);
+  EXPECT_EQ(state.at("best_step").integer() % 8, 0);
+  std::filesystem::remove(runs / "whole/checkpoints/BEST");
+  resume("whole");
+  EXPECT_EQ(text("whole/checkpoints/BEST"), best);
+}
+
+TEST_F(RunTest, ACheckpointThatIsNotFiniteEndsTheRun) {
+  config.train.save_every = 2;
+  config.train.optimizer = train::AdamConfig{.weight_decay = 1000};
+  for (const std::int64_t steps : {1, 24}) {  // at the end, and on the way
+    const std::string run = "spoilt" + std::to_string(steps);
+    config.train.max_steps = steps;
+    auto folder = train::RunFolder::create(runs / run, config, io::Node::object(), false);
+    train::Trainer trainer = trainer_of(sounds.path(), config);
+    trainer.network().named_parameters()[0].tensor.data<float>()[0] = 1e36f;  // of a code that no recording has
+    const train::RunResult result = train::run_training(folder, trainer, train::Progress::Style::quiet);
+    EXPECT_EQ(result.ending, Ending::not_finite);
+    EXPECT_EQ(result.step, std::min<std::int64_t>(steps, 2));
+    EXPECT_THAT(result.problem, testing::HasSubstr("bad/step-" + std::to_string(result.step)));
+  }
+}
+
+TEST(StopSignals, TheSecondInterruptEndsTheProcessAtOnce) {
+  for (const int first : {SIGINT, SIGTERM, SIGHUP}) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      ::signal(SIGHUP, SIG_DFL);
+      const train::StopSignals signals;
+      ::raise(first);
+      if (train::StopSignals::received() != first) ::_exit(1);
+      ::raise(SIGTERM);  // asks for nothing more
+      ::raise(SIGINT);
+      ::_exit(2);
+    }
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 130) << first << " " << status;
+  }
+}
+
+TEST(StopSignals, AnIgnoredHangUpStaysIgnored) {
+  const auto before = ::signal(SIGHUP, SIG_IGN);
+  {
+    const train::StopSignals signals;
+    ::raise(SIGHUP);
+    EXPECT_EQ(train::StopSignals::received(), 0);
+  }
+  EXPECT_EQ(::signal(SIGHUP, before), SIG_IGN);
 }
 
 TEST_F(RunTest, StopsWhenNothingIsFinite) {

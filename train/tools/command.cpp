@@ -20,6 +20,29 @@ void Machine::apply() const {
   if (threads > 0) set_num_threads(threads);
 }
 
+void Network::add_to(CLI::App& command) {
+  command.add_option("RUN", run, "run folder or checkpoint folder")->required();
+  command.add_option("--checkpoint", checkpoint, "latest or best")
+      ->check(CLI::IsMember({"latest", "best"}))
+      ->capture_default_str();
+}
+
+train::Trained Network::load() const {
+  train::Trained t = train::load_trained(run, checkpoint == "best" ? train::Which::best : train::Which::latest);
+  for (const std::string& text : t.notes) note("{}", text);
+  return t;
+}
+
+int with_memory_advice(const std::string& advice, FunctionRef<int()> body) {
+  try {
+    return body();
+  } catch (const MemoryError& error) {
+    throw MemoryError(std::string(error.what()) + "; " + advice);
+  } catch (const std::bad_alloc&) {
+    throw MemoryError("out of memory; " + advice);
+  }
+}
+
 namespace {
 template <class T>
 bool parse(const std::string& text, T& value) {

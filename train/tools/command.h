@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 #include <tapedeck/io/node.h>
 #include <tapedeck/tensor/error.h>
+#include <tapedeck/tensor/parallel.h>
+#include <tapedeck/train/trained.h>
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
@@ -43,6 +45,16 @@ struct Machine {
   void add_to(CLI::App& command);
   void apply() const;  // sets the threads; DeviceError when the device is not there
 };
+
+// RUN and --checkpoint.
+struct Network {
+  std::string run, checkpoint = "latest";
+  void add_to(CLI::App& command);
+  train::Trained load() const;  // and tells people what was skipped
+};
+
+// Runs the body of a command; when memory runs out, the MemoryError ends with `advice`: what to make smaller.
+int with_memory_advice(const std::string& advice, FunctionRef<int()> body);
 
 // What an option takes: a number of that range (never NaN), a whole number of 64 bits from 0.
 CLI::Validator between(double low, double high);

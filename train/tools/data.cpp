@@ -9,6 +9,7 @@ namespace {
 struct Options {
   std::string sounds, channel = "mix";
   int rate = 0;
+  std::int64_t min_samples = 1;
   double valid = 0.05;
   bool strict = false, repair = false, json = false;
 };
@@ -18,6 +19,7 @@ int inspect(const Options& o) {
                                        .channel = io::channel_policy(o.channel),
                                        .strict = o.strict,
                                        .repair = o.repair,
+                                       .min_samples = o.min_samples,
                                        .valid_fraction = o.valid});
   if (o.json) {
     result_json(sounds.report());
@@ -40,6 +42,9 @@ void add_data(CLI::App& app, Run& run) {
   sub->add_option("--sample-rate", o->rate, "resample to this rate in Hz (default: the most common one)")
       ->check(CLI::Range(1, 768000));
   sub->add_option("--channel", o->channel, "mix, left, right or a number from 0")->capture_default_str();
+  sub->add_option("--min-samples", o->min_samples, "skip files with fewer samples, as train does below its window")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 40))
+      ->capture_default_str();
   sub->add_option("--valid", o->valid, "share that is held out")->check(between(1e-6, 0.9))->capture_default_str();
   sub->add_flag("--strict", o->strict, "skip files that hold less than their header promises");
   sub->add_flag("--repair", o->repair, "set NaN and Inf samples to 0 instead of skipping the file");

@@ -39,6 +39,7 @@ int doctor(const Options& o) {
   const double gib = page / (1 << 30);
   io::Node all = io::Node::object();
   all["version"] = version();
+  all["commit"] = commit();
   all["compiler"] = __VERSION__;
   all["cores"] = static_cast<std::int64_t>(std::thread::hardware_concurrency());
   all["threads"] = num_threads();
@@ -54,7 +55,7 @@ int doctor(const Options& o) {
     result_json(all);
     return 0;
   }
-  result("tapedeck       {}, {}\n", version(), __VERSION__);
+  result("tapedeck       {}, {}\n", full_version(), __VERSION__);
   result("processor      {} cores, {} threads in use, {}\n", all.at("cores").integer(), num_threads(), isa());
   result("memory         {:.1f} GiB, {:.1f} GiB free\n", all.at("memory_gib").real(), all.at("free_memory_gib").real());
   result("cuda           {}\n", device_count(DeviceType::cuda) > 0

@@ -2,8 +2,10 @@
 #include <tapedeck/io/file.h>
 #include <tapedeck/train/autoregressive.h>
 #include <tapedeck/train/data.h>
+#include <tapedeck/train/run_folder.h>
 #include <tapedeck/train/trained.h>
 
+#include <cmath>
 #include <filesystem>
 
 #include "command.h"
@@ -11,25 +13,39 @@
 namespace tapedeck::tools {
 namespace {
 
+namespace fs = std::filesystem;
+
 struct Options {
-  std::string run, data, side = "valid", checkpoint = "latest";
+  Network network;
+  std::string data, side = "valid";
   Machine machine;
   bool json = false;
 };
 
-int eval(const Options& o) {
-  o.machine.apply();
-  train::Trained t = train::load_trained(o.run, o.checkpoint == "best" ? train::Which::best : train::Which::latest);
-  for (const std::string& text : t.notes) note("{}", text);
-  std::string data = o.data;
-  if (data.empty()) {
-    const std::string about = o.run + "/run.json";
-    std::error_code error;
-    TD_CHECK(std::filesystem::exists(about, error), ConfigError, "eval: ", io::printable(o.run),
-             " does not say what it was trained on; name the recordings with --data");
-    data = train::read_state(about).at("data").at("source").string();
+// What the run that made a checkpoint remembers of its recordings; null when the checkpoint stands alone.
+io::Node trained_on(const std::string& checkpoint) {
+  const fs::path checkpoints = fs::absolute(checkpoint).lexically_normal().parent_path();
+  const std::string about = (checkpoints.parent_path() / "run.json").string();
+  std::error_code error;
+  if (checkpoints.filename() != "checkpoints" || !fs::exists(about, error)) return {};
+  return train::read_about(about).at("data");
+}
+
+int score(const Options& o) {
+  train::Trained t = o.network.load();
+  const io::Node own = trained_on(t.checkpoint);
+  TD_CHECK(!o.data.empty() || own.is_object(), ConfigError, "eval: ", io::printable(o.network.run),
+           " does not say what it was trained on; name the recordings with --data");
+  const std::string source = own.is_object() ? io::from_printable(own.at("source").string()) : "";
+  const io::SoundSet sounds = train::read_sounds(o.data.empty() ? source : o.data, t.config, *t.network, !o.json);
+  std::error_code error;
+  const bool the_same =
+      own.is_object() && (sounds.source() == source || fs::equivalent(sounds.source(), source, error));
+  const std::string changed = the_same ? sounds.describe_change(own) : "";
+  if (!changed.empty()) {
+    note("warning: the recordings changed since the run was started: {}; what is scored may have been trained on",
+         changed);
   }
-  const io::SoundSet sounds = train::read_sounds(data, t.config, *t.network, !o.json);
   const train::Codec codec(t.config.io.encoding, t.config.io.levels);
   const train::CodeSet codes(sounds, codec, t.network->shift(), t.config.train.segment);
   std::vector<train::ScoredWindow> windows;
@@ -39,10 +55,13 @@ int eval(const Options& o) {
     windows.insert(windows.end(), some.begin(), some.end());
   }
   const train::Score s = train::score(*t.network, codes, windows, t.config.train.batch_size);
+  TD_CHECK(std::isfinite(s.bits), Error, io::printable(t.checkpoint),
+           ": the network predicts values that are not finite; take an earlier checkpoint");
   if (o.json) {
     result_json(io::Node::object({{"checkpoint", io::printable(t.checkpoint)},
                                   {"step", t.step},
                                   {"side", o.side},
+                                  {"changed", changed.empty() ? io::Node() : io::Node(changed)},
                                   {"samples", s.targets},
                                   {"bits", s.bits},
                                   {"order0_bits", s.order0},
@@ -56,6 +75,11 @@ int eval(const Options& o) {
   return 0;
 }
 
+int eval(const Options& o) {
+  o.machine.apply();
+  return with_memory_advice("use fewer recordings with --data", [&] { return score(o); });
+}
+
 }  // namespace
 
 void add_eval(CLI::App& app, Run& run) {
@@ -65,13 +89,10 @@ void add_eval(CLI::App& app, Run& run) {
                                    "The recordings are split as the run's config says: eval scores the side that was\n"
                                    "held out, and counts the baselines on the other one.",
                                    eval);
-  sub->add_option("RUN", o->run, "run folder or checkpoint folder")->required();
+  o->network.add_to(*sub);
   sub->add_option("--data", o->data, "recordings (default: those of the run)");
   sub->add_option("--side", o->side, "valid, train or all")
       ->check(CLI::IsMember({"valid", "train", "all"}))
-      ->capture_default_str();
-  sub->add_option("--checkpoint", o->checkpoint, "latest or best")
-      ->check(CLI::IsMember({"latest", "best"}))
       ->capture_default_str();
   o->machine.add_to(*sub);
   sub->add_flag("--json", o->json, "for machines");

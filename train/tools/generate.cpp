@@ -18,7 +18,8 @@ namespace {
 namespace fs = std::filesystem;
 
 struct Options {
-  std::string run, prompt, output = ".", checkpoint = "latest";
+  Network network;
+  std::string prompt, output = ".";
   double seconds = 5, prompt_seconds = 1, temperature = 1;
   std::int64_t seed = 0, count = 1;
   Machine machine;
@@ -48,7 +49,10 @@ Prompt read_prompt(const Options& o, const train::RunConfig& config, const train
   if (o.prompt.empty()) return p;
   const auto [file, start] = split_prompt(o.prompt);
   const int rate = static_cast<int>(config.io.sample_rate);
-  const io::Audio audio = io::read_audio(file, {.channel = config.io.channel_policy(), .sample_rate = rate});
+  const io::Audio audio = io::read_audio(file, {.channel = config.io.channel_policy(),
+                                                .sample_rate = rate,
+                                                .strict = config.io.strict,
+                                                .repair = config.io.repair});
   for (const std::string& text : audio.notes) note("{}: {}", io::printable(file), text);
   const auto first = static_cast<std::int64_t>(start * rate + 0.5);
   TD_CHECK(first < audio.frames(), DataError, "--prompt ", io::printable(o.prompt), ": begins after the recording's ",
@@ -56,7 +60,7 @@ Prompt read_prompt(const Options& o, const train::RunConfig& config, const train
   const auto wanted = static_cast<std::int64_t>(o.prompt_seconds * rate + 0.5);
   const std::int64_t length = std::min(wanted, audio.frames() - first);
   if (length < wanted)
-    note("{}: holds {} samples after the start of the prompt, {} were asked for", file, length, wanted);
+    note("{}: holds {} samples after the start of the prompt, {} were asked for", io::printable(file), length, wanted);
   p.codes =
       codec.encode(std::span(audio.samples).subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(length)));
   p.about = io::Node::object(
@@ -65,9 +69,7 @@ Prompt read_prompt(const Options& o, const train::RunConfig& config, const train
 }
 
 int make(const Options& o) {
-  o.machine.apply();
-  train::Trained t = train::load_trained(o.run, o.checkpoint == "best" ? train::Which::best : train::Which::latest);
-  for (const std::string& text : t.notes) note("{}", text);
+  train::Trained t = o.network.load();
   const int rate = static_cast<int>(t.config.io.sample_rate);
   const train::Codec codec(t.config.io.encoding, t.config.io.levels);
   const auto stem = [&](std::int64_t i) { return o.output + "/sample-" + std::to_string(i + 1); };
@@ -105,7 +107,7 @@ int make(const Options& o) {
     std::vector<std::int64_t>& codes = streams[static_cast<std::size_t>(i)];
     if (o.include_prompt) codes.insert(codes.begin(), prompt.codes.begin(), prompt.codes.end());
     const io::Node how = io::Node::object(
-        {{"tapedeck", version()},
+        {{"tapedeck", full_version()},
          {"checkpoint", io::printable(t.checkpoint)},
          {"step", t.step},
          {"seed", o.seed},
@@ -124,6 +126,11 @@ int make(const Options& o) {
   return 0;
 }
 
+int generate(const Options& o) {
+  o.machine.apply();
+  return with_memory_advice("ask for shorter sounds with --seconds, or fewer with -n", [&] { return make(o); });
+}
+
 }  // namespace
 
 void add_generate(CLI::App& app, Run& run) {
@@ -136,8 +143,8 @@ void add_generate(CLI::App& app, Run& run) {
       "new\n"
       "samples; the prompt goes in front of them only with --include-prompt. The same seed gives the same bytes, and\n"
       "sound i does not depend on how many are made.",
-      make);
-  sub->add_option("RUN", o->run, "run folder or checkpoint folder")->required();
+      generate);
+  o->network.add_to(*sub);
   sub->add_option("--seconds", o->seconds, "length of the new sound")->check(between(1e-4, 1e5))->capture_default_str();
   sub->add_option("--prompt", o->prompt, "recording to continue, and where it begins: a.wav@1.5")
       ->type_name("FILE@SECONDS");
@@ -151,9 +158,6 @@ void add_generate(CLI::App& app, Run& run) {
   sub->add_option("--seed", o->seed, "of the random choices")->check(seed_number())->capture_default_str();
   sub->add_option("-n,--count", o->count, "number of sounds")->check(CLI::Range(1, 4096))->capture_default_str();
   sub->add_option("-o,--output", o->output, "folder")->capture_default_str();
-  sub->add_option("--checkpoint", o->checkpoint, "latest or best")
-      ->check(CLI::IsMember({"latest", "best"}))
-      ->capture_default_str();
   o->machine.add_to(*sub);
   sub->add_flag("--force", o->force, "overwrite");
   sub->add_flag("--quiet", o->quiet, "no progress");

@@ -4,9 +4,9 @@
 #include <tapedeck/io/config.h>
 #include <tapedeck/io/file.h>
 #include <tapedeck/io/safetensors.h>
+#include <tapedeck/train/run_folder.h>
 #include <tapedeck/train/trained.h>
 
-#include <algorithm>
 #include <filesystem>
 
 #include "command.h"
@@ -21,6 +21,12 @@ struct Options {
   bool json = false;
 };
 
+io::Node list_of(const std::vector<std::string>& lines) {
+  io::Node list = io::Node::array();
+  for (const std::string& line : lines) list.push(line);
+  return list;
+}
+
 io::Node tensors(const std::string& path) {
   const io::SafeTensorsHeader header = io::read_safetensors_header(path);
   io::Node list = io::Node::array();
@@ -33,7 +39,13 @@ io::Node tensors(const std::string& path) {
   }
   io::Node metadata = io::Node::object();
   for (const auto& [key, value] : header.metadata) metadata[io::printable(key)] = io::printable(value);
-  return io::Node::object({{"kind", "safetensors"}, {"elements", elements}, {"metadata", metadata}, {"tensors", list}});
+  io::Node node =
+      io::Node::object({{"kind", "safetensors"}, {"elements", elements}, {"metadata", metadata}, {"tensors", list}});
+  // A file of a checkpoint has a manifest beside it, that knows its bytes.
+  const fs::path folder = fs::absolute(path).parent_path();
+  std::error_code error;
+  if (fs::exists(folder / "manifest.json", error)) node["problems"] = list_of(io::checkpoint_problems(folder.string()));
+  return node;
 }
 
 void print_tensors(const io::Node& node) {
@@ -59,40 +71,39 @@ void print_config(const io::Node& node) {
   result("{}\n", io::dump_json(node.at("config")));
 }
 
-// Every step-N folder, and whether it is as it was saved.
-io::Node checkpoints(const std::string& folder) {
-  std::vector<std::pair<std::int64_t, std::string>> found;
+// A run or a checkpoint: what its config says, and everything that is wrong with it under "problems".
+io::Node folder_facts(const std::string& path) {
   std::error_code error;
-  for (const auto& entry : fs::directory_iterator(folder, error)) {
-    const std::string name = entry.path().filename().string();
-    if (!name.starts_with("step-")) continue;
-    const std::string digits = name.substr(5);
-    if (digits.empty() || digits.size() > 18 || digits.find_first_not_of("0123456789") != std::string::npos) continue;
-    found.emplace_back(std::stoll(digits), entry.path().string());
+  const bool run = fs::exists(path + "/run.json", error) || !fs::exists(path + "/manifest.json", error);
+  train::RunHealth health;
+  if (run) {
+    health = train::run_health(path);
+  } else {
+    health.problems = io::checkpoint_problems(path);
   }
-  std::ranges::sort(found);
+  io::Node node = io::Node::object({{"kind", run ? "run" : "checkpoint"}});
+  for (const std::string& from : {path, health.newest}) {
+    try {
+      if (from.empty() || node.find("config")) continue;
+      const io::Node facts = config_facts(train::read_run_config(from + "/config.json"));
+      for (const auto& [key, value] : facts.members()) node[key] = value;
+    } catch (const Error& problem) {
+      if (!run) health.problems.push_back(problem.what());  // run_health has said so
+    }
+  }
   io::Node list = io::Node::array();
-  for (const auto& [step, path] : found) {
-    const auto problems = io::checkpoint_problems(path);
-    list.push(io::Node::object({{"step", step}, {"problem", problems.empty() ? io::Node() : io::Node(problems[0])}}));
+  for (const auto& c : health.checkpoints) {
+    list.push(io::Node::object({{"step", c.step}, {"problem", c.problems.empty() ? io::Node() : c.problems[0]}}));
+    health.problems.insert(health.problems.end(), c.problems.begin(), c.problems.end());
   }
-  return list;
-}
-
-io::Node run_facts(const std::string& path) {
-  std::vector<std::string> ignored;
-  const std::string at = train::checkpoint_of(path, train::Which::latest, ignored);
-  const std::string config = (at.empty() ? path : at) + "/config.json";
-  io::Node node = io::Node::object({{"kind", at == path ? "checkpoint" : "run"}});
-  const io::Node facts = config_facts(io::load<train::RunConfig>(train::read_state(config), config));
-  for (const auto& [key, value] : facts.members()) node[key] = value;
-  if (at != path) node["checkpoints"] = checkpoints(path + "/checkpoints");
+  if (run) node["checkpoints"] = list;
+  node["problems"] = list_of(health.problems);
   return node;
 }
 
-void print_run(const io::Node& node) {
+void print_folder(const io::Node& node) {
   result("{}\n", node.at("kind").string());
-  print_config(node);
+  if (node.find("config")) print_config(node);
   const io::Node* list = node.find("checkpoints");
   if (list == nullptr) return;
   result("{} checkpoints\n", list->size());
@@ -122,10 +133,11 @@ int info(const Options& o) {
   io::Node (*facts)(const std::string&);
   void (*print)(const io::Node&);
   if (fs::is_directory(o.path, error)) {
-    TD_CHECK(fs::exists(o.path + "/config.json", error), FormatError, io::printable(o.path),
+    const auto has = [&](const char* name) { return fs::exists(o.path + "/" + name, error); };
+    TD_CHECK(has("config.json") || has("run.json") || has("manifest.json"), FormatError, io::printable(o.path),
              ": is neither a run nor a checkpoint: it has no config.json");
-    facts = run_facts;
-    print = print_run;
+    facts = folder_facts;
+    print = print_folder;
   } else {
     TD_CHECK(fs::exists(o.path, error), FormatError, io::printable(o.path), ": there is no such file or folder");
     const std::string extension = fs::path(o.path).extension().string();
@@ -139,6 +151,11 @@ int info(const Options& o) {
   }
   const io::Node node = facts(o.path);
   o.json ? result_json(node) : print(node);
+  std::string text;
+  if (const io::Node* problems = node.find("problems")) {
+    for (const io::Node& problem : problems->items()) text += (text.empty() ? "" : "\n") + problem.string();
+  }
+  TD_CHECK(text.empty(), FormatError, text);
   return 0;
 }
 

@@ -14,9 +14,8 @@ namespace {
 
 constexpr const char* kExitCodes =
     "Exit codes: 0 ok; 1 the run failed (also disk full, no permission, loss not finite); 2 usage or config (also\n"
-    "refused overwrite, locked run); 3 data; 4 checkpoint or file format; 5 device or memory; 130 after SIGINT and "
-    "143\n"
-    "after SIGTERM, both having saved.";
+    "refused overwrite, locked run); 3 data; 4 checkpoint or file format; 5 device or memory; 129 after SIGHUP, 130\n"
+    "after SIGINT and 143 after SIGTERM, having saved (130 after a second SIGINT: at once).";
 
 constexpr const char* kExamples =
     "Examples:\n"
@@ -69,7 +68,8 @@ int fail(const std::string& message, int code) {
 
 int parse_and_run(int argc, char** argv) {
   CLI::App app("Train networks on recordings and generate sound with them.", "tapedeck");
-  app.set_version_flag("--version", [] { return fmt::format("tapedeck {}\ncompiler {}", version(), __VERSION__); });
+  app.set_version_flag("--version",
+                       [] { return fmt::format("tapedeck {}\ncompiler {}", full_version(), __VERSION__); });
   app.footer(std::string(kExamples) + kExitCodes);
   app.failure_message(CLI::FailureMessage::simple);
   Run run;
@@ -103,7 +103,7 @@ int run_main(int argc, char** argv) {
   try {
     code = parse_and_run(argc, argv);
   } catch (const std::bad_alloc&) {
-    code = fail("out of memory; use a smaller train.batch_size or train.segment, or fewer sounds", 5);
+    code = fail("out of memory; use fewer or smaller files", 5);
   } catch (const std::exception& error) {
     code = fail(error.what(), exit_code_of(error));
   }

@@ -60,7 +60,6 @@ int report(const train::RunResult& r, const std::string& run, const Options& o) 
 train::Trainer prepare(const RunConfig& config, nn::Part<nn::Network> network, const io::SoundSet& sounds,
                        const Options& o) {
   train::Trainer trainer(config, std::move(network), sounds);
-  if (!o.init.empty()) train::load_weights(trainer.network(), o.init, {});
   if (!o.quiet) {
     note("{} parameters, receptive field {} samples ({:.1f} ms); {} windows to draw from",
          trainer.network().parameter_count(), trainer.network().receptive_field(),
@@ -95,9 +94,16 @@ int start(const Options& o) {
   io::Node about = io::Node::object();
   about["format_version"] = 1;
   about["tapedeck"] = version();
+  about["commit"] = *commit() ? io::Node(commit()) : io::Node();
+  about["compiler"] = __VERSION__;
   about["seed"] = config.train.seed;
   about["data"] = sounds.manifest();
-  train::RunFolder folder = train::RunFolder::create(o.out, config, about, o.force);
+  std::optional<train::RunFolder::Init> init;
+  if (!o.init.empty()) {
+    train::load_weights(trainer.network(), o.init, {});
+    init = {o.init, trainer.network().state_dict()};
+  }
+  train::RunFolder folder = train::RunFolder::create(o.out, config, about, o.force, init);
   return execute(folder, trainer, o);
 }
 
@@ -113,8 +119,8 @@ int resume(const Options& o) {
     result_json(io::save(config));
     return 0;
   }
-  const io::Node& saved = folder.about().at("data");
-  const std::string data = o.data.empty() ? saved.at("source").string() : o.data;
+  const io::Node saved = train::read_about(folder.file("run.json")).at("data");
+  const std::string data = o.data.empty() ? io::from_printable(saved.at("source").string()) : o.data;
   nn::Part<nn::Network> network = train::build_network(config);
   const io::SoundSet sounds = train::read_sounds(data, config, *network, !o.quiet);
   const std::string change = sounds.describe_change(saved);
@@ -128,11 +134,9 @@ int resume(const Options& o) {
 int train_command(const Options& o) {
   o.machine.apply();
   train::register_all();
-  try {
-    return o.resume.empty() ? start(o) : resume(o);
-  } catch (const MemoryError& error) {
-    throw MemoryError(std::string(error.what()) + " (train.batch_size, train.segment), or raise train.shards");
-  }
+  return with_memory_advice(
+      "here: lower train.batch_size or train.segment, raise train.shards, or use fewer recordings",
+      [&] { return o.resume.empty() ? start(o) : resume(o); });
 }
 
 }  // namespace

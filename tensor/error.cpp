@@ -2,6 +2,16 @@
 
 #include <charconv>
 
+namespace tapedeck {
+
+void Error::name(std::string_view where) {
+  const std::string_view now = what();
+  if (now.starts_with(where) && now.substr(where.size()).starts_with(":")) return;
+  within_ = std::string(where).append(": ").append(now);
+}
+
+}  // namespace tapedeck
+
 namespace tapedeck::detail {
 
 std::string join(std::initializer_list<Part> parts) {

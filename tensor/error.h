@@ -12,6 +12,11 @@ namespace tapedeck {
 class Error : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
+  const char* what() const noexcept override { return within_.empty() ? std::runtime_error::what() : within_.c_str(); }
+  void name(std::string_view where);  // the sentence begins with `where: ` from now on, unless it does already
+
+ private:
+  std::string within_;
 };
 class ShapeError : public Error {
  public:

@@ -3,13 +3,16 @@
 //   op_cases --filter GLOB                 some of the cases
 //   op_cases --replay 'conv1d#12'          one case in detail
 //   op_cases --list | --count | --support  cases by name; how many of each op; slots by variant and dtype
-//   op_cases --check-matrix FILE           every case; FILE's support matrix must be current (--write-matrix mends it)
+//   op_cases --hostile GLOB [--seconds N] [--seed N]   ops with broken arguments; a seed without seconds replays one
+//   call op_cases --check-matrix FILE           every case; FILE's support matrix must be current (--write-matrix mends
+//   it)
 #include <fnmatch.h>
 #include <tapedeck/tensor/parallel.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <map>
 #include <set>
@@ -17,6 +20,7 @@
 #include "cases/coverage.h"
 #include "cases/driver.h"
 #include "cases/guard.h"
+#include "cases/hostile.h"
 
 namespace tapedeck::cases {
 namespace {
@@ -77,7 +81,12 @@ int count() {
   return 0;
 }
 
+constexpr int kHostileRounds = 200;  // of each op in a whole run
+
 struct Wanted {
+  std::string hostile;  // ops to call with broken arguments
+  std::uint64_t seed = 0;
+  double seconds = 0;
   std::string filter = "*", replay, check, write;  // the last two: files with a support matrix
   bool coverage = false, list = false, count = false, support = false;
 };
@@ -85,6 +94,12 @@ struct Wanted {
 int run(const Wanted& w) {
   set_num_threads(2);
   if (!w.replay.empty()) return replay(w.replay);
+  if (!w.hostile.empty()) {
+    if (w.seed != 0 && w.seconds == 0) return replay_hostile(w.seed, w.hostile);
+    const int faults = run_hostile(w.hostile, w.seed, kHostileRounds, w.seconds);
+    std::printf("%d passed, %d failed\n", faults == 0, faults);
+    return faults == 0 ? 0 : 1;
+  }
   if (w.count) return count();
   if (w.list) {
     for (const Named& n : named_table()) std::printf("%s: %s\n", n.name.c_str(), describe(*n.c).c_str());
@@ -122,7 +137,7 @@ int run(const Wanted& w) {
                 printed[op] > 0 ? (", " + std::to_string(printed[op]) + " failed").c_str() : "");
   int missing = 0;
   if (w.filter == "*") {
-    missing = coverage(callers, ops_run, w.coverage) + missing_ops();
+    missing = run_hostile("*", 0, kHostileRounds, 0) + coverage(callers, ops_run, w.coverage) + missing_ops();
     if (!w.write.empty() && !write_matrix(w.write)) ++missing;
     if (!w.check.empty() && !check_matrix(w.check)) ++missing;
   }
@@ -147,6 +162,12 @@ int main_of(int argc, char** argv) {
       w.filter = argv[++i];
     else if (a == "--replay" && i + 1 < argc)
       w.replay = argv[++i];
+    else if (a == "--hostile" && i + 1 < argc)
+      w.hostile = argv[++i];
+    else if (a == "--seed" && i + 1 < argc)
+      w.seed = std::strtoull(argv[++i], nullptr, 10);
+    else if (a == "--seconds" && i + 1 < argc)
+      w.seconds = std::strtod(argv[++i], nullptr);
     else if (a == "--check-matrix" && i + 1 < argc)
       w.check = argv[++i];
     else if (a == "--write-matrix" && i + 1 < argc)

@@ -1,0 +1,244 @@
+#include "cases/hostile.h"
+
+#include <fnmatch.h>
+#include <tapedeck/autograd/ops.h>
+#include <tapedeck/tensor/detail_views.h>
+#include <tapedeck/tensor/random.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <limits>
+#include <map>
+#include <random>
+#include <set>
+
+#include "cases/op_case.h"
+
+namespace tapedeck::cases {
+namespace {
+
+constexpr DType kTypes[] = {DType::f32, DType::f64, DType::bf16, DType::f16,
+                            DType::i64, DType::i32, DType::u8,   DType::boolean};
+
+class Dice {
+ public:
+  explicit Dice(std::uint64_t seed) : engine_(seed) {}
+  int below(int n) { return static_cast<int>(engine_() % static_cast<std::uint64_t>(n)); }
+  bool one_in(int n) { return below(n) == 0; }
+  template <class T, std::size_t n>
+  T any(const T (&list)[n]) {
+    return list[below(static_cast<int>(n))];
+  }
+  std::uint64_t word() { return engine_(); }
+
+ private:
+  std::mt19937_64 engine_;
+};
+
+Shape any_shape(Dice& dice) {
+  Shape s;
+  for (int rank = dice.one_in(12) ? kMaxRank : dice.below(6); rank > 0; --rank)
+    s.push(dice.any({0, 1, 1, 2, 2, 3, 3, 4, 5, 7}));
+  return s;
+}
+
+void change_shape(Shape& s, Dice& dice) {
+  if (s.rank() == 0 || dice.one_in(3)) {
+    s = any_shape(dice);
+    return;
+  }
+  const int d = dice.below(s.rank());
+  switch (dice.below(5)) {
+    case 0:
+      s[d] += 1;
+      break;
+    case 1:
+      s[d] = std::max<std::int64_t>(0, s[d] - 1);
+      break;
+    case 2:
+      s[d] = 0;
+      break;
+    case 3:
+      s[d] = 1;
+      break;
+    default:
+      s.erase(d);
+  }
+}
+
+// Numbers that break what counts, indexes or divides.
+void plant_numbers(const Tensor& x, Dice& dice) {
+  using L = std::numeric_limits<std::int64_t>;
+  const double reals[] = {0, -1, 1e30, 1e-40, std::numeric_limits<double>::infinity(), std::nan("")};
+  const std::int64_t whole[] = {-1, -2, 0, 1, 1'000'000'000'000, L::max(), L::min(), L::max() - 1};
+  for (int k = 1 + dice.below(3); k > 0 && x.numel() > 0; --k) {
+    Tensor one = x;
+    while (one.dim() > 0)
+      one = detail::select(one, 0, dice.below(static_cast<int>(std::min<std::int64_t>(one.size(0), 1000))));
+    visit(x.dtype(), [&](auto zero) {
+      using T = decltype(zero);
+      T& element = *static_cast<T*>(one.data());
+      if constexpr (std::is_same_v<T, BFloat16> || std::is_same_v<T, Float16>)
+        element = T::from(static_cast<float>(dice.any(reals)));
+      else if constexpr (std::is_same_v<T, bool>)
+        element = dice.one_in(2);
+      else if constexpr (std::is_integral_v<T>)
+        element = static_cast<T>(dice.any(whole));
+      else
+        element = static_cast<T>(dice.any(reals));
+    });
+  }
+}
+
+std::vector<Tensor> broken_inputs(const OpCase& c, Dice& dice) {
+  std::vector<Input> specs = c.inputs;
+  std::vector<bool> missing(specs.size()), numbers(specs.size());
+  for (int faults = 1 + dice.below(3); faults > 0; --faults) {
+    const auto i = static_cast<std::size_t>(dice.below(static_cast<int>(specs.size())));
+    Input& in = specs[i];
+    switch (dice.below(8)) {
+      case 0:
+        missing[i] = true;
+        break;
+      case 1:
+        in.dtype = dice.any(kTypes);
+        break;
+      case 2:
+        in.layout = dice.any({Layout::contiguous, Layout::transposed, Layout::sliced, Layout::expanded});
+        break;
+      case 3:
+        numbers[i] = true;
+        break;
+      case 4:
+        std::swap(specs[i], specs[static_cast<std::size_t>(dice.below(static_cast<int>(specs.size())))]);
+        break;
+      default:
+        change_shape(in.shape, dice);
+    }
+  }
+  std::vector<Tensor> out;
+  for (std::size_t i = 0; i < specs.size(); ++i) {
+    if (missing[i]) {
+      out.emplace_back();
+      continue;
+    }
+    if (!has_layout(specs[i].shape, specs[i].layout)) specs[i].layout = Layout::contiguous;
+    out.push_back(make_input(specs[i], dice.word(), static_cast<int>(i)));
+    if (numbers[i]) plant_numbers(out.back(), dice);
+  }
+  return out;
+}
+
+std::string bytes_of(Args inputs) {
+  std::string out;
+  for (const Tensor& x : inputs)
+    if (x.defined()) out.append(static_cast<const char*>(x.impl()->storage->data()), x.impl()->storage->bytes());
+  return out;
+}
+
+std::string in_words(Args inputs) {
+  std::string out;
+  for (const Tensor& x : inputs) out += (out.empty() ? "" : ", ") + (x.defined() ? tapedeck::describe(x) : "none");
+  return out;
+}
+
+// "" when the op behaved. An Error must name the op: the first word of the case's name, or a part of it.
+std::string fault_of(const OpCase& c, Args inputs, bool on_tape) {
+  const std::string before = bytes_of(inputs);
+  std::string fault;
+  {
+    Tape tape;
+    if (on_tape)
+      for (const Tensor& x : inputs)
+        if (x.defined() && is_real(x.dtype())) tape.watch(x);
+    const std::size_t nodes = tape.size();
+    Outputs y;
+    bool done = false;
+    try {
+      y = call_case(c, inputs);
+      done = true;
+    } catch (const Error& e) {
+      if (tape.size() != nodes) fault = std::string("threw and left the tape longer: ") + e.what();
+      const std::string op = c.op.substr(0, c.op.find(' '));
+      if (op.find("operator") == std::string::npos && std::string(e.what()).find(op) == std::string::npos)
+        fault = "the error does not name " + op + ": " + e.what();
+    } catch (const std::exception& e) {
+      fault = std::string("threw what is no tapedeck::Error: ") + e.what();
+    }
+    try {
+      for (const Tensor& t : y)
+        if (done && on_tape && t.defined() && is_recorded(t) && is_real(t.dtype())) {
+          tape.backward(t, detach(expand(scalar(1, t.options()), t.sizes())));
+          break;
+        }
+    } catch (const Error&) {  // a gradient may be refused
+    } catch (const std::exception& e) {
+      fault = std::string("backward threw what is no tapedeck::Error: ") + e.what();
+    }
+  }
+  if (bytes_of(inputs) != before) fault += " an input was written to";
+  return fault;
+}
+
+using Named = std::map<std::string, std::vector<const OpCase*>>;
+Named by_op(const std::string& filter) {
+  Named out;
+  for (const OpCase& c : table())
+    if (!c.op.starts_with("kernel ") && !c.inputs.empty() && c.inputs[0].shape.numel() < 5000 &&
+        fnmatch(filter.c_str(), c.op.c_str(), 0) == 0)
+      out[c.op].push_back(&c);
+  return out;
+}
+
+struct Round {
+  const OpCase* c;
+  std::vector<Tensor> inputs;
+  bool on_tape;
+};
+Round make_round(const std::vector<const OpCase*>& cases, std::uint64_t seed) {
+  Dice dice(seed);
+  Round r{cases[static_cast<std::size_t>(dice.below(static_cast<int>(cases.size())))], {}, dice.one_in(2)};
+  r.inputs = broken_inputs(*r.c, dice);
+  return r;
+}
+
+}  // namespace
+
+int run_hostile(const std::string& filter, std::uint64_t seed, int rounds, double seconds) {
+  using Clock = std::chrono::steady_clock;
+  const auto start = Clock::now();
+  const Named ops = by_op(filter);
+  std::map<std::string, int> faults;
+  std::uint64_t calls = 0;
+  for (int round = 0; round < rounds || std::chrono::duration<double>(Clock::now() - start).count() < seconds; ++round)
+    for (const auto& [op, cases] : ops) {
+      const std::uint64_t own = hash64(op) + seed + static_cast<std::uint64_t>(round);
+      const Round r = make_round(cases, own);
+      ++calls;
+      const std::string fault = fault_of(*r.c, r.inputs, r.on_tape);
+      if (fault.empty() || ++faults[op] > 3) continue;
+      std::printf("FAILED %s: %s\n  %s\n  replay: op_cases --hostile '%s' --seed %llu\n", op.c_str(),
+                  (r.c->text + " (" + in_words(r.inputs) + ")").c_str(), fault.c_str(), op.c_str(),
+                  static_cast<unsigned long long>(own));
+    }
+  int total = 0;
+  for (const auto& [op, n] : faults) total += n;
+  std::printf("hostile: %zu ops, %llu calls, %d faults in %zu ops\n", ops.size(),
+              static_cast<unsigned long long>(calls), total, faults.size());
+  return total;
+}
+
+int replay_hostile(std::uint64_t seed, const std::string& name) {
+  const Named ops = by_op(name);
+  if (!ops.contains(name)) return std::printf("no op is named %s\n", name.c_str()), 2;
+  const Round r = make_round(ops.at(name), seed);
+  std::printf("%s: %s (%s)%s\n", name.c_str(), describe(*r.c).c_str(), in_words(r.inputs).c_str(),
+              r.on_tape ? " on a tape" : "");
+  std::fflush(stdout);
+  const std::string fault = fault_of(*r.c, r.inputs, r.on_tape);
+  std::printf("%s\n%d passed, %d failed\n", fault.c_str(), fault.empty(), !fault.empty());
+  return !fault.empty();
+}
+
+}  // namespace tapedeck::cases

@@ -85,5 +85,17 @@ Tensor as_rows(const Tensor& x) {
   return try_reshape(packed(rows), shape);
 }
 
+TapeMark::TapeMark() : tape_(Tape::current()) {
+  if (tape_) nodes_ = tape_->nodes_.size(), edges_ = tape_->edges_.size(), slots_ = tape_->slots_.size();
+}
+
+void TapeMark::restore() const {
+  if (!tape_) return;
+  tape_->nodes_.erase(tape_->nodes_.begin() + static_cast<std::ptrdiff_t>(nodes_), tape_->nodes_.end());
+  tape_->edges_.resize(edges_);
+  tape_->slots_.erase(tape_->slots_.begin() + static_cast<std::ptrdiff_t>(slots_), tape_->slots_.end());
+  std::erase_if(tape_->leaves_, [this](const auto& leaf) { return static_cast<std::size_t>(leaf.second) >= slots_; });
+}
+
 }  // namespace detail
 }  // namespace tapedeck

@@ -25,4 +25,28 @@ inline Saved save_for(const Tensor& other, const Tensor& x, const char* name) {
   return is_recorded(other) ? save(x, name) : Saved();
 }
 
+// How long the recording tape was; restore() forgets what it recorded since, whose tensors must be gone.
+class TapeMark {
+ public:
+  TapeMark();
+  void restore() const;
+
+ private:
+  Tape* tape_;
+  std::size_t nodes_ = 0, edges_ = 0, slots_ = 0;
+};
+
+// The body of an op that is made of other ops: an error of theirs names `op` first, and leaves the tape as it was.
+template <class F>
+auto composed(const char* op, F&& body) {
+  const TapeMark before;
+  try {
+    return body();
+  } catch (Error& e) {
+    before.restore();
+    e.name(op);
+    throw;
+  }
+}
+
 }  // namespace tapedeck::detail

@@ -13,6 +13,9 @@
 #include <vector>
 
 namespace tapedeck {
+namespace detail {
+class TapeMark;
+}
 
 struct GradientsOptions {
   bool create_graph = false;  // record the backward pass as well: gradients of gradients
@@ -41,6 +44,7 @@ class Tape : private Recording, private detail::TapeLists {
 
  private:
   friend class Grads;
+  friend class detail::TapeMark;
   friend bool is_recorded(const Tensor&);
   friend bool record_wanted(std::span<const Tensor* const>);
   friend void record_node(const char*, std::span<const Tensor* const>, std::span<const Tensor* const>, detail::Rule);

@@ -1,4 +1,5 @@
 #include <gtest/gtest.h>
+#include <tapedeck/autograd/op_helpers.h>
 
 #include <cmath>
 #include <limits>
@@ -538,6 +539,26 @@ TEST(UserOp, AWrongShapeFromARuleIsNamed) {
   const Tensor y = f64({1, 1}, {2});
   record("mine", y, {&x}, [](const Tensor& gy, Grads& g) { g.give(0, sum(gy)); });
   EXPECT_EQ(error_of<TapeError>([&] { tape.backward(y, f64({1, 1}, {2})); }).find("mine: the rule gave"), 0u);
+}
+
+TEST(Composed, ErrorsNameTheOpAndForgetItsNodes) {
+  const Tensor x = full({3}, 2), weight = full({3}, 1);
+  weight.set_requires_grad(true);
+  Tape tape;
+  tape.watch(x);
+  const Tensor before = x * 2;
+  const std::size_t nodes = tape.size();
+  try {
+    detail::composed("outer", [&] { return matmul(weight * x, full({4}, 1)); });
+    FAIL();
+  } catch (const ShapeError& e) {
+    EXPECT_EQ(std::string(e.what()).rfind("outer: matmul: ", 0), 0u) << e.what();
+  }
+  EXPECT_EQ(tape.size(), nodes);
+  const Tensor y = sum(before * weight);  // the tape goes on, the parameter is found again
+  tape.backward(y);
+  EXPECT_EQ(weight.grad().to_vector<float>(), (std::vector<float>{4, 4, 4}));
+  EXPECT_EQ(tape.grad(x).to_vector<float>(), (std::vector<float>{2, 2, 2}));
 }
 
 }  // namespace

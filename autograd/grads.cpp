@@ -36,7 +36,9 @@ bool direct(const Slot& slot, bool keep) {
 
 bool Grads::wants(int input) const { return tape_.edges_[static_cast<std::size_t>(node_.first_edge + input)] >= 0; }
 Shape Grads::shape(int input) const { return tape_.edge(node_.first_edge + input).shape; }
-Tensor Grads::out(int output) const { return tape_.edge(node_.first_edge + node_.inputs + output).grad; }
+Tensor Grads::out(int output) const {
+  return output == 0 ? first_ : tape_.edge(node_.first_edge + node_.inputs + output).grad;
+}
 
 Tensor Grads::so_far(int input) const {
   if (!wants(input)) return {};

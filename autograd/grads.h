@@ -26,10 +26,11 @@ class Grads {
 
  private:
   friend class Tape;
-  Grads(Tape& tape, const detail::Node& node, bool keep, bool graph)
-      : tape_(tape), node_(node), keep_(keep), graph_(graph) {}
+  Grads(Tape& tape, const detail::Node& node, const Tensor& first, bool keep, bool graph)
+      : tape_(tape), node_(node), first_(first), keep_(keep), graph_(graph) {}
   Tape& tape_;
   const detail::Node& node_;
+  const Tensor& first_;  // of output 0, no longer on the tape
   bool keep_, graph_;
 };
 

@@ -142,8 +142,9 @@ void Tape::walk(bool keep, bool graph) {
       if (edge(e).tensor.defined()) complete(edges_[static_cast<std::size_t>(e)], keep);
     }
     if (reached) {
-      const Tensor gy = edge(first).grad;
-      Grads grads(*this, node, keep, graph);
+      const bool stays = keep || edge(first).kept;  // else it is moved out: copies cost more than many a rule
+      const Tensor gy = stays ? edge(first).grad : std::move(edge(first).grad);
+      Grads grads(*this, node, gy, keep, graph);
       detail::watched() ? detail::watch_rule(node, gy, grads) : node.rule(gy, grads);
     }
     if (keep) continue;

@@ -10,8 +10,6 @@ Shape::Shape(std::span<const std::int64_t> sizes) : rank_(static_cast<int>(sizes
   std::copy(sizes.begin(), sizes.end(), sizes_);
 }
 
-bool Shape::operator==(const Shape& o) const { return std::equal(begin(), end(), o.begin(), o.end()); }
-
 void Shape::insert(int at, std::int64_t size) {
   TD_CHECK(rank_ < kMaxRank, ShapeError, "shape: at most ", kMaxRank, " dimensions; ", to_string(*this),
            " has no room");

@@ -33,7 +33,11 @@ class Shape {
     for (int i = 0; i < rank_; ++i) n *= sizes_[i];
     return n;
   }
-  bool operator==(const Shape& o) const;
+  bool operator==(const Shape& o) const {
+    bool same = rank_ == o.rank_;
+    for (int i = 0; same && i < rank_; ++i) same = sizes_[i] == o.sizes_[i];
+    return same;
+  }
 
   void push(std::int64_t size);  // appends a dimension; ShapeError above kMaxRank
   void insert(int at, std::int64_t size);

@@ -62,6 +62,11 @@ class CachingAllocator {
     for (auto& [capacity, p] : large_) rt.release(device.index, p), cached -= static_cast<std::int64_t>(capacity);
     large_.clear();
   }
+  void raise_peak(std::int64_t to) {
+    std::int64_t was = peak.load(std::memory_order_relaxed);
+    while (to > was && !peak.compare_exchange_weak(was, to, std::memory_order_relaxed)) {
+    }
+  }
   std::atomic<std::int64_t> live{0}, peak{0}, cached{0}, blocks{0};
   std::atomic<std::uint64_t> allocations{0}, device_allocations{0};
 
@@ -78,20 +83,77 @@ CachingAllocator& allocator(Device d) {
   return all[static_cast<int>(d.type) * kDevicesPerType + d.index];
 }
 
-// A few small CPU blocks kept per thread: the common case takes no lock.
+// A number that one thread writes and others may read: no locked instruction.
+template <class T>
+class Tally {
+ public:
+  operator T() const { return value_.load(std::memory_order_relaxed); }
+  void set(T v) { value_.store(v, std::memory_order_relaxed); }
+  void add(T v) { set(*this + v); }
+  T take() {
+    const T v = *this;
+    set(0);
+    return v;
+  }
+
+ private:
+  std::atomic<T> value_{0};
+};
+
+// A few small CPU blocks kept per thread, and what it has to add to the statistics: the common case takes no lock.
 struct Front {
   static constexpr int kKept = 16, kFrontClasses = 11;  // up to 64 KiB
+  static constexpr std::int64_t kMostApart = 1 << 20;   // bytes in use that the statistics do not know of yet
   void* blocks[kFrontClasses][kKept];
   int count[kFrontClasses] = {};
   bool dead = false;
+  Tally<std::int64_t> live, high, cached, in_use;  // high: the most of live since it was settled
+  Tally<std::uint64_t> allocations;
+  Front() {
+    const std::lock_guard lock(all().mutex);
+    all().fronts.push_back(this);
+  }
   ~Front() {
+    const std::lock_guard lock(all().mutex);
+    std::erase(all().fronts, this);
+    settle();
     dead = true;
     for (int c = 0; c < kFrontClasses; ++c)
       for (int i = 0; i < count[c]; ++i) allocator(kCpu).put(blocks[c][i], kSmallest << c);
     for (int& n : count) n = 0;
   }
+  struct All {
+    std::mutex mutex;
+    std::vector<Front*> fronts;
+  };
+  static All& all() {
+    static All* all = new All;
+    return *all;
+  }
+
+  void made(std::int64_t bytes) {
+    cached.add(-bytes), in_use.add(1), allocations.add(1);
+    live.add(bytes);
+    if (live > high) high.set(live);
+    if (live > kMostApart) settle();
+  }
+  void freed(std::int64_t bytes) {
+    cached.add(bytes), in_use.add(-1);
+    live.add(-bytes);
+    if (live < -kMostApart) settle();
+  }
+  void settle() {
+    CachingAllocator& a = allocator(kCpu);
+    const std::int64_t most = a.live + high.take();
+    a.raise_peak(most);
+    a.live += live.take(), a.cached += cached.take(), a.blocks += in_use.take(), a.allocations += allocations.take();
+  }
 };
 thread_local Front front;
+
+Front* front_for(Device device, std::size_t capacity) {
+  return device == kCpu && capacity <= kSmallest << (Front::kFrontClasses - 1) && !front.dead ? &front : nullptr;
+}
 
 }  // namespace
 
@@ -102,17 +164,16 @@ void bypass_cache() { caching = false; }
 void* cached_allocate(std::size_t bytes, Device device, std::size_t* capacity) {
   TD_CHECK(bytes < (std::size_t{1} << 62), MemoryError, "allocate: ", bytes, " bytes is more than any machine has");
   *capacity = caching ? capacity_for(bytes) : bytes;
-  CachingAllocator& a = allocator(device);
-  void* p = nullptr;
-  if (caching) {
-    const int c = *capacity <= kLargestClass ? class_of(*capacity) : Front::kFrontClasses;
-    if (device == kCpu && c < Front::kFrontClasses && front.count[c] > 0) {
-      p = front.blocks[c][--front.count[c]];
-    } else {
-      p = a.take(capacity);
+  if (Front* mine = caching ? front_for(device, *capacity) : nullptr) {
+    const int c = class_of(*capacity);
+    if (mine->count[c] > 0) {
+      mine->made(static_cast<std::int64_t>(*capacity));
+      return mine->blocks[c][--mine->count[c]];
     }
-    if (p) a.cached.fetch_sub(static_cast<std::int64_t>(*capacity), std::memory_order_relaxed);
   }
+  CachingAllocator& a = allocator(device);
+  void* p = caching ? a.take(capacity) : nullptr;
+  if (p) a.cached.fetch_sub(static_cast<std::int64_t>(*capacity), std::memory_order_relaxed);
   if (!p) {
     const DeviceRuntime& rt = runtime(device.type);
     p = rt.allocate(device.index, *capacity);
@@ -121,31 +182,32 @@ void* cached_allocate(std::size_t bytes, Device device, std::size_t* capacity) {
       p = rt.allocate(device.index, *capacity);
     }
     TD_CHECK(p, MemoryError, "allocate: ", *capacity, " bytes on ", to_string(device), " were refused with ",
-             a.live.load(), " bytes in use; reduce the batch or the segment length");
+             memory_stats(device).live_bytes, " bytes in use; reduce the batch or the segment length");
     a.device_allocations.fetch_add(1, std::memory_order_relaxed);
   }
+  if (device == kCpu && !front.dead) front.settle();
   a.allocations.fetch_add(1, std::memory_order_relaxed);
   a.blocks.fetch_add(1, std::memory_order_relaxed);
-  const std::int64_t live = a.live.fetch_add(static_cast<std::int64_t>(*capacity), std::memory_order_relaxed) +
-                            static_cast<std::int64_t>(*capacity);
-  std::int64_t peak = a.peak.load(std::memory_order_relaxed);
-  while (live > peak && !a.peak.compare_exchange_weak(peak, live, std::memory_order_relaxed)) {
-  }
+  const auto more = static_cast<std::int64_t>(*capacity);
+  a.raise_peak(a.live.fetch_add(more, std::memory_order_relaxed) + more);
   return p;
 }
 
 void cached_release(void* p, std::size_t capacity, Device device) {
+  if (Front* mine = caching ? front_for(device, capacity) : nullptr) {
+    const int c = class_of(capacity);
+    if (mine->count[c] < Front::kKept) {
+      mine->freed(static_cast<std::int64_t>(capacity));
+      mine->blocks[c][mine->count[c]++] = p;
+      return;
+    }
+  }
   CachingAllocator& a = allocator(device);
   a.live.fetch_sub(static_cast<std::int64_t>(capacity), std::memory_order_relaxed);
   a.blocks.fetch_sub(1, std::memory_order_relaxed);
   if (!caching) return runtime(device.type).release(device.index, p);
   a.cached.fetch_add(static_cast<std::int64_t>(capacity), std::memory_order_relaxed);
-  const int c = capacity <= kLargestClass ? class_of(capacity) : Front::kFrontClasses;
-  if (device == kCpu && c < Front::kFrontClasses && front.count[c] < Front::kKept && !front.dead) {
-    front.blocks[c][front.count[c]++] = p;
-  } else {
-    a.put(p, capacity);
-  }
+  a.put(p, capacity);
 }
 
 }  // namespace detail
@@ -181,12 +243,26 @@ void Storage::destroy() {
   detail::Pool<Storage>::give(this);
 }
 
+// Other threads may be apart by kMostApart each, and have been higher meanwhile.
 MemoryStats memory_stats(Device device) {
-  const CachingAllocator& a = allocator(device);
-  return {a.live, a.peak, a.cached, a.blocks, a.allocations, a.device_allocations};
+  CachingAllocator& a = allocator(device);
+  if (device != kCpu) return {a.live, a.peak, a.cached, a.blocks, a.allocations, a.device_allocations};
+  if (!front.dead) front.settle();
+  const std::lock_guard lock(Front::all().mutex);
+  MemoryStats s{a.live, 0, a.cached, a.blocks, a.allocations, a.device_allocations};
+  for (const Front* f : Front::all().fronts) {
+    s.live_bytes += f->live, s.cached_bytes += f->cached, s.live_blocks += f->in_use;
+    s.allocations += f->allocations;
+  }
+  a.raise_peak(s.live_bytes);
+  s.peak_live_bytes = a.peak;
+  return s;
 }
 
-void reset_peak_memory(Device device) { allocator(device).peak = allocator(device).live.load(); }
+void reset_peak_memory(Device device) {
+  const std::int64_t live = memory_stats(device).live_bytes;
+  allocator(device).peak = live;
+}
 
 void empty_cache() {
   for (int c = 0; c < Front::kFrontClasses; ++c)

@@ -16,8 +16,8 @@ class Storage {
   static Storage* alias(Storage* owner, std::size_t offset, std::size_t bytes);  // one reference; keeps owner alive
 
   void retain() { refs_.fetch_add(1, std::memory_order_relaxed); }
-  void release() {
-    if (refs_.fetch_sub(1, std::memory_order_acq_rel) == 1) destroy();
+  void release() {  // the only holder needs no locked instruction: nobody else can take a reference
+    if (unique() || refs_.fetch_sub(1, std::memory_order_acq_rel) == 1) destroy();
   }
   bool unique() const { return refs_.load(std::memory_order_acquire) == 1; }
 
@@ -49,9 +49,9 @@ extern std::atomic<void (*)(const Storage&)> storage_ended;
 }
 
 struct MemoryStats {
-  std::int64_t live_bytes = 0;  // in use now (rounded to the block sizes handed out)
-  std::int64_t peak_live_bytes = 0;
-  std::int64_t cached_bytes = 0;  // kept for reuse
+  std::int64_t live_bytes = 0;       // in use now (rounded to the block sizes handed out)
+  std::int64_t peak_live_bytes = 0;  // when several threads allocate: to about 1 MiB each
+  std::int64_t cached_bytes = 0;     // kept for reuse
   std::int64_t live_blocks = 0;
   std::uint64_t allocations = 0;         // requests served, from the cache or not
   std::uint64_t device_allocations = 0;  // requests that went to the device runtime

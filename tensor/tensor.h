@@ -127,8 +127,10 @@ std::string to_string(const Tensor& x, std::int64_t most = 64);  // values for p
 inline Tensor::Tensor(const Tensor& o) : impl_(o.impl_) {
   if (impl_) impl_->refs.fetch_add(1, std::memory_order_relaxed);
 }
-inline Tensor::~Tensor() {
-  if (impl_ && impl_->refs.fetch_sub(1, std::memory_order_acq_rel) == 1) detail::destroy(impl_);
+inline Tensor::~Tensor() {  // the only holder needs no locked instruction: nobody else can take a reference
+  if (!impl_) return;
+  if (impl_->refs.load(std::memory_order_acquire) == 1 || impl_->refs.fetch_sub(1, std::memory_order_acq_rel) == 1)
+    detail::destroy(impl_);
 }
 inline detail::TensorImpl& Tensor::here() const {
   if (!impl_) [[unlikely]]

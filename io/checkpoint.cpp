@@ -82,6 +82,7 @@ std::string move_aside(const std::string& checkpoints, const std::string& from, 
   for (int i = 2; exists(to); ++i) to = checkpoints + "/" + place + "/" + name + "-" + std::to_string(i);
   rename_or_fail(from, to);
   sync_folder(checkpoints + "/" + place);
+  sync_folder(checkpoints);
   return to;
 }
 
@@ -319,10 +320,7 @@ bool left_behind(const std::string& name) {
 SavedCheckpoint save_checkpoint(const std::string& checkpoints, std::int64_t step,
                                 const std::vector<CheckpointFile>& files, const SaveOptions& options) {
   check_request(step, files, options);
-  std::error_code error;
-  fs::create_directories(checkpoints, error);
-  TD_CHECK(!error, IoError, printable(checkpoints), ": this folder cannot be made: ", error.message());
-
+  make_folders(checkpoints);
   SavedCheckpoint saved;
   std::vector<std::int64_t> sizes;
   for (const CheckpointFile& f : files) saved.bytes += sizes.emplace_back(size_of_file(f));

@@ -10,6 +10,7 @@
 #include <charconv>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <utility>
 
 namespace tapedeck::io {
@@ -115,6 +116,11 @@ std::string from_printable(std::string_view text) {
   return out;
 }
 
+std::string folder_of(const std::string& path) {
+  const auto slash = path.rfind('/');
+  return slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
+}
+
 InputFile::InputFile(const std::string& path) : path_(path) {
   // O_NONBLOCK: opening a pipe that nobody writes must not wait; it means nothing for a regular file.
   fd_ = retry([&] { return ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK); });
@@ -165,9 +171,8 @@ OutputFile::OutputFile(const std::string& path, bool overwrite) : path_(path), o
   if (!overwrite) refuse_existing(path);
   TD_CHECK(::lstat(path.c_str(), &status) != 0 || S_ISREG(status.st_mode) || S_ISLNK(status.st_mode), IoError,
            printable(path), ": cannot be overwritten: it is not a regular file");
-  const auto slash = path.rfind('/');
-  folder_ = slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
-  TD_CHECK(slash != path.size() - 1 && !path.empty(), IoError, "'", printable(path), "': a file name is needed");
+  folder_ = folder_of(path);
+  TD_CHECK(!path.empty() && !path.ends_with('/'), IoError, "'", printable(path), "': a file name is needed");
   do {
     std::uint64_t random = 0;
     TD_CHECK(::getrandom(&random, sizeof random, 0) == sizeof random, IoError, printable(path),
@@ -229,6 +234,18 @@ void sync_folder(const std::string& folder) {
   }
   TD_CHECK(error == 0 || error == EINVAL || error == ENOSYS || error == EOPNOTSUPP, IoError, printable(folder),
            ": this folder cannot be written to the disk: ", reason(error));
+}
+
+void make_folders(const std::string& path) {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  std::vector<fs::path> missing;
+  for (fs::path p = fs::absolute(path); p.has_relative_path() && !fs::exists(p, error); p = p.parent_path()) {
+    missing.push_back(p);
+  }
+  fs::create_directories(path, error);
+  TD_CHECK(!error, IoError, printable(path), ": this folder cannot be made: ", error.message());
+  for (const fs::path& p : missing) sync_folder(p.parent_path().string());
 }
 
 void write_file_atomic(const std::string& path, std::span<const std::byte> bytes, bool overwrite) {

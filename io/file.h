@@ -17,6 +17,8 @@ std::size_t utf8_length(std::string_view text);
 std::string printable(std::string_view text);
 std::string from_printable(std::string_view text);  // the text that printable() was given, whatever its bytes
 
+std::string folder_of(const std::string& path);  // "." for a name alone
+
 // A regular file open for reading. Anything else (folder, pipe, device) is an IoError, and so is every failure.
 class InputFile {
  public:
@@ -63,6 +65,9 @@ class OutputFile {
 
 void write_file_atomic(const std::string& path, std::span<const std::byte> bytes, bool overwrite = false);
 void write_file_atomic(const std::string& path, std::string_view text, bool overwrite = false);
+
+// Makes a folder and those above it, as far as they are missing, and syncs their names. IoError.
+void make_folders(const std::string& path);
 
 // Makes the names in a folder survive a power cut. Some file systems refuse to sync a folder; that is not a failure.
 void sync_folder(const std::string& folder);

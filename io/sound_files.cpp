@@ -179,11 +179,6 @@ void find_by_list(const std::string& csv, SoundFiles& out) {
   }
 }
 
-std::string folder_of(const std::string& path) {
-  const std::string folder = fs::path(path).parent_path().string();
-  return folder.empty() ? "." : folder;
-}
-
 }  // namespace
 
 const std::vector<std::string>& sound_extensions() {

@@ -85,6 +85,30 @@ fail_everywhere() {
   done < <(calls "$@")
 }
 
+# In which order bytes and names reach the disk: what a power cut would leave. The first saves, and a run with its samples.
+order() {  # order NAME ROOT COMMAND...
+  local name=$1 root=$2; shift 2
+  strace -f -y -o "$work/log" "$@" >/dev/null 2>"$work/errors" || { fail "$name: $(tail -1 "$work/errors")"; return; }
+  if said=$(python3 tests/tools/sync_order.py "$work/log" "$root" --self-test); then passed=$((passed + 1))
+  else fail "$name: a power cut: $said"; fi
+  echo "$name: $(head -1 <<<"$said")"
+}
+mkdir "$work/order" "$work/order/sounds"
+order "saves" "$work/order" "$program" "$work/order/c" 1 4 2
+tapedeck=$(dirname "$program")/tapedeck
+if [ -x "$tapedeck" ]; then
+  python3 - "$work/order/sounds" <<'PY'
+import struct, sys, wave
+for k in range(2):
+    with wave.open(f"{sys.argv[1]}/{k}.wav", "wb") as w:
+        w.setparams((1, 2, 8000, 0, "NONE", "")); w.writeframes(struct.pack("<2000h", *((i * (k + 3) * 97) % 9000 for i in range(2000))))
+PY
+  "$tapedeck" new wavenet --preset tiny --set 'net.blocks=[2]' --set train.max_steps=6 --set train.segment=64 --set train.save_every=2 \
+    --set train.valid_every=2 --set train.log_every=1 --set train.keep=2 --set train.sample_every=3 --set train.sample_seconds=0.01 -o "$work/cfg.json" 2>/dev/null
+  order "a run" "$work/order/runs" "$tapedeck" train "$work/cfg.json" --data "$work/order/sounds" --out "$work/order/runs/a" --threads 1
+  order "a run from weights" "$work/order/more" "$tapedeck" train "$work/cfg.json" --data "$work/order/sounds" --out "$work/order/more/b" --init "$work/order/runs/a" --threads 1
+fi
+
 exec 2>/dev/null  # the shell would announce every death
 mkdir "$work/before"
 kill_everywhere none 1 1 2       # the first save: none, or the whole new one

@@ -11,7 +11,7 @@
 namespace tapedeck::train {
 
 LineFile::LineFile(const std::string& path, std::int64_t keep)
-    : fd_(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666)) {
+    : path_(path), fd_(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666)) {
   TD_CHECK(fd_ >= 0, IoError, io::printable(path), ": cannot be opened for writing: ", std::strerror(errno));
   struct stat status {};
   const bool known = ::fstat(fd_, &status) == 0;
@@ -28,6 +28,13 @@ LineFile::LineFile(const std::string& path, std::int64_t keep)
 }
 
 LineFile::~LineFile() { ::close(fd_); }
+
+void LineFile::sync() {
+  write();
+  TD_CHECK(::fsync(fd_) == 0 || errno == EINVAL || errno == ENOSYS, IoError, io::printable(path_),
+           ": cannot be written to the disk: ", std::strerror(errno));
+  io::sync_folder(io::folder_of(path_));
+}
 
 void LineFile::append(const std::string& line) {
   waiting_ += line;

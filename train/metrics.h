@@ -17,11 +17,13 @@ class LineFile {
   LineFile& operator=(const LineFile&) = delete;
 
   void append(const std::string& line);
+  void sync();                                      // what is written survives a power cut; IoError
   std::int64_t bytes() const { return bytes_; }     // whole lines in the file
   std::string problem() const { return problem_; }  // why the last line waits; "" when all are written
 
  private:
   void write();
+  std::string path_;
   int fd_;
   std::int64_t bytes_ = 0;
   std::string waiting_, problem_;

@@ -10,7 +10,6 @@
 
 #include <cmath>
 #include <ctime>
-#include <filesystem>
 #include <limits>
 
 namespace tapedeck::train {
@@ -98,7 +97,7 @@ void Runner::note_best(double bits) {
 void Runner::sample() {
   const std::string samples = folder_.file("samples"), at = fmt::format("{}/step-{}", samples, trainer_.step());
   try {
-    std::filesystem::create_directories(at);
+    io::make_folders(at);
     trainer_.network().eval();
     const int rate = static_cast<int>(trainer_.config().io.sample_rate);
     const auto seed = static_cast<std::uint64_t>(config().seed);
@@ -118,6 +117,7 @@ void Runner::sample() {
 
 bool Runner::save(RunResult& result) {
   if (saved_ == trainer_.step()) return true;
+  metrics_.sync();  // a checkpoint counts on the lines before it
   state_.metrics_bytes = metrics_.bytes();
   const io::SavedCheckpoint saved =
       io::save_checkpoint(folder_.checkpoints(), trainer_.step(), trainer_.checkpoint_files(state_.save()),

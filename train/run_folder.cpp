@@ -74,10 +74,7 @@ RunFolder RunFolder::create(const std::string& path, const RunConfig& config, co
                             const std::optional<Init>& init) {
   RunFolder run(path);
   std::error_code error;
-  if (!fs::exists(path, error)) {
-    fs::create_directories(path, error);
-    TD_CHECK(!error, IoError, io::printable(path), ": the run folder cannot be made: ", error.message());
-  }
+  if (!fs::exists(path, error)) io::make_folders(path);
   check_new(path, force);
   run.lock_ = std::make_unique<io::RunLock>(path);
   check_new(path, force);  // another process may have been here in between

@@ -76,9 +76,7 @@ int make(const Options& o) {
   if (!o.force) {
     for (std::int64_t i = 0; i < o.count; ++i) train::refuse_existing_sound(stem(i));
   }
-  std::error_code error;
-  fs::create_directories(o.output, error);
-  TD_CHECK(!error, IoError, io::printable(o.output), ": this folder cannot be made: ", error.message());
+  io::make_folders(o.output);
   const Prompt prompt = read_prompt(o, t.config, codec);
   if (!o.prompt.empty() && std::ssize(prompt.codes) < t.network->receptive_field()) {
     note("the prompt has {} samples, less than the receptive field of {}: silence is put in front", prompt.codes.size(),

@@ -204,6 +204,44 @@ TEST(Allocator, LiveBytesReturnToWhatTheyWereAcrossThreads) {
   EXPECT_EQ(memory_stats().live_bytes, before);
 }
 
+TEST(Allocator, PeakIsThatOfTheWholeLife) {
+  { const Tensor warm = empty({1000}); }
+  reset_peak_memory();
+  const MemoryStats before = memory_stats();
+  EXPECT_EQ(before.peak_live_bytes, before.live_bytes);
+  {
+    const Tensor a = empty({1000}), b = empty({1000}), large = empty({1 << 20});
+    EXPECT_EQ(memory_stats().live_blocks, before.live_blocks + 3);
+  }
+  const MemoryStats after = memory_stats();
+  EXPECT_EQ(after.live_bytes, before.live_bytes);
+  EXPECT_EQ(after.live_blocks, before.live_blocks);
+  EXPECT_GE(after.peak_live_bytes - before.live_bytes, (4 << 20) + 8000);
+  EXPECT_LE(after.peak_live_bytes - before.live_bytes, (4 << 20) + 8192);
+  const std::int64_t peak = after.peak_live_bytes;
+  { const Tensor small = empty({10}); }
+  EXPECT_EQ(memory_stats().peak_live_bytes, peak);
+}
+
+TEST(Allocator, CountsWhatThreadsThatEndedDid) {
+  const MemoryStats before = memory_stats();
+  std::atomic<std::int64_t> seen{0};
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t)
+    threads.emplace_back([&] {
+      for (int i = 0; i < 1000; ++i) {
+        const Tensor x = empty({i % 50 + 1}), y = empty({20000 * (i % 100 == 0)});
+        if (i % 100 == 0) seen += memory_stats().live_bytes > 0;  // asked for while others work
+      }
+    });
+  for (std::thread& t : threads) t.join();
+  const MemoryStats after = memory_stats();
+  EXPECT_EQ(after.allocations, before.allocations + 8000);
+  EXPECT_EQ(after.live_bytes, before.live_bytes);
+  EXPECT_EQ(after.live_blocks, before.live_blocks);
+  EXPECT_EQ(seen.load(), 40);
+}
+
 TEST(DTypes, HalfConversionsAreExactBothWays) {
   for (std::uint32_t bits = 0; bits < 65536; ++bits) {
     const Float16 h{static_cast<std::uint16_t>(bits)};

@@ -1,6 +1,7 @@
 // Every public op: PyTorch's names, argument order and semantics; activations are [batch, time, channels]. Inputs are
 // never written to. Mixed dtypes are a DTypeError; shapes that do not fit are a ShapeError; both name the arguments.
 #pragma once
+#include <tapedeck/autograd/spatial.h>
 #include <tapedeck/autograd/tape.h>
 #include <tapedeck/tensor/tensor.h>
 
@@ -107,15 +108,45 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias = {});
 
 // ---- convolution
 // --------------------------------------------------------------------------------------------------------
-enum class Padding { valid, causal, same };  // causal: (kernel - 1) * dilation zeros in front
-struct Conv1dOptions {
-  std::int64_t stride = 1, dilation = 1, groups = 1;
-  Padding padding = Padding::valid;
-};
-// x [B, T, I], weight [O, I/groups, K], bias [O] or undefined -> [B, T', O].
+// x [B, T, I], weight [O, I/groups, K], bias [O] or undefined -> [B, T', O]; images are [B, H, W, I] with weights
+// [O, I/groups, KH, KW], volumes [B, D, H, W, I] with [O, I/groups, KD, KH, KW].
 Tensor conv1d(const Tensor& x, const Tensor& weight, const Tensor& bias = {}, Conv1dOptions options = {});
-// The adjoint of conv1d: x [B, T, O], weight [O, I/groups, K] -> [B, length, I]; what conv1d's gradient is made of.
-Tensor conv1d_transpose(const Tensor& x, const Tensor& weight, std::int64_t length, Conv1dOptions options = {});
+Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias = {}, Conv2dOptions options = {});
+Tensor conv3d(const Tensor& x, const Tensor& weight, const Tensor& bias = {}, Conv3dOptions options = {});
+// The adjoints: weight [I, O/groups, K...]; (T - 1) * stride - padding + (K - 1) * dilation + output_padding + 1 steps.
+Tensor conv_transpose1d(const Tensor& x, const Tensor& weight, const Tensor& bias = {},
+                        ConvTranspose1dOptions options = {});
+Tensor conv_transpose2d(const Tensor& x, const Tensor& weight, const Tensor& bias = {},
+                        ConvTranspose2dOptions options = {});
+Tensor conv_transpose3d(const Tensor& x, const Tensor& weight, const Tensor& bias = {},
+                        ConvTranspose3dOptions options = {});
+
+// ---- pooling of [B, T, C] and [B, H, W, C]
+// ------------------------------------------------------------------------------
+struct ValuesIndices {
+  Tensor values, indices;
+};
+// The last NaN of a window wins, else the first of equals. Indices are i64 positions in the unpadded plane, h * W + w.
+Tensor max_pool1d(const Tensor& x, PerDim<1> kernel_size, MaxPool1dOptions options = {});
+Tensor max_pool2d(const Tensor& x, PerDim<2> kernel_size, MaxPool2dOptions options = {});
+ValuesIndices max_pool1d_with_indices(const Tensor& x, PerDim<1> kernel_size, MaxPool1dOptions options = {});
+ValuesIndices max_pool2d_with_indices(const Tensor& x, PerDim<2> kernel_size, MaxPool2dOptions options = {});
+Tensor avg_pool1d(const Tensor& x, PerDim<1> kernel_size, AvgPool1dOptions options = {});
+Tensor avg_pool2d(const Tensor& x, PerDim<2> kernel_size, AvgPool2dOptions options = {});
+Tensor adaptive_max_pool1d(const Tensor& x, PerDim<1> output_size);
+Tensor adaptive_max_pool2d(const Tensor& x, PerDim<2> output_size);
+ValuesIndices adaptive_max_pool1d_with_indices(const Tensor& x, PerDim<1> output_size);
+ValuesIndices adaptive_max_pool2d_with_indices(const Tensor& x, PerDim<2> output_size);
+Tensor adaptive_avg_pool1d(const Tensor& x, PerDim<1> output_size);
+Tensor adaptive_avg_pool2d(const Tensor& x, PerDim<2> output_size);
+
+// ---- other sizes of [B, T, C] and [B, H, W, C]
+// --------------------------------------------------------------------------
+Tensor interpolate(const Tensor& x, InterpolateOptions options);  // linear: [B, T, C] only; bilinear: [B, H, W, C] only
+// [B, T, C * r] -> [B, T * r, C], [B, H, W, C * r * r] -> [B, H * r, W * r, C]; the channel is c * r * r + row * r +
+// col.
+Tensor pixel_shuffle(const Tensor& x, std::int64_t upscale_factor);
+Tensor pixel_unshuffle(const Tensor& x, std::int64_t downscale_factor);
 
 // ---- lookups
 // --------------------------------------------------------------------------------------------------------------

@@ -12,8 +12,9 @@ struct Exec {
   void* stream = nullptr;  // CUDA stream; nullptr on the CPU
 };
 
-// Scratch of this thread, at least `bytes`, 64-byte aligned; valid until this thread's next call. A slot's kernel asks
-// once and divides the block itself. It grows and is kept, so that steady work allocates nothing.
-void* workspace(std::size_t bytes);
+// Scratch of this thread, at least `bytes`, 64-byte aligned; valid until this thread's next call for the same block. A
+// slot's kernel asks once and divides the block itself; one that hands work to another asks for block 1. It grows and
+// is kept, so that steady work allocates nothing.
+void* workspace(std::size_t bytes, int block = 0);
 
 }  // namespace tapedeck::kernels

@@ -12,6 +12,7 @@ void register_elementwise(std::vector<SlotBase*>& slots);
 void register_reduce(std::vector<SlotBase*>& slots);
 void register_matmul(std::vector<SlotBase*>& slots);
 void register_conv(std::vector<SlotBase*>& slots);
+void register_pool(std::vector<SlotBase*>& slots);
 void register_index(std::vector<SlotBase*>& slots);
 void register_random(std::vector<SlotBase*>& slots);
 void register_optim(std::vector<SlotBase*>& slots);

@@ -119,14 +119,12 @@ void select(const std::string& text) {
   }
 }
 
-void* workspace(std::size_t bytes) {
-  struct Block {
-    Tensor memory;
-  };
-  thread_local Block block;
-  if (!block.memory.defined() || static_cast<std::size_t>(block.memory.numel()) < bytes)
-    block.memory = empty({static_cast<std::int64_t>(bytes)}, {DType::u8, kCpu});
-  return block.memory.data();
+void* workspace(std::size_t bytes, int block) {
+  thread_local Tensor blocks[2];
+  Tensor& memory = blocks[block];
+  if (!memory.defined() || static_cast<std::size_t>(memory.numel()) < bytes)
+    memory = empty({static_cast<std::int64_t>(bytes)}, {DType::u8, kCpu});
+  return memory.data();
 }
 
 }  // namespace tapedeck::kernels

@@ -7,15 +7,24 @@
 namespace tapedeck::kernels {
 
 void simd_matmul(const MatmulArgs&);
+void simd_conv(const ConvArgs&);
+void simd_conv_input_grad(const ConvInputGradArgs&);
+void simd_conv_weight_grad(const ConvWeightGradArgs&);
 void simd_conv1d(const Conv1dArgs&);
 void simd_conv1d_input_grad(const Conv1dInputGradArgs&);
 void simd_conv1d_weight_grad(const Conv1dWeightGradArgs&);
 void simd_gemv_packed(const GemvPackedArgs&);
 void eigen_matmul(const MatmulArgs&);
+void eigen_conv(const ConvArgs&);
+void eigen_conv_input_grad(const ConvInputGradArgs&);
+void eigen_conv_weight_grad(const ConvWeightGradArgs&);
 void eigen_conv1d(const Conv1dArgs&);
 void eigen_conv1d_input_grad(const Conv1dInputGradArgs&);
 void eigen_conv1d_weight_grad(const Conv1dWeightGradArgs&);
 void ref_matmul(const MatmulArgs&);
+void ref_conv(const ConvArgs&);
+void ref_conv_input_grad(const ConvInputGradArgs&);
+void ref_conv_weight_grad(const ConvWeightGradArgs&);
 void ref_conv1d(const Conv1dArgs&);
 void ref_conv1d_input_grad(const Conv1dInputGradArgs&);
 void ref_conv1d_weight_grad(const Conv1dWeightGradArgs&);
@@ -27,6 +36,9 @@ inline const char* f32_or_f64(DType x, DType y, DType z) {
   return x == DType::f32 || x == DType::f64 ? nullptr : "computes in f32 and f64 only";
 }
 inline const char* f32_or_f64(const MatmulArgs& a) { return f32_or_f64(a.a.dtype, a.b.dtype, a.y.dtype); }
+inline const char* f32_or_f64(const ConvArgs& a) { return f32_or_f64(a.x.dtype, a.w.dtype, a.y.dtype); }
+inline const char* f32_or_f64(const ConvInputGradArgs& a) { return f32_or_f64(a.gy.dtype, a.w.dtype, a.gx.dtype); }
+inline const char* f32_or_f64(const ConvWeightGradArgs& a) { return f32_or_f64(a.gy.dtype, a.x.dtype, a.gw.dtype); }
 inline const char* f32_or_f64(const Conv1dArgs& a) { return f32_or_f64(a.x.dtype, a.w.dtype, a.y.dtype); }
 inline const char* f32_or_f64(const Conv1dInputGradArgs& a) { return f32_or_f64(a.gy.dtype, a.w.dtype, a.gx.dtype); }
 inline const char* f32_or_f64(const Conv1dWeightGradArgs& a) { return f32_or_f64(a.gy.dtype, a.x.dtype, a.gw.dtype); }

@@ -7,6 +7,7 @@ void register_cpu_kernels(std::vector<SlotBase*>& slots) {
   register_reduce(slots);
   register_matmul(slots);
   register_conv(slots);
+  register_pool(slots);
   register_index(slots);
   register_random(slots);
   register_optim(slots);

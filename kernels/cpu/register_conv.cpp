@@ -6,20 +6,24 @@ namespace tapedeck::kernels {
 constinit KernelSlot<Conv1dArgs> conv1d("conv1d");
 constinit KernelSlot<Conv1dInputGradArgs> conv1d_input_grad("conv1d_input_grad");
 constinit KernelSlot<Conv1dWeightGradArgs> conv1d_weight_grad("conv1d_weight_grad");
+constinit KernelSlot<ConvArgs> conv("conv");
+constinit KernelSlot<ConvInputGradArgs> conv_input_grad("conv_input_grad");
+constinit KernelSlot<ConvWeightGradArgs> conv_weight_grad("conv_weight_grad");
 
 // The order of register_matmul: simd, ref, eigen.
 void register_conv(std::vector<SlotBase*>& slots) {
-  conv1d.add(DeviceType::cpu, "simd", simd_conv1d, f32_only);
-  conv1d.add(DeviceType::cpu, "ref", ref_conv1d, f32_or_f64);
-  conv1d.add(DeviceType::cpu, "eigen", eigen_conv1d, f32_or_f64);
-  conv1d_input_grad.add(DeviceType::cpu, "simd", simd_conv1d_input_grad, f32_only);
-  conv1d_input_grad.add(DeviceType::cpu, "ref", ref_conv1d_input_grad, f32_or_f64);
-  conv1d_input_grad.add(DeviceType::cpu, "eigen", eigen_conv1d_input_grad, f32_or_f64);
-  conv1d_weight_grad.add(DeviceType::cpu, "simd", simd_conv1d_weight_grad, f32_only);
-  conv1d_weight_grad.add(DeviceType::cpu, "ref", ref_conv1d_weight_grad, f32_or_f64);
-  conv1d_weight_grad.add(DeviceType::cpu, "eigen", eigen_conv1d_weight_grad, f32_or_f64);
-  for (SlotBase* slot : std::initializer_list<SlotBase*>{&conv1d, &conv1d_input_grad, &conv1d_weight_grad})
-    slots.push_back(slot);
+  const auto add = [&](auto& slot, auto simd, auto ref, auto eigen) {
+    slot.add(DeviceType::cpu, "simd", simd, f32_only);
+    slot.add(DeviceType::cpu, "ref", ref, f32_or_f64);
+    slot.add(DeviceType::cpu, "eigen", eigen, f32_or_f64);
+    slots.push_back(&slot);
+  };
+  add(conv1d, simd_conv1d, ref_conv1d, eigen_conv1d);
+  add(conv1d_input_grad, simd_conv1d_input_grad, ref_conv1d_input_grad, eigen_conv1d_input_grad);
+  add(conv1d_weight_grad, simd_conv1d_weight_grad, ref_conv1d_weight_grad, eigen_conv1d_weight_grad);
+  add(conv, simd_conv, ref_conv, eigen_conv);
+  add(conv_input_grad, simd_conv_input_grad, ref_conv_input_grad, eigen_conv_input_grad);
+  add(conv_weight_grad, simd_conv_weight_grad, ref_conv_weight_grad, eigen_conv_weight_grad);
 }
 
 }  // namespace tapedeck::kernels

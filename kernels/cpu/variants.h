@@ -15,6 +15,7 @@ void add_eigen_reduce();
 void add_ref_reduce();
 void add_ref_softmax();
 void add_ref_index();
+void add_ref_pool();
 void add_simd_random();
 void add_ref_random();
 void add_simd_optim();

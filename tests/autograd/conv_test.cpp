@@ -31,6 +31,9 @@ std::vector<ConvCase> cases() {
           for (const std::int64_t groups : {1, 2}) {
             if (padding == Padding::same && stride > 1) continue;
             all.push_back({2, 11, 4, 6, kernel, {stride, dilation, groups, padding}});
+            if (padding != Padding::valid) continue;
+            all.push_back({2, 11, 4, 6, kernel, {stride, dilation, groups, 2}});
+            all.push_back({2, 11, 4, 6, kernel, {stride, dilation, groups, {5, 1}}});
           }
   return all;
 }
@@ -38,8 +41,11 @@ std::vector<ConvCase> cases() {
 // The definition: zeros in front (and behind), then every window of the padded input.
 V brute_force(const Tensor& x, const Tensor& w, const Tensor& b, const ConvCase& c, std::int64_t& length) {
   const std::int64_t reach = (c.kernel - 1) * c.o.dilation;
-  const std::int64_t front = c.o.padding == Padding::valid ? 0 : c.o.padding == Padding::causal ? reach : reach / 2;
-  const std::int64_t behind = c.o.padding == Padding::same ? reach - front : 0;
+  const Padding rule = c.o.padding.rule;
+  const std::int64_t front = rule == Padding::valid    ? c.o.padding.before[0]
+                             : rule == Padding::causal ? reach
+                                                       : reach / 2;
+  const std::int64_t behind = rule == Padding::same ? reach - front : c.o.padding.after[0];
   const V vx = values(x), vw = values(w), vb = values(b);
   const std::int64_t in = c.in / c.o.groups, out = c.out / c.o.groups;
   V y;
@@ -77,13 +83,17 @@ TEST(Conv1d, MatchesTheDefinition) {
   }
 }
 
-// <conv(x), g> = <x, transpose(g)>, for every option.
+// <conv(x), g> = <x, transpose(g)>, for padding in numbers.
 TEST(Conv1d, TransposeIsTheAdjoint) {
   for (const ConvCase& c : cases()) {
+    if (c.o.padding.rule != Padding::valid) continue;
     const Tensor x = spread({c.batch, c.time, c.in}, -1, 1);
     const Tensor w = spread({c.out, c.in / c.o.groups, c.kernel}, -1, 1, 1);
     const Tensor y = conv1d(x, w, {}, c.o), g = spread(y.sizes(), -1, 1, 2);
-    const double left = sum(y * g).item(), right = sum(x * conv1d_transpose(g, w, c.time, c.o)).item();
+    ConvTranspose1dOptions back{
+        .stride = c.o.stride, .padding = c.o.padding, .groups = c.o.groups, .dilation = c.o.dilation};
+    back.output_padding = c.time - conv_transpose1d(g, w, {}, back).size(1);
+    const double left = sum(y * g).item(), right = sum(x * conv_transpose1d(g, w, {}, back)).item();
     EXPECT_NEAR(left, right, 1e-12 * sum(abs(y * g)).item());
   }
 }
@@ -149,7 +159,49 @@ TEST(Conv1d, ErrorsSayWhatDoesNotFit) {
        "same padding needs stride 1");
   says(error_of<ShapeError>([&] { conv1d(x, w, zeros({5}), {.groups = 2}); }), "the bias must be [6]");
   says(error_of<DTypeError>([&] { conv1d(x, cast(w, DType::f64)); }), "conv1d: dtypes differ");
-  says(error_of<ShapeError>([&] { conv1d_transpose(zeros({1, 4, 6}), w, 9); }), "9 output steps need 7 input steps");
+  says(error_of<ValueError>([&] { conv1d(x, w, {}, {.groups = 2, .padding = -1}); }), "padding must be >= 0");
+  says(error_of<ShapeError>([&] {
+         conv1d(zeros({1, 4, 32}), w, {}, {.dilation = 4, .groups = 2, .padding = {1, 2}});
+       }),
+       "needs at least 9 time steps but there are 7; x f32[1,4,32] cpu, weight f32[6,16,3], dilation=4, groups=2, "
+       "padding=1 and 2");
+}
+
+TEST(ConvTranspose, ErrorsSayWhatDoesNotFit) {
+  const auto says = [](const std::string& message, const char* part) {
+    EXPECT_NE(message.find(part), std::string::npos) << message;
+  };
+  const Tensor x = zeros({1, 4, 6}), w = zeros({6, 2, 3});
+  says(error_of<ShapeError>([&] { conv_transpose1d(zeros({1, 4, 5}), w); }), "weight expects 6 input channels");
+  says(error_of<ShapeError>([&] { conv_transpose1d(x, w, {}, {.groups = 4}); }), "6 input channels do not divide");
+  says(error_of<ShapeError>([&] { conv_transpose1d(x, w, zeros({3})); }), "the bias must be [2]");
+  says(error_of<ShapeError>([&] { conv_transpose1d(x, w, {}, {.padding = 3}); }), "nothing is left of 6 steps");
+  says(error_of<ShapeError>([&] { conv_transpose1d(zeros({1, 0, 6}), w); }), "has 0 steps but needs one");
+  says(error_of<ValueError>([&] { conv_transpose1d(x, w, {}, {.stride = 2, .output_padding = 2}); }),
+       "output_padding must be >= 0 and smaller than stride or dilation");
+  says(error_of<ValueError>([&] { conv_transpose1d(x, w, {}, {.padding = Padding::same}); }), "in numbers");
+  says(error_of<ShapeError>([&] { conv_transpose1d(x, zeros({6, 2})); }), "weight must be [in, out/groups, kernel]");
+  says(error_of<ShapeError>([&] { conv_transpose2d(x, w); }), "x must be [batch, height, width, channels]");
+}
+
+TEST(Conv2d, ErrorsSayWhatDoesNotFit) {
+  const auto says = [](const std::string& message, const char* part) {
+    EXPECT_NE(message.find(part), std::string::npos) << message;
+  };
+  const Tensor x = zeros({1, 4, 5, 2}), w = zeros({3, 2, 2, 3});
+  says(error_of<ShapeError>([&] {
+         conv2d(x, w, {}, {.dilation = {1, 3}});
+       }),
+       "conv2d: needs at least 7 places in dimension 2 but there are 5; x f32[1,4,5,2] cpu, weight f32[3,2,2,3], "
+       "dilation=(1,3)");
+  says(error_of<ValueError>([&] {
+         conv2d(x, w, {}, {.stride = {2, 2}, .padding = Padding::causal});
+       }),
+       "same padding needs stride 1");
+  says(error_of<ShapeError>([&] { conv2d(x, zeros({3, 2, 2})); }), "weight must be [out, in/groups, height, width]");
+  says(error_of<ShapeError>([&] { conv3d(x, w); }), "x must be [batch, depth, height, width, channels]");
+  EXPECT_EQ(conv2d(x, w, {}, {.stride = {2, 1}, .padding = Padding::causal}).sizes(), (Shape{1, 2, 5, 3}));
+  EXPECT_EQ(conv2d(zeros({0, 4, 5, 2}), w).sizes(), (Shape{0, 3, 3, 3}));
 }
 
 TEST(Conv1d, RefusesDistancesThatOverflow) {
@@ -158,6 +210,12 @@ TEST(Conv1d, RefusesDistancesThatOverflow) {
   EXPECT_THROW(conv1d(x, w, {}, {.dilation = most}), ValueError);
   EXPECT_THROW(conv1d(x, w, {}, {.dilation = most, .padding = Padding::causal}), ValueError);
   EXPECT_THROW(conv1d(x, w, {}, {.stride = most, .padding = Padding::causal}), ValueError);
+  EXPECT_THROW(conv1d(x, w, {}, {.padding = most}), ValueError);
+  EXPECT_THROW(conv1d(x, w, {}, {.groups = most}), ValueError);
+  EXPECT_THROW(conv1d(x, w, {}, {.padding = std::int64_t{1} << 40}), MemoryError);
+  EXPECT_THROW(conv_transpose1d(x, w, {}, {.stride = std::int64_t{1} << 40}), ShapeError);
+  EXPECT_THROW(conv_transpose1d(x, w, {}, {.stride = std::int64_t{1} << 38}), MemoryError);
+  EXPECT_EQ(conv1d(x, w, {}, {.stride = std::int64_t{1} << 40, .padding = 1}).sizes(), (Shape{1, 1, 1}));
 }
 
 }  // namespace

@@ -89,6 +89,8 @@ void add_reduce(Table& t);
 void add_softmax(Table& t);
 void add_matmul(Table& t);
 void add_conv(Table& t);
+void add_pool(Table& t);
+void add_interpolate(Table& t);
 void add_shape(Table& t);
 void add_fused(Table& t);
 

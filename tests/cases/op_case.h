@@ -56,6 +56,8 @@ void add_reduce(std::vector<OpCase>& t);
 void add_softmax(std::vector<OpCase>& t);
 void add_matmul(std::vector<OpCase>& t);
 void add_conv(std::vector<OpCase>& t);
+void add_pool(std::vector<OpCase>& t);
+void add_interpolate(std::vector<OpCase>& t);
 void add_index(std::vector<OpCase>& t);
 void add_shape(std::vector<OpCase>& t);
 void add_random(std::vector<OpCase>& t);

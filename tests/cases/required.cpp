@@ -20,12 +20,16 @@ constexpr Promise kPromises[] = {
      "neg abs exp log log1p sqrt rsqrt square reciprocal sin cos sigmoid logsigmoid tanh relu leaky_relu elu gelu silu "
      "mish softplus clamp pow add sub mul div maximum minimum "
      "sum mean amax amin var argmax argmin logsumexp softmax log_softmax cross_entropy mse_loss "
-     "matmul linear conv1d dropout gated_activation"},
+     "matmul linear dropout gated_activation "
+     "conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d max_pool1d max_pool2d "
+     "max_pool1d_with_indices max_pool2d_with_indices avg_pool1d avg_pool2d adaptive_max_pool1d adaptive_max_pool2d "
+     "adaptive_max_pool1d_with_indices adaptive_max_pool2d_with_indices adaptive_avg_pool1d adaptive_avg_pool2d "
+     "interpolate"},
     // Ops that move, select or compare.
     {60,
      "eq ne lt le gt ge where embedding one_hot reshape flatten permute transpose squeeze unsqueeze expand slice "
      "narrow "
-     "select unfold split chunk cat stack contiguous clone cast"},
+     "select unfold split chunk cat stack contiguous clone cast pixel_shuffle pixel_unshuffle"},
 };
 
 }  // namespace

@@ -4,13 +4,9 @@ namespace tapedeck::test {
 
 const std::vector<Family>& families() {
   static const std::vector<Family> all{
-      {"elementwise", add_elementwise},
-      {"reduce", add_reduce},
-      {"softmax", add_softmax},
-      {"matmul", add_matmul},
-      {"conv", add_conv},
-      {"shape", add_shape},
-      {"fused", add_fused},
+      {"elementwise", add_elementwise}, {"reduce", add_reduce}, {"softmax", add_softmax},
+      {"matmul", add_matmul},           {"conv", add_conv},     {"pool", add_pool},
+      {"interpolate", add_interpolate}, {"shape", add_shape},   {"fused", add_fused},
   };
   return all;
 }

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Cost of one small op beside PyTorch's: ns per op, the median of rounds that take turns, on one thread.
+"""Cost of one small op beside PyTorch's: ns of processor time per op, the median of
+rounds that take turns, on one thread.
     python3 bench/peers/small_ops.py build/bin/small_op_peer [ROUNDS]
 Rows: add and mul of 16 numbers; unrecorded, recorded (a chain of 1000), and forward and backward of that chain."""
 import statistics
@@ -23,10 +24,10 @@ def chain(op, x, w):
 
 
 def timed(run, repeats):
-    start = time.perf_counter_ns()
+    start = time.process_time_ns()
     for _ in range(repeats):
         run()
-    return (time.perf_counter_ns() - start) / (repeats * CHAIN)
+    return (time.process_time_ns() - start) / (repeats * CHAIN)
 
 
 def peer_round(op):

@@ -15,31 +15,72 @@ namespace tapedeck {
 // ---- elementwise: unary ---------------------------------------------------------------------------------------------
 Tensor neg(const Tensor& x);
 Tensor abs(const Tensor& x);
+Tensor sign(const Tensor& x);  // -1, 0 or 1; 0 for NaN; no slope anywhere, like floor, ceil, round and trunc
+Tensor floor(const Tensor& x);
+Tensor ceil(const Tensor& x);
+Tensor round(const Tensor& x);  // half to even
+Tensor trunc(const Tensor& x);
+Tensor frac(const Tensor& x);  // x - trunc(x)
 Tensor exp(const Tensor& x);
+Tensor expm1(const Tensor& x);
 Tensor log(const Tensor& x);
 Tensor log1p(const Tensor& x);
+Tensor log2(const Tensor& x);
+Tensor log10(const Tensor& x);
 Tensor sqrt(const Tensor& x);
 Tensor rsqrt(const Tensor& x);
 Tensor square(const Tensor& x);
 Tensor reciprocal(const Tensor& x);
 Tensor sin(const Tensor& x);
 Tensor cos(const Tensor& x);
+Tensor tan(const Tensor& x);
+Tensor asin(const Tensor& x);
+Tensor acos(const Tensor& x);
+Tensor atan(const Tensor& x);
+Tensor sinh(const Tensor& x);
+Tensor cosh(const Tensor& x);
+Tensor asinh(const Tensor& x);
+Tensor acosh(const Tensor& x);
+Tensor atanh(const Tensor& x);
+Tensor erf(const Tensor& x);
+Tensor erfc(const Tensor& x);
+Tensor clamp(const Tensor& x, double low = -std::numeric_limits<double>::infinity(),
+             double high = std::numeric_limits<double>::infinity());
+Tensor pow(const Tensor& x, double exponent);
+// Replaces NaN and the infinities; by default the infinities become the dtype's largest numbers.
+Tensor nan_to_num(const Tensor& x, double nan = 0, std::optional<double> posinf = {},
+                  std::optional<double> neginf = {});
+Tensor isnan(const Tensor& x);  // bool, of any dtype, like the next three
+Tensor isinf(const Tensor& x);
+Tensor isfinite(const Tensor& x);
+Tensor logical_not(const Tensor& x);
+
+// ---- elementwise: activations; at an infinity they give their limit -------------------------------------------------
 Tensor sigmoid(const Tensor& x);
 Tensor logsigmoid(const Tensor& x);
 Tensor tanh(const Tensor& x);
 Tensor relu(const Tensor& x);
+Tensor relu6(const Tensor& x);
 Tensor leaky_relu(const Tensor& x, double negative_slope = 0.01);
+Tensor prelu(const Tensor& x, const Tensor& weight);  // weight: one element, or one per channel (last dimension of x)
 Tensor elu(const Tensor& x, double alpha = 1);
-Tensor gelu(const Tensor& x);  // the erf form
+Tensor selu(const Tensor& x);
+Tensor celu(const Tensor& x, double alpha = 1);
+enum class Approximate { none, tanh };  // of gelu: x times the normal distribution function, or its tanh form
+Tensor gelu(const Tensor& x, Approximate approximate = Approximate::none);
 Tensor silu(const Tensor& x);
 Tensor mish(const Tensor& x);
-Tensor softplus(const Tensor& x);  // beta 1, no threshold
-Tensor clamp(const Tensor& x, double low = -std::numeric_limits<double>::infinity(),
-             double high = std::numeric_limits<double>::infinity());
-Tensor pow(const Tensor& x, double exponent);
+Tensor softplus(const Tensor& x, double beta = 1, double threshold = 20);  // x itself where beta x > threshold
+Tensor softsign(const Tensor& x);
+Tensor softshrink(const Tensor& x, double lambd = 0.5);
+Tensor hardshrink(const Tensor& x, double lambd = 0.5);
+Tensor hardtanh(const Tensor& x, double min_val = -1, double max_val = 1);  // no slope at the bounds; clamp has one
+Tensor hardsigmoid(const Tensor& x);
+Tensor hardswish(const Tensor& x);
+Tensor snake(const Tensor& x, double alpha = 1);     // x + sin^2(alpha x) / alpha
+Tensor snake(const Tensor& x, const Tensor& alpha);  // alpha broadcasts: [C] is one per channel; 0 gives x
 
-// ---- elementwise: binary, with NumPy broadcasting
-// ---------------------------------------------------------------------
+// ---- elementwise: binary and ternary, with NumPy broadcasting -------------------------------------------------------
 Tensor add(const Tensor& a, const Tensor& b);
 Tensor sub(const Tensor& a, const Tensor& b);
 Tensor mul(const Tensor& a, const Tensor& b);
@@ -47,18 +88,37 @@ Tensor div(const Tensor& a, const Tensor& b);      // real tensors only
 Tensor maximum(const Tensor& a, const Tensor& b);  // a tie gives half of the gradient to each
 Tensor minimum(const Tensor& a, const Tensor& b);
 Tensor pow(const Tensor& a, const Tensor& b);
-Tensor add(const Tensor& a,
-           double b);  // a scalar takes the tensor's dtype; a real scalar on an integer tensor is a DTypeError
+Tensor fmod(const Tensor& a, const Tensor& b);       // the sign of a; integers: ValueError when b has a 0
+Tensor remainder(const Tensor& a, const Tensor& b);  // the sign of b, as Python's %
+Tensor atan2(const Tensor& y, const Tensor& x);
+Tensor hypot(const Tensor& a, const Tensor& b);
+// A scalar takes the tensor's dtype; a real scalar on an integer tensor is a DTypeError.
+Tensor add(const Tensor& a, double b);
 Tensor sub(const Tensor& a, double b);
 Tensor mul(const Tensor& a, double b);
 Tensor div(const Tensor& a, double b);
+Tensor fmod(const Tensor& a, double b);
+Tensor remainder(const Tensor& a, double b);
 Tensor eq(const Tensor& a, const Tensor& b);  // comparisons give bool and have no gradient
 Tensor ne(const Tensor& a, const Tensor& b);
 Tensor lt(const Tensor& a, const Tensor& b);
 Tensor le(const Tensor& a, const Tensor& b);
 Tensor gt(const Tensor& a, const Tensor& b);
 Tensor ge(const Tensor& a, const Tensor& b);
-Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b);  // condition bool; all three broadcast
+Tensor eq(const Tensor& a, double b);
+Tensor ne(const Tensor& a, double b);
+Tensor lt(const Tensor& a, double b);
+Tensor le(const Tensor& a, double b);
+Tensor gt(const Tensor& a, double b);
+Tensor ge(const Tensor& a, double b);
+Tensor logical_and(const Tensor& a, const Tensor& b);  // of any dtype: true is what is not 0
+Tensor logical_or(const Tensor& a, const Tensor& b);
+Tensor logical_xor(const Tensor& a, const Tensor& b);
+Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b);    // condition bool; all three broadcast
+Tensor lerp(const Tensor& start, const Tensor& end, const Tensor& weight);  // start + weight (end - start)
+Tensor lerp(const Tensor& start, const Tensor& end, double weight);
+Tensor addcmul(const Tensor& x, const Tensor& a, const Tensor& b, double value = 1);  // x + value a b
+Tensor addcdiv(const Tensor& x, const Tensor& a, const Tensor& b, double value = 1);  // x + value a / b; reals only
 inline Tensor operator+(const Tensor& a, const Tensor& b) { return add(a, b); }
 inline Tensor operator-(const Tensor& a, const Tensor& b) { return sub(a, b); }
 inline Tensor operator*(const Tensor& a, const Tensor& b) { return mul(a, b); }

@@ -4,8 +4,8 @@
 
 namespace tapedeck::kernels {
 
-// y = f(x). p0, p1: parameters of the few that have them (leaky_relu: slope; clamp: low, high; pow_scalar: exponent;
-// …).
+// y = f(x). p0, p1: parameters of the few that have them (leaky_relu: slope; clamp, hardtanh: low, high; softplus:
+// beta, threshold; pow_scalar: exponent; …).
 struct UnaryArgs {
   TensorView x, y;
   double p0 = 0, p1 = 0;
@@ -17,29 +17,63 @@ struct UnaryGradArgs {
   double p0 = 0, p1 = 0;
   DType dtype() const { return x.dtype; }
 };
-// Every elementwise function of one argument: its functor in common/elementwise_math.h defines value and derivative,
-// and this list makes its slots `name` and `name_backward`, its kernels and its registration.
-#define TD_UNARY_LIST(X)                                                                                            \
-  X(neg)                                                                                                            \
-  X(abs) X(exp) X(log) X(log1p) X(sqrt) X(rsqrt) X(square) X(reciprocal) X(sin) X(cos) X(sigmoid) X(logsigmoid)     \
-      X(tanh) X(relu) X(leaky_relu) X(elu) X(gelu) X(silu) X(mish) X(softplus) X(clamp) X(pow_scalar) X(add_scalar) \
-          X(mul_scalar)
-#define TD_DECLARE(name)             \
+// The lists X(slot, functor): a functor in common/elementwise_math.h defines the function, and its line here makes its
+// slot, its kernels and its registration. Functions of one argument, with the slot `name_backward` of their gradient:
+// clang-format off
+#define TD_MATH_LIST(X)                                                                                             \
+  X(abs, Abs) X(exp, Exp) X(expm1, Expm1) X(log, Log) X(log1p, Log1p) X(log2, Log2) X(log10, Log10) X(sqrt, Sqrt)   \
+  X(rsqrt, Rsqrt) X(square, Square) X(reciprocal, Reciprocal) X(sin, Sin) X(cos, Cos) X(tan, Tan) X(asin, Asin)     \
+  X(acos, Acos) X(atan, Atan) X(sinh, Sinh) X(cosh, Cosh) X(asinh, Asinh) X(acosh, Acosh) X(atanh, Atanh)           \
+  X(erf, Erf) X(erfc, Erfc) X(clamp, Clamp) X(pow_scalar, PowScalar)
+#define TD_ACTIVATION_LIST(X)                                                                                       \
+  X(sigmoid, Sigmoid) X(logsigmoid, Logsigmoid) X(tanh, Tanh) X(relu, Relu) X(leaky_relu, LeakyRelu) X(elu, Elu)    \
+  X(selu, Selu) X(celu, Celu) X(gelu, Gelu) X(gelu_tanh, GeluTanh) X(silu, Silu) X(mish, Mish) X(softplus, Softplus) \
+  X(softsign, Softsign) X(softshrink, Softshrink) X(hardshrink, Hardshrink) X(hardtanh, Hardtanh)                   \
+  X(hardsigmoid, Hardsigmoid) X(hardswish, Hardswish)
+#define TD_UNARY_LIST(X) TD_MATH_LIST(X) TD_ACTIVATION_LIST(X)
+// Without one: their gradient is another op, or nothing.
+#define TD_MAP_LIST(X)                                                                                              \
+  X(neg, Neg) X(add_scalar, AddScalar) X(mul_scalar, MulScalar) X(sign, Sign) X(floor, Floor) X(ceil, Ceil)         \
+  X(round, Round) X(trunc, Trunc) X(frac, Frac)
+#define TD_PREDICATE_LIST(X) X(isnan, Isnan) X(isinf, Isinf) X(isfinite, Isfinite) X(logical_not, Not)  // y is bool
+// clang-format on
+#define TD_DECLARE(name, Name)       \
   extern KernelSlot<UnaryArgs> name; \
   extern KernelSlot<UnaryGradArgs> name##_backward;
 TD_UNARY_LIST(TD_DECLARE)
 #undef TD_DECLARE
+#define TD_DECLARE(name, Name) extern KernelSlot<UnaryArgs> name;
+TD_MAP_LIST(TD_DECLARE)
+TD_PREDICATE_LIST(TD_DECLARE)
+#undef TD_DECLARE
 
-// y = f(a, b); integers too (division of integers is refused by the op).
+// y = f(a, b); integers too (division of integers is refused by the op, a divisor 0 of fmod and remainder as well).
 struct BinaryArgs {
   TensorView a, b, y;
   DType dtype() const { return a.dtype; }
 };
-#define TD_BINARY_LIST(X) X(add) X(sub) X(mul) X(div) X(maximum) X(minimum) X(pow)
-#define TD_COMPARE_LIST(X) X(eq) X(ne) X(lt) X(le) X(gt) X(ge)  // y is bool
-#define TD_DECLARE(name) extern KernelSlot<BinaryArgs> name;
+// clang-format off
+#define TD_BINARY_LIST(X)                                                                                           \
+  X(add, Add) X(sub, Sub) X(mul, Mul) X(div, Div) X(maximum, Maximum) X(minimum, Minimum) X(pow, Pow) X(fmod, Fmod) \
+  X(remainder, Remainder) X(atan2, Atan2) X(hypot, Hypot) X(prelu, Prelu) X(snake, Snake)
+#define TD_COMPARE_LIST(X) /* y is bool */                                                                          \
+  X(eq, Eq) X(ne, Ne) X(lt, Lt) X(le, Le) X(gt, Gt) X(ge, Ge) X(logical_and, And) X(logical_or, Or)                 \
+  X(logical_xor, Xor)
+// clang-format on
+#define TD_DECLARE(name, Name) extern KernelSlot<BinaryArgs> name;
 TD_BINARY_LIST(TD_DECLARE)
 TD_COMPARE_LIST(TD_DECLARE)
+#undef TD_DECLARE
+
+// y = f(a, b, c). p0: value of addcmul (a + value b c) and addcdiv (a + value b / c); lerp: c is the weight.
+struct TernaryArgs {
+  TensorView a, b, c, y;
+  double p0 = 0;
+  DType dtype() const { return a.dtype; }
+};
+#define TD_TERNARY_LIST(X) X(lerp, Lerp) X(addcmul, Addcmul) X(addcdiv, Addcdiv)
+#define TD_DECLARE(name, Name) extern KernelSlot<TernaryArgs> name;
+TD_TERNARY_LIST(TD_DECLARE)
 #undef TD_DECLARE
 
 struct WhereArgs {

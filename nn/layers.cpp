@@ -9,7 +9,7 @@ namespace {
 struct ActEntry {
   Tensor (*op)(const Tensor&);
   const kernels::KernelSlot<kernels::UnaryArgs>* slot;
-  double p0 = 0;
+  double p0 = 0, p1 = 0;
 };
 const ActEntry& entry(Act act) {
   using namespace tapedeck::kernels;
@@ -21,7 +21,7 @@ const ActEntry& entry(Act act) {
       {[](const Tensor& x) { return tapedeck::gelu(x); }, &kernels::gelu},
       {[](const Tensor& x) { return tapedeck::silu(x); }, &kernels::silu},
       {[](const Tensor& x) { return tapedeck::mish(x); }, &kernels::mish},
-      {[](const Tensor& x) { return tapedeck::softplus(x); }, &kernels::softplus},
+      {[](const Tensor& x) { return tapedeck::softplus(x); }, &kernels::softplus, 1, 20},
       {[](const Tensor& x) { return tapedeck::tanh(x); }, &kernels::tanh},
       {[](const Tensor& x) { return tapedeck::sigmoid(x); }, &kernels::sigmoid},
   };
@@ -34,7 +34,7 @@ Tensor activate(Act act, const Tensor& x) { return entry(act).op(x); }
 void activate(Act act, const TensorView& x, const TensorView& y) {
   const ActEntry& e = entry(act);
   if (e.slot) {
-    (*e.slot)(x.device, {x, y, e.p0, 0});
+    (*e.slot)(x.device, {x, y, e.p0, e.p1});
   } else if (x.data != y.data) {
     kernels::copy(x.device, {x, y});
   }

@@ -47,9 +47,16 @@ void grad_loop(const float* const* in, float* gx, std::int64_t n, float p, float
   });
 }
 template <class Fn>
-void binary_loop(const float* const* in, float* y, std::int64_t n) {
+void binary_loop(const float* const* in, float* y, std::int64_t n, float, float) {
   each_vector<2>(in, y, n, [](const F(&x)[2]) HWY_ATTR {
     return in_width<Fn::kWide>([](auto a, auto b) HWY_ATTR { return Fn::value(a, b); }, x[0], x[1]);
+  });
+}
+template <class Fn>
+void ternary_loop(const float* const* in, float* y, std::int64_t n, float p, float) {
+  each_vector<3>(in, y, n, [=](const F(&x)[3]) HWY_ATTR {
+    return in_width<Fn::kWide>([=](auto a, auto b, auto c) HWY_ATTR { return Fn::value(a, b, c, decltype(a)(p)); },
+                               x[0], x[1], x[2]);
   });
 }
 
@@ -57,10 +64,16 @@ struct Loops {
 #define TD_LOOP(name, Name)                      \
   static constexpr auto name = unary_loop<Name>; \
   static constexpr auto name##_backward = grad_loop<Name>;
-  TD_UNARY_FUNCTORS(TD_LOOP)
+  TD_UNARY_LIST(TD_LOOP)
+#undef TD_LOOP
+#define TD_LOOP(name, Name) static constexpr auto name = unary_loop<Name>;
+  TD_MAP_LIST(TD_LOOP)
 #undef TD_LOOP
 #define TD_LOOP(name, Name) static constexpr auto name = binary_loop<Name>;
-  TD_BINARY_FUNCTORS(TD_LOOP)
+  TD_BINARY_LIST(TD_LOOP)
+#undef TD_LOOP
+#define TD_LOOP(name, Name) static constexpr auto name = ternary_loop<Name>;
+  TD_TERNARY_LIST(TD_LOOP)
 #undef TD_LOOP
 };
 
@@ -71,29 +84,33 @@ HWY_AFTER_NAMESPACE();
 namespace tapedeck::kernels {
 namespace {
 
-using UnaryLoop = void (*)(const float* const*, float*, std::int64_t, float, float);
-using BinaryLoop = void (*)(const float* const*, float*, std::int64_t);
+using Loop = void (*)(const float* const*, float*, std::int64_t, float, float);
+
+// The walk is one for all functions of N arguments; the loops differ.
+template <int N>
+void run(Loop loop, const std::array<TensorView, N + 1>& views, std::int64_t cost, double p0, double p1) {
+  const float p = static_cast<float>(p0), q = static_cast<float>(p1);
+  staged<N>(Walk<N + 1>(views), cost, [=](const float* const* in, float* y, std::int64_t n) { loop(in, y, n, p, q); });
+}
 
 template <bool wide>
 constexpr std::int64_t kCost = wide ? 8 : 2;
 
-template <UnaryLoop avx2, UnaryLoop avx512, bool wide>
+template <Loop avx2, Loop avx512, bool wide>
 void unary(const UnaryArgs& a) {
-  const UnaryLoop loop = use_avx512() ? avx512 : avx2;
-  const float p = static_cast<float>(a.p0), q = static_cast<float>(a.p1);
-  staged<1>(Walk<2>({a.x, a.y}), kCost<wide>,
-            [=](const float* const* in, float* y, std::int64_t n) { loop(in, y, n, p, q); });
+  run<1>(use_avx512() ? avx512 : avx2, {a.x, a.y}, kCost<wide>, a.p0, a.p1);
 }
-template <UnaryLoop avx2, UnaryLoop avx512, bool wide>
+template <Loop avx2, Loop avx512, bool wide>
 void unary_backward(const UnaryGradArgs& a) {
-  const UnaryLoop loop = use_avx512() ? avx512 : avx2;
-  const float p = static_cast<float>(a.p0), q = static_cast<float>(a.p1);
-  staged<3>(Walk<4>({a.gy, a.x, a.y, a.gx}), kCost<wide>,
-            [=](const float* const* in, float* y, std::int64_t n) { loop(in, y, n, p, q); });
+  run<3>(use_avx512() ? avx512 : avx2, {a.gy, a.x, a.y, a.gx}, kCost<wide>, a.p0, a.p1);
 }
-template <BinaryLoop avx2, BinaryLoop avx512, bool wide>
+template <Loop avx2, Loop avx512, bool wide>
 void binary(const BinaryArgs& a) {
-  staged<2>(Walk<3>({a.a, a.b, a.y}), wide ? 8 : 1, use_avx512() ? avx512 : avx2);
+  run<2>(use_avx512() ? avx512 : avx2, {a.a, a.b, a.y}, wide ? 8 : 1, 0, 0);
+}
+template <Loop avx2, Loop avx512, bool wide>
+void ternary(const TernaryArgs& a) {
+  run<3>(use_avx512() ? avx512 : avx2, {a.a, a.b, a.c, a.y}, kCost<wide>, a.p0, 0);
 }
 template <class Args>
 const char* supports(const Args& a) {
@@ -104,18 +121,22 @@ const char* supports(const Args& a) {
 
 void add_simd_elementwise() {
   constexpr DeviceType cpu = DeviceType::cpu;
-#define TD_ADD(name, Name)                                                                                          \
-  name.add(cpu, "simd", unary<N_AVX2::Loops::name, N_AVX3::Loops::name, N_AVX2::Name::kWide>, supports<UnaryArgs>); \
-  name##_backward.add(                                                                                              \
-      cpu, "simd",                                                                                                  \
-      unary_backward<N_AVX2::Loops::name##_backward, N_AVX3::Loops::name##_backward, N_AVX2::Name::kWide>,          \
-      supports<UnaryGradArgs>);
-  TD_UNARY_FUNCTORS(TD_ADD)
+#define TD_BOTH(name, Name) N_AVX2::Loops::name, N_AVX3::Loops::name, N_AVX2::Name::kWide
+#define TD_ADD(name, Name)                                                \
+  name.add(cpu, "simd", unary<TD_BOTH(name, Name)>, supports<UnaryArgs>); \
+  name##_backward.add(cpu, "simd", unary_backward<TD_BOTH(name##_backward, Name)>, supports<UnaryGradArgs>);
+  TD_UNARY_LIST(TD_ADD)
 #undef TD_ADD
-#define TD_ADD(name, Name) \
-  name.add(cpu, "simd", binary<N_AVX2::Loops::name, N_AVX3::Loops::name, N_AVX2::Name::kWide>, supports<BinaryArgs>);
-  TD_BINARY_FUNCTORS(TD_ADD)
+#define TD_ADD(name, Name) name.add(cpu, "simd", unary<TD_BOTH(name, Name)>, supports<UnaryArgs>);
+  TD_MAP_LIST(TD_ADD)
 #undef TD_ADD
+#define TD_ADD(name, Name) name.add(cpu, "simd", binary<TD_BOTH(name, Name)>, supports<BinaryArgs>);
+  TD_BINARY_LIST(TD_ADD)
+#undef TD_ADD
+#define TD_ADD(name, Name) name.add(cpu, "simd", ternary<TD_BOTH(name, Name)>, supports<TernaryArgs>);
+  TD_TERNARY_LIST(TD_ADD)
+#undef TD_ADD
+#undef TD_BOTH
 }
 
 }  // namespace tapedeck::kernels

@@ -43,7 +43,10 @@ TD_NUM operator/(Num<Tag> a, Num<Tag> b) { return hn::Div(a.v, b.v); }
 TD_NUM operator-(Num<Tag> a) { return hn::Neg(a.v); }
 TD_NUM abs(Num<Tag> a) { return hn::Abs(a.v); }
 TD_NUM sqrt(Num<Tag> a) { return hn::Sqrt(a.v); }
-TD_NUM round(Num<Tag> a) { return hn::Round(a.v); }
+TD_NUM round(Num<Tag> a) { return hn::Round(a.v); }  // half to even
+TD_NUM floor(Num<Tag> a) { return hn::Floor(a.v); }
+TD_NUM ceil(Num<Tag> a) { return hn::Ceil(a.v); }
+TD_NUM trunc(Num<Tag> a) { return hn::Trunc(a.v); }
 TD_NUM fma(Num<Tag> a, Num<Tag> b, Num<Tag> c) { return hn::MulAdd(a.v, b.v, c.v); }
 TD_NUM select(Truth<Tag> t, Num<Tag> a, Num<Tag> b) { return hn::IfThenElse(t.m, a.v, b.v); }
 TD_NUM copysign(Num<Tag> a, Num<Tag> sign) { return hn::CopySign(a.v, sign.v); }
@@ -54,6 +57,7 @@ TD_NUM copysign(Num<Tag> a, Num<Tag> sign) { return hn::CopySign(a.v, sign.v); }
 TD_TRUTH operator<(Num<Tag> a, Num<Tag> b) { return {hn::Lt(a.v, b.v)}; }
 TD_TRUTH operator>(Num<Tag> a, Num<Tag> b) { return {hn::Gt(a.v, b.v)}; }
 TD_TRUTH operator<=(Num<Tag> a, Num<Tag> b) { return {hn::Le(a.v, b.v)}; }
+TD_TRUTH operator>=(Num<Tag> a, Num<Tag> b) { return {hn::Ge(a.v, b.v)}; }
 TD_TRUTH operator==(Num<Tag> a, Num<Tag> b) { return {hn::Eq(a.v, b.v)}; }
 TD_TRUTH operator!=(Num<Tag> a, Num<Tag> b) { return {hn::Ne(a.v, b.v)}; }
 TD_TRUTH operator&(Truth<Tag> a, Truth<Tag> b) { return {hn::And(a.m, b.m)}; }
@@ -121,6 +125,11 @@ HWY_INLINE F expm1(F x) {  // for x <= 88
   const F scale = power_of_two(e.n);
   return fma(e.s, scale, scale - F(1));
 }
+HWY_INLINE D expm1(D x) {  // above 709 the largest it knows, which is Inf in float
+  const ExpParts<D> e = exp_parts(clamped(x, -50, 709));
+  const D scale = power_of_two(e.n);
+  return fma(e.s, scale, scale - D(1));
+}
 HWY_INLINE F tanh(F x) {  // by expm1(2|x|); 1 in float from 9.02 on
   const F a = abs(x), e = expm1(F(2) * select(a > F(10), F(10), a));
   return copysign(e / (e + F(2)), x);
@@ -145,6 +154,8 @@ HWY_INLINE D log(D x) {
       select(x == D(0), -infinity, select(x == infinity, infinity, D(std::numeric_limits<double>::quiet_NaN())));
   return select((x > D(0)) & (x < infinity), y, edge);
 }
+HWY_INLINE D log2(D x) { return log(x) * D(1.4426950408889634074); }
+HWY_INLINE D log10(D x) { return log(x) * D(0.43429448190325182765); }
 // log(1 + x) with what the addition lost put back.
 HWY_INLINE D log1p(D x) {
   const D u = D(1) + x, lost = (x - (u - D(1))) / u;
@@ -207,6 +218,80 @@ HWY_INLINE D cos(D x) {
   return sin_of_turns(t);
 }
 
+HWY_INLINE D tan(D x) {
+  const Turns t = quarter_turns(x);
+  const Turns next{t.rest, hn::Add(t.turn, hn::Set(hn::RebindToSigned<DD>(), 1))};
+  return select(x == D(0), x, sin_of_turns(t) / sin_of_turns(next));
+}
+
+// The hyperbolic functions and their inverses keep the sign of zero and are relatively accurate around it.
+HWY_INLINE D sinh(D x) {
+  const D e = expm1(abs(x));
+  return copysign(D(0.5) * (e + e / (e + D(1))), x);
+}
+HWY_INLINE D cosh(D x) {
+  const D e = exp(abs(x));
+  return D(0.5) * (e + D(1) / e);
+}
+HWY_INLINE D asinh(D x) {
+  const D a = abs(x), z = a * a;
+  return copysign(log1p(a + select(a > D(1e18), a, z / (D(1) + sqrt(D(1) + z)))), x);
+}
+HWY_INLINE D acosh(D x) {
+  const D t = x - D(1);
+  return select(x < D(1), D(std::numeric_limits<double>::quiet_NaN()), log1p(t + sqrt(t * (t + D(2)))));
+}
+HWY_INLINE D atanh(D x) {
+  const D a = abs(x);
+  return copysign(D(0.5) * log1p(D(2) * a / (D(1) - a)), x);
+}
+
+// Arc tangent of t in [0, 1].
+HWY_INLINE D atan_of_part(D t) {
+  constexpr double c[] = {-0.3333333333230858,   0.1999999965269345,  -0.14285694570640292,  0.11110666303625419,
+                          -0.09085624177887072,  0.07654295472644398, -0.06487062356606563,  0.052943908816199266,
+                          -0.038767022568525905, 0.02324837369843582, -0.010257166271499646, 0.002875485609943425,
+                          -0.0003778858076662609};
+  const D z = t * t;
+  return fma(t * z, horner(z, c), t);
+}
+HWY_INLINE D atan(D x) {
+  const D a = abs(x), r = atan_of_part(select(a > D(1), D(1) / a, a));
+  return copysign(select(a > D(1), D(1.57079632679489661923) - r, r), x);
+}
+HWY_INLINE D asin(D x) { return atan(x / sqrt((D(1) - x) * (D(1) + x))); }
+HWY_INLINE D acos(D x) { return D(2) * atan(sqrt((D(1) - x) / (D(1) + x))); }
+// The angle of the point (x, y), with IEEE 754's values at zeros and infinities.
+HWY_INLINE D atan2(D y, D x) {
+  const D a = abs(y), b = abs(x), one(1), zero(0);
+  const D part = select(a == b, select(a == zero, zero, one), select(a < b, a, b) / select(a < b, b, a));
+  D r = atan_of_part(part);
+  r = select(a > b, D(1.57079632679489661923) - r, r);
+  r = select(copysign(one, x) < zero, D(3.14159265358979323846) - r, r);
+  return copysign(r, y);
+}
+HWY_INLINE D hypot(D x, D y) {  // of floats: squares do not overflow
+  const D infinity(std::numeric_limits<double>::infinity()), r = sqrt(fma(x, x, y * y));
+  return select((abs(x) == infinity) | (abs(y) == infinity), infinity, r);
+}
+// Exact, for floats: the quotient is taken off 28 bits at a time, never more than there are.
+HWY_INLINE D fmod(D x, D y) {
+  const DD d;
+  const hn::RebindToUnsigned<DD> du;
+  const D b = abs(y), infinity(std::numeric_limits<double>::infinity());
+  D a = abs(x);
+  const Truth<DD> defined = (b > D(0)) & (a < infinity);
+  a = select(defined, a, D(0));
+  const D two = b + b;
+  for (Truth<DD> more = a >= two; !hn::AllFalse(d, more.m); more = a >= two) {
+    const D q = a / b * D(1 - 0x1p-50);
+    const D whole = trunc(D(hn::BitCast(d, hn::And(hn::BitCast(du, q.v), hn::Set(du, ~0x1ffffffull)))));
+    a = select(more, fma(-whole, b, a), a);
+  }
+  a = select(a >= b, a - b, a);
+  return select(defined, copysign(a, x), D(std::numeric_limits<double>::quiet_NaN()));
+}
+
 // IEEE 754 pow: 1 for y = 0 and for x = 1 even with NaN; NaN for finite x < 0 and y not whole.
 HWY_INLINE D pow(D x, D y) {
   const D one(1), infinity(std::numeric_limits<double>::infinity()), a = abs(x);
@@ -229,6 +314,14 @@ HWY_INLINE D normal_cdf(D x) {
   const D z = abs(x), t = D(1) / fma(z, D(0.25), D(1));
   const D tail = exp(D(-0.5) * z * z) * t * horner(t, c);
   return select(x < D(0), tail, D(1) - tail);
+}
+HWY_INLINE D erfc(D x) { return D(2) * normal_cdf(x * D(-1.4142135623730950488)); }
+HWY_INLINE D erf(D x) {
+  constexpr double c[] = {1.1283791670946768,    -0.3761263888963531,     0.11283791308604582,
+                          -0.026866133235095593, 0.005223783477189248,    -0.0008542637997087229,
+                          0.0001195656256820733, -1.3909340021874599e-05, 1.058938064107502e-06};
+  const D z = x * x, far = copysign(D(1) - erfc(abs(x)), x);
+  return select(abs(x) < D(1), x * horner(z, c), far);
 }
 
 }  // namespace tapedeck::kernels::HWY_NAMESPACE

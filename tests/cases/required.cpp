@@ -17,8 +17,12 @@ struct Promise {
 constexpr Promise kPromises[] = {
     // Ops that compute.
     {100,
-     "neg abs exp log log1p sqrt rsqrt square reciprocal sin cos sigmoid logsigmoid tanh relu leaky_relu elu gelu silu "
-     "mish softplus clamp pow add sub mul div maximum minimum "
+     "neg abs sign floor ceil round trunc frac exp expm1 log log1p log2 log10 sqrt rsqrt square reciprocal sin cos tan "
+     "asin acos atan sinh cosh asinh acosh atanh erf erfc clamp pow nan_to_num isnan isinf isfinite logical_not "
+     "sigmoid logsigmoid tanh relu relu6 leaky_relu prelu elu selu celu gelu silu mish softplus softsign softshrink "
+     "hardshrink hardtanh hardsigmoid hardswish snake "
+     "add sub mul div maximum minimum fmod remainder atan2 hypot logical_and logical_or logical_xor lerp addcmul "
+     "addcdiv "
      "sum mean amax amin var argmax argmin logsumexp softmax log_softmax cross_entropy mse_loss "
      "matmul linear dropout gated_activation "
      "conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d max_pool1d max_pool2d "

@@ -5,6 +5,8 @@
 #include <tapedeck/kernels/matmul.h>
 #include <tapedeck/tensor/detail_views.h>
 
+#include <algorithm>
+
 namespace tapedeck {
 namespace {
 
@@ -15,22 +17,67 @@ Shape batch_of(const Tensor& x) {
   return batch;
 }
 
-// x [..., R, C] broadcast over `batch`, as the kernel's [B, R, C]; a copy only when no strides say that.
-Tensor as_batch(const Tensor& x, const Shape& batch) {
-  Shape shape = batch;
-  shape.push(x.size(-2));
-  shape.push(x.size(-1));
-  const Tensor wide = detail::expand(x, shape);
-  const Shape flat{batch.numel(), x.size(-2), x.size(-1)};
-  const Tensor view = detail::try_reshape(wide, flat);
-  return view.defined() ? view : detail::try_reshape(detail::packed(wide), flat);
-}
+// The batch dimensions of a product, merged as far as the strides of a, b and y allow. Strides count elements.
+struct Batches {
+  static constexpr int kOperands = 3;
+  int rank = 0;
+  std::int64_t sizes[kMaxRank], strides[kOperands][kMaxRank];
 
-// y [..., M, N] (contiguous) = a @ b + beta * y + bias, the batches of a and b broadcast to y's.
+  Batches(const Tensor* const (&x)[kOperands], int dims) {
+    for (int d = 0; d < dims; ++d) {
+      const std::int64_t size = x[2]->sizes()[d];
+      if (size == 1) continue;
+      std::int64_t step[kOperands];
+      bool merge = rank > 0;
+      for (int k = 0; k < kOperands; ++k) {
+        const int at = d - (dims + 2 - x[k]->dim());
+        step[k] = at < 0 || x[k]->sizes()[at] == 1 ? 0 : x[k]->strides()[at];
+        merge = merge && strides[k][rank - 1] == step[k] * size;
+      }
+      if (!merge) sizes[rank++] = 1;
+      sizes[rank - 1] *= size;
+      for (int k = 0; k < kOperands; ++k) strides[k][rank - 1] = step[k];
+    }
+    if (rank == 0) {
+      sizes[rank++] = 1;
+      for (auto& s : strides) s[0] = 0;
+    }
+  }
+};
+
+// y [..., M, N] = a @ b + beta * y + bias, the batches of a and b broadcast to y's. Nothing is copied: the longest
+// merged batch dimension goes to the kernel, which is called for each index of the others.
 void product(const Tensor& a, const Tensor& b, const Tensor& bias, const Tensor& y, double beta) {
   if (y.numel() == 0) return;
-  const Shape batch = batch_of(y);
-  kernels::matmul(y.device(), {as_batch(a, batch), as_batch(b, batch), bias, as_batch(y, batch), beta});
+  const Tensor* const operands[] = {&a, &b, &y};
+  const Batches batches(operands, y.dim() - 2);
+  const int inner = static_cast<int>(std::max_element(batches.sizes, batches.sizes + batches.rank) - batches.sizes);
+  kernels::MatmulArgs args{{}, {}, bias, {}, beta};
+  TensorView* const views[] = {&args.a, &args.b, &args.y};
+  for (int k = 0; k < 3; ++k) {
+    const Tensor& x = *operands[k];
+    TensorView& v = *views[k];
+    v.data = x.data(), v.dtype = x.dtype(), v.device = x.device(), v.rank = 3;
+    v.sizes[0] = batches.sizes[inner], v.sizes[1] = x.size(-2), v.sizes[2] = x.size(-1);
+    v.strides[0] = batches.strides[k][inner];
+    v.strides[1] = x.strides()[x.dim() - 2], v.strides[2] = x.strides()[x.dim() - 1];
+  }
+  std::int64_t index[kMaxRank] = {};
+  for (;;) {
+    kernels::matmul(y.device(), args);
+    int d = batches.rank - 1;
+    for (; d >= 0; --d) {
+      if (d == inner) continue;
+      const bool more = ++index[d] < batches.sizes[d];
+      const std::int64_t move = more ? 1 : 1 - batches.sizes[d];
+      for (int k = 0; k < 3; ++k)
+        views[k]->data = static_cast<char*>(views[k]->data) +
+                         move * batches.strides[k][d] * static_cast<std::int64_t>(size_of(y.dtype()));
+      if (more) break;
+      index[d] = 0;
+    }
+    if (d < 0) return;
+  }
 }
 
 // Gives input i the gradient l @ r, summed over the batches that i was broadcast over.

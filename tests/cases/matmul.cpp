@@ -1,6 +1,9 @@
 // Matrix products and linear layers: |y - r| <= c u S, S the sum of the absolute terms.
+#include <tapedeck/autograd/op_helpers.h>
 #include <tapedeck/autograd/ops.h>
 #include <tapedeck/kernels/gemv.h>
+
+#include <tuple>
 
 #include "cases/op_case.h"
 
@@ -66,6 +69,25 @@ void add_matmuls(std::vector<OpCase>& t) {
   }
 }
 
+// Attention's products: batch and head are dimensions that no one stride walks.
+void add_heads(std::vector<OpCase>& t) {
+  for (const DType dtype : {DType::f32, DType::f64})
+    for (const auto& [q, k, heads, size] : {std::tuple{5, 6, 3, 4}, {1, 7, 2, 16}, {17, 16, 4, 8}, {0, 3, 2, 2}})
+      for (const std::int64_t batch : {1, 3})
+        for (const Layout layout : {Layout::contiguous, Layout::sliced}) {
+          OpCase c{.op = "matmul",
+                   .text = "heads",
+                   .inputs = {{{batch, q, heads, size}, dtype, layout}, {{batch, k, heads, size}, dtype, layout}},
+                   .call = [](Args x) {
+                     return detail::composed("matmul", [&] {
+                       return Outputs{matmul(permute(x[0], {0, 2, 1, 3}), permute(x[1], {0, 2, 3, 1}))};
+                     });
+                   }};
+          finish(c, Values::normal, 3, dtype == DType::f32 || q < 10);
+          t.push_back(std::move(c));
+        }
+}
+
 void add_linear(std::vector<OpCase>& t) {
   for (const DType dtype : {DType::f32, DType::f64})
     for (const Shape& lead : {Shape{}, Shape{1}, Shape{7}, Shape{0}, Shape{2, 9}, Shape{2, 3, 4}, Shape{65}})
@@ -126,6 +148,7 @@ void add_packed(std::vector<OpCase>& t) {
 
 void add_matmul(std::vector<OpCase>& t) {
   add_matmuls(t);
+  add_heads(t);
   add_linear(t);
   add_packed(t);
 }

@@ -8,6 +8,7 @@
 #include <initializer_list>
 #include <limits>
 #include <optional>
+#include <string>
 #include <vector>
 
 namespace tapedeck {
@@ -165,6 +166,57 @@ Tensor mse_loss(const Tensor& x, const Tensor& target, Reduction reduction = Red
 Tensor matmul(const Tensor& a, const Tensor& b);
 // x [..., in] @ weight[out, in]^T + bias [out]; bias may be undefined.
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias = {});
+
+// ---- linear algebra --------------------------------------------------------------------------------------------------
+Tensor mm(const Tensor& a, const Tensor& b);     // [M, K] @ [K, N]
+Tensor mv(const Tensor& a, const Tensor& x);     // [M, K] @ [K]
+Tensor bmm(const Tensor& a, const Tensor& b);    // [B, M, K] @ [B, K, N], nothing broadcasts
+Tensor dot(const Tensor& a, const Tensor& b);    // [N] and [N] -> 0-d
+Tensor outer(const Tensor& a, const Tensor& b);  // [M] and [N] -> [M, N]
+// beta * x + alpha * (a @ b), a and b as in mm (bmm); x broadcasts to the product. With beta 0, x is not looked at.
+Tensor addmm(const Tensor& x, const Tensor& a, const Tensor& b, double beta = 1, double alpha = 1);
+Tensor baddbmm(const Tensor& x, const Tensor& a, const Tensor& b, double beta = 1, double alpha = 1);
+// Einstein's summation, "bij,bjk->bik": one letter per dimension; a letter that is repeated in an operand takes the
+// diagonal; letters that the output lacks are summed; "..." stands for dimensions that broadcast; size 1 broadcasts;
+// without "->" the output has what appears once, in order of the alphabet, behind the "...". Operands are contracted
+// from left to right. ValueError names the place in the equation.
+Tensor einsum(const std::string& equation, const std::vector<Tensor>& operands);
+// x1 [..., P, M], x2 [..., R, M] -> [..., P, R], the p-norms of all differences, by subtraction for every p in
+// [0, infinity]. Where a distance is 0 so is its gradient.
+Tensor cdist(const Tensor& x1, const Tensor& x2, double p = 2);
+// The p-norm of x1 - x2 + eps along the last dimension; the two broadcast. Gradient 0 where the norm is 0.
+Tensor pairwise_distance(const Tensor& x1, const Tensor& x2, double p = 2, double eps = 1e-6, bool keepdim = false);
+// The sum of x1 / max(|x1|, eps) * x2 / max(|x2|, eps); the two broadcast. A norm below eps has no gradient.
+Tensor cosine_similarity(const Tensor& x1, const Tensor& x2, int dim = 1, double eps = 1e-8);
+Tensor normalize(const Tensor& x, double p = 2, int dim = 1, double eps = 1e-12);  // x / max(|x|_p, eps)
+
+// ---- normalisation: channels last; weight and bias may be undefined --------------------------------------------------
+// (x - mean) / sqrt(variance + eps) * weight + bias over the last dimensions, whose sizes are `shape` (weight's, too).
+Tensor layer_norm(const Tensor& x, const Shape& shape, const Tensor& weight = {}, const Tensor& bias = {},
+                  double eps = 1e-5);
+// x / sqrt(mean(x^2) + eps) * weight; without eps, the distance from 1 to the next number of the dtype.
+Tensor rms_norm(const Tensor& x, const Shape& shape, const Tensor& weight = {}, std::optional<double> eps = {});
+// x [B, ..., C]: statistics of each of num_groups runs of channels, over everything but the batch.
+Tensor group_norm(const Tensor& x, std::int64_t num_groups, const Tensor& weight = {}, const Tensor& bias = {},
+                  double eps = 1e-5);
+// x [B, ..., C]: statistics of each channel, over everything else. training: of x; running_mean and running_var [C]
+// (undefined: none) move towards them by `momentum` in place, the variance unbiased. Else: the running ones.
+Tensor batch_norm(const Tensor& x, const Tensor& running_mean, const Tensor& running_var, const Tensor& weight = {},
+                  const Tensor& bias = {}, bool training = false, double momentum = 0.1, double eps = 1e-5);
+// x [B, ..., C]: statistics of each channel of each part of the batch; running ones as in batch_norm, by their mean.
+Tensor instance_norm(const Tensor& x, const Tensor& running_mean = {}, const Tensor& running_var = {},
+                     const Tensor& weight = {}, const Tensor& bias = {}, bool use_input_stats = true,
+                     double momentum = 0.1, double eps = 1e-5);
+// x / (k + alpha * m)^beta, m the mean of x^2 over `size` neighbouring channels, zeros beyond the ends. x [B, ..., C].
+Tensor local_response_norm(const Tensor& x, std::int64_t size, double alpha = 1e-4, double beta = 0.75, double k = 1);
+// v * (g / |v|), one norm for each index of `dim`, or one for all of v; g broadcasts to v (PyTorch's [d, 1, ...]).
+Tensor weight_norm(const Tensor& v, const Tensor& g, std::optional<int> dim = 0);
+struct SpectralNorm {
+  Tensor weight, u;  // weight / sigma; u [weight.size(dim)], a constant: give it to the next call
+};
+// sigma, the largest singular value of weight as a matrix [size(dim), the rest], by `iterations` steps of the power
+// method from u. The two vectors count as constants in the gradient.
+SpectralNorm spectral_norm(const Tensor& weight, const Tensor& u, int iterations = 1, double eps = 1e-12, int dim = 0);
 
 // ---- convolution
 // --------------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ void register_cpu_kernels(std::vector<SlotBase*>& slots) {
   register_index(slots);
   register_random(slots);
   register_optim(slots);
+  register_norm(slots);
 }
 
 }  // namespace tapedeck::kernels

@@ -20,5 +20,9 @@ void add_simd_random();
 void add_ref_random();
 void add_simd_optim();
 void add_ref_optim();
+void add_simd_norm();
+void add_ref_norm();
+void add_simd_distance();
+void add_ref_distance();
 
 }  // namespace tapedeck::kernels

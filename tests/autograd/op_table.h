@@ -61,6 +61,7 @@ struct OpCase {
   double low = -1, high = 1;
   bool second = true;       // has gradients of gradients
   double accuracy = 1e-14;  // of an element of the golden values, which may be computed by another algorithm
+  bool derivative = true;   // false: what counts as a constant moves with the inputs, so no difference can judge
   std::vector<Tensor> inputs(Layout layout) const {
     std::vector<Tensor> out;
     for (std::size_t i = 0; i < shapes.size(); ++i)
@@ -87,7 +88,9 @@ class Table {
 void add_elementwise(Table& t);
 void add_reduce(Table& t);
 void add_softmax(Table& t);
+void add_linalg(Table& t);
 void add_matmul(Table& t);
+void add_norm(Table& t);
 void add_conv(Table& t);
 void add_pool(Table& t);
 void add_interpolate(Table& t);

@@ -55,6 +55,8 @@ void add_elementwise(std::vector<OpCase>& t);
 void add_reduce(std::vector<OpCase>& t);
 void add_softmax(std::vector<OpCase>& t);
 void add_matmul(std::vector<OpCase>& t);
+void add_linalg(std::vector<OpCase>& t);
+void add_norm(std::vector<OpCase>& t);
 void add_conv(std::vector<OpCase>& t);
 void add_pool(std::vector<OpCase>& t);
 void add_interpolate(std::vector<OpCase>& t);

@@ -28,7 +28,9 @@ constexpr Promise kPromises[] = {
      "conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d max_pool1d max_pool2d "
      "max_pool1d_with_indices max_pool2d_with_indices avg_pool1d avg_pool2d adaptive_max_pool1d adaptive_max_pool2d "
      "adaptive_max_pool1d_with_indices adaptive_max_pool2d_with_indices adaptive_avg_pool1d adaptive_avg_pool2d "
-     "interpolate"},
+     "interpolate "
+     "mm mv bmm dot outer addmm baddbmm einsum cdist pairwise_distance cosine_similarity normalize "
+     "layer_norm rms_norm group_norm batch_norm instance_norm local_response_norm weight_norm spectral_norm"},
     // Ops that move, select or compare.
     {60,
      "eq ne lt le gt ge where embedding one_hot reshape flatten permute transpose squeeze unsqueeze expand slice "

@@ -10,6 +10,7 @@ const std::vector<OpCase>& table() {
     std::vector<OpCase> t;
     add_elementwise(t), add_reduce(t), add_softmax(t), add_matmul(t), add_conv(t), add_pool(t), add_interpolate(t);
     add_index(t), add_shape(t), add_random(t), add_fused(t), add_optim(t);
+    add_linalg(t), add_norm(t);
     return t;
   }();
   return all;

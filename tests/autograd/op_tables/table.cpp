@@ -4,8 +4,8 @@ namespace tapedeck::test {
 
 const std::vector<Family>& families() {
   static const std::vector<Family> all{
-      {"elementwise", add_elementwise}, {"reduce", add_reduce}, {"softmax", add_softmax},
-      {"matmul", add_matmul},           {"conv", add_conv},     {"pool", add_pool},
+      {"elementwise", add_elementwise}, {"reduce", add_reduce}, {"softmax", add_softmax}, {"matmul", add_matmul},
+      {"linalg", add_linalg},           {"norm", add_norm},     {"conv", add_conv},       {"pool", add_pool},
       {"interpolate", add_interpolate}, {"shape", add_shape},   {"fused", add_fused},
   };
   return all;
@@ -22,7 +22,7 @@ const std::vector<OpCase>& op_table() {
 
 void Table::add(std::string name, std::vector<Shape> shapes, std::function<Tensor(Args)> fn, double low, double high,
                 bool second, double accuracy) {
-  cases.push_back({std::move(name), std::move(shapes), std::move(fn), low, high, second, accuracy});
+  cases.push_back({std::move(name), std::move(shapes), std::move(fn), low, high, second, accuracy, true});
 }
 
 void Table::unary(const std::string& name, Tensor (*f)(const Tensor&), double low, double high, bool second) {

@@ -240,7 +240,7 @@ void make_folders(const std::string& path) {
   namespace fs = std::filesystem;
   std::error_code error;
   std::vector<fs::path> missing;
-  for (fs::path p = fs::absolute(path); p.has_relative_path() && !fs::exists(p, error); p = p.parent_path()) {
+  for (fs::path p = fs::absolute(path, error); p.has_relative_path() && !fs::exists(p, error); p = p.parent_path()) {
     missing.push_back(p);
   }
   fs::create_directories(path, error);

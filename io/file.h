@@ -66,7 +66,8 @@ class OutputFile {
 void write_file_atomic(const std::string& path, std::span<const std::byte> bytes, bool overwrite = false);
 void write_file_atomic(const std::string& path, std::string_view text, bool overwrite = false);
 
-// Makes a folder and those above it, as far as they are missing, and syncs their names. IoError.
+// Makes a folder and those above it, as far as they are missing, and syncs their names. IoError, also for an empty
+// path.
 void make_folders(const std::string& path);
 
 // Makes the names in a folder survive a power cut. Some file systems refuse to sync a folder; that is not a failure.

@@ -80,6 +80,13 @@ works new --fields
 works doctor --json
 check doctor python3 -c 'import json; json.load(open("stdout"))["cores"]'
 
+for arguments in "train '' --data sounds --out new" "train cfg.json --data '' --out new" "train cfg.json --data sounds --out ''" \
+                 "train cfg.json --data sounds --out new --init ''" "train --resume ''" "generate ''" "info ''" "data inspect ''" \
+                 "new wavenet -o ''"; do
+  eval "refuses 2 'path is empty' $arguments"
+done
+refuses 2 'choose mix, left, right' data inspect sounds --channel all
+
 # ---- configs --------------------------------------------------------------------------------------------------------
 edit() { python3 - "$1" "$2" <<'PY'
 import json, sys
@@ -195,6 +202,12 @@ refuses 3 'begins after' generate run --prompt sounds/0.wav@9 -o new
 refuses 2 'temperature' generate run --temperature -1 -o new
 refuses 2 'seconds' generate run --seconds nan -o new
 refuses 5 'cuda' generate run --device cuda -o new
+refuses 2 'include-prompt requires --prompt' generate run --include-prompt -o new
+refuses 2 'path is empty' generate run -o ''
+check "what is refused leaves no folder" test ! -e new
+mkfifo pipe.safetensors; refuses 4 'nor a regular file' info pipe.safetensors
+for at in run/checkpoints/step-12 run/checkpoints/step-12/; do works eval $at; done
+refuses 2 '--data' eval alone
 refuses 4 'no such run' generate nowhere -o new
 refuses 4 'no checkpoint' generate sounds -o new
 refuses 4 'no such file' info nowhere
@@ -290,7 +303,12 @@ check "also when they are named, and for machines" python3 -c 'import json; asse
 works eval changing --data sounds
 check "other recordings are another matter" sh -c '! grep -q warning stderr'
 rm -rf moved; refuses 3 'moved' train --resume changing
+refuses 3 'moved.*name them with --data' eval changing
 works train --resume changing --data sounds --quiet
+works train --resume changing --quiet
+check "recordings that moved are remembered where they are now" grep -q "$work/sounds" changing/run.json
+refuses 2 'beyond train.max_steps = 6' train --resume changing --set train.max_steps=6
+refuses 2 'train.seed' train --resume changing --set train.seed=3
 works train --resume run --quiet --set train.max_steps=18
 check "a run can be made longer" test -d run/checkpoints/step-18
 
@@ -316,6 +334,10 @@ interrupt INT 130 by-int
 interrupt TERM 143 by-term
 interrupt KILL 137 by-kill
 interrupt HUP 129 by-hup
+works train cfg.json --data sounds --out talking --quiet --set train.max_steps=2
+"$tapedeck" train --resume talking --quiet --set train.max_steps=4 --set train.sample_every=3 --set train.sample_seconds=3600 >stdout 2>stderr & pid=$!
+for _ in $(seq 200); do [ -e talking/samples/step-3 ] && break; sleep 0.02; done
+kill -TERM $pid; wait $pid; check "a long sample does not hold up a signal" test $? = 143
 nohup "$tapedeck" train cfg.json --data sounds --out by-nohup "${long[@]}" >stdout 2>stderr & pid=$!
 for _ in $(seq 200); do [ -e by-nohup/checkpoints/LATEST ] && break; sleep 0.02; done
 kill -HUP $pid; wait $pid; check "nohup outlives a hang-up" test $? = 0

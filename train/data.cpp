@@ -48,4 +48,14 @@ io::SoundSet read_sounds(const std::string& source, const RunConfig& config, con
   return sounds;
 }
 
+io::SoundSet read_sounds_again(const io::Node& saved, const std::string& moved_to, const RunConfig& config,
+                               const nn::Network& network, bool tell) {
+  if (!moved_to.empty()) return read_sounds(moved_to, config, network, tell);
+  try {
+    return read_sounds(io::from_printable(saved.at("source").string()), config, network, tell);
+  } catch (const DataError& error) {
+    throw DataError(std::string(error.what()) + "; if the recordings moved, name them with --data");
+  }
+}
+
 }  // namespace tapedeck::train

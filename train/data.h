@@ -13,4 +13,8 @@ namespace tapedeck::train {
 // nothing is left. A relative source is remembered as an absolute one.
 io::SoundSet read_sounds(const std::string& source, const RunConfig& config, const nn::Network& network, bool tell);
 
+// The recordings that a run remembers (SoundSet::manifest): where they were, or in `moved_to` unless that is empty.
+io::SoundSet read_sounds_again(const io::Node& saved, const std::string& moved_to, const RunConfig& config,
+                               const nn::Network& network, bool tell);
+
 }  // namespace tapedeck::train

@@ -104,7 +104,10 @@ void Runner::sample() {
     const auto codes = generate(trainer_.network(), trainer_.codec(), rows_of(trainer_.starts()),
                                 {.samples = std::max<std::int64_t>(1, std::llround(config().sample_seconds * rate)),
                                  .temperature = config().sample_temperature,
-                                 .seed = seed});
+                                 .seed = seed,
+                                 .progress = [](std::int64_t) {
+                                   TD_CHECK(StopSignals::received() == 0, Error, "a signal came before its end");
+                                 }});
     write_sound(at + "/sample-1", trainer_.codec().decode(codes[0]), rate,
                 io::Node::object(
                     {{"step", trainer_.step()}, {"seed", config().seed}, {"temperature", config().sample_temperature}}),
@@ -241,6 +244,10 @@ RunResult run_training(RunFolder& folder, Trainer& trainer, Progress::Style styl
       found.notes.push_back(error.what());
     }
   }
+  TD_CHECK(!trainer.finished() || trainer.step() == trainer.config().train.max_steps, ConfigError,
+           io::printable(folder.path()), ": is at step ", trainer.step(),
+           ", beyond train.max_steps = ", trainer.config().train.max_steps, "; choose a higher one");
+  if (!io::equal(trainer.config(), folder.config())) folder.set_config(trainer.config());
   Runner runner(folder, trainer, state, style);
   for (const std::string& note : found.notes) runner.say(note);
   if (!found.folder.empty()) runner.say(fmt::format("going on from step {}", trainer.step()));

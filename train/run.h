@@ -18,9 +18,10 @@ struct RunResult {
 };
 
 // Goes on from the newest checkpoint of the folder that verifies (or from the start) until train.max_steps,
-// train.max_minutes or a signal (StopSignals), and saves. Results are the same bits as without a stop. FormatError when
-// there were checkpoints and none verifies; IoError when the last one cannot be written (earlier ones are tried again
-// at the next interval). A checkpoint or last score that is not finite ends it as not_finite.
+// train.max_minutes or a signal (StopSignals), and saves; the folder's config.json becomes the trainer's. ConfigError
+// when that run is beyond train.max_steps already. Results are the same bits as without a stop. FormatError when there
+// were checkpoints and none verifies; IoError when the last one cannot be written (earlier ones are tried again at the
+// next interval). A checkpoint or last score that is not finite ends it as not_finite.
 RunResult run_training(RunFolder& folder, Trainer& trainer, Progress::Style style = Progress::Style::automatic);
 
 }  // namespace tapedeck::train

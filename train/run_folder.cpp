@@ -118,6 +118,11 @@ void RunFolder::set_config(const RunConfig& config) {
   io::write_file_atomic(file("config.json"), io::dump_json(io::save(config)) + "\n", true);
 }
 
+void RunFolder::set_about(const io::Node& about) {
+  about_ = about;
+  io::write_file_atomic(file("run.json"), io::dump_json(about) + "\n", true);
+}
+
 RunHealth run_health(const std::string& path) {
   RunHealth health;
   std::error_code error;

@@ -33,6 +33,7 @@ class RunFolder {
   const RunConfig& config() const { return config_; }
   void set_config(const RunConfig& config);         // and writes it
   const io::Node& about() const { return about_; }  // run.json: data, versions, seed
+  void set_about(const io::Node& about);            // and writes it
   // Loads the weights that the run starts from, if it was given any; FormatError when they are not as they were.
   void load_init(nn::Module& network) const;
 

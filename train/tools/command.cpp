@@ -21,7 +21,7 @@ void Machine::apply() const {
 }
 
 void Network::add_to(CLI::App& command) {
-  command.add_option("RUN", run, "run folder or checkpoint folder")->required();
+  command.add_option("RUN", run, "run folder or checkpoint folder")->required()->check(path());
   command.add_option("--checkpoint", checkpoint, "latest or best")
       ->check(CLI::IsMember({"latest", "best"}))
       ->capture_default_str();
@@ -66,6 +66,10 @@ CLI::Validator seed_number() {
             return parse(text, value) && value >= 0 ? "" : "\"" + text + "\" is not a whole number from 0 to 2^63 - 1";
           },
           "from 0"};
+}
+
+CLI::Validator path() {
+  return {[](const std::string& text) { return text.empty() ? "the path is empty" : ""; }, ""};
 }
 
 void result_json(const io::Node& node) { result("{}\n", io::dump_json(node)); }

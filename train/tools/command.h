@@ -56,9 +56,11 @@ struct Network {
 // Runs the body of a command; when memory runs out, the MemoryError ends with `advice`: what to make smaller.
 int with_memory_advice(const std::string& advice, FunctionRef<int()> body);
 
-// What an option takes: a number of that range (never NaN), a whole number of 64 bits from 0.
+// What an option takes: a number of that range (never NaN), a whole number of 64 bits from 0, a path (that is not
+// empty).
 CLI::Validator between(double low, double high);
 CLI::Validator seed_number();
+CLI::Validator path();
 
 // Results go to stdout, text for people to stderr.
 template <class... A>

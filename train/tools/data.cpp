@@ -15,6 +15,7 @@ struct Options {
 };
 
 int inspect(const Options& o) {
+  TD_CHECK(o.channel != "all", ValueError, "--channel all: sets are mono; choose mix, left, right or a number from 0");
   const io::SoundSet sounds(o.sounds, {.sample_rate = o.rate,
                                        .channel = io::channel_policy(o.channel),
                                        .strict = o.strict,
@@ -38,7 +39,7 @@ void add_data(CLI::App& app, Run& run) {
                                    "  tapedeck data inspect my_sounds/\n"
                                    "  tapedeck data inspect 'takes/**/*.flac' --json",
                                    inspect);
-  sub->add_option("SOUNDS", o->sounds, "a file, a folder, a glob or a metadata.csv")->required();
+  sub->add_option("SOUNDS", o->sounds, "a file, a folder, a glob or a metadata.csv")->check(path())->required();
   sub->add_option("--sample-rate", o->rate, "resample to this rate in Hz (default: the most common one)")
       ->check(CLI::Range(1, 768000));
   sub->add_option("--channel", o->channel, "mix, left, right or a number from 0")->capture_default_str();

@@ -24,9 +24,9 @@ struct Options {
 
 // What the run that made a checkpoint remembers of its recordings; null when the checkpoint stands alone.
 io::Node trained_on(const std::string& checkpoint) {
-  const fs::path checkpoints = fs::absolute(checkpoint).lexically_normal().parent_path();
-  const std::string about = (checkpoints.parent_path() / "run.json").string();
   std::error_code error;
+  const fs::path checkpoints = fs::canonical(checkpoint, error).parent_path();
+  const std::string about = (checkpoints.parent_path() / "run.json").string();
   if (checkpoints.filename() != "checkpoints" || !fs::exists(about, error)) return {};
   return train::read_about(about).at("data");
 }
@@ -37,7 +37,7 @@ int score(const Options& o) {
   TD_CHECK(!o.data.empty() || own.is_object(), ConfigError, "eval: ", io::printable(o.network.run),
            " does not say what it was trained on; name the recordings with --data");
   const std::string source = own.is_object() ? io::from_printable(own.at("source").string()) : "";
-  const io::SoundSet sounds = train::read_sounds(o.data.empty() ? source : o.data, t.config, *t.network, !o.json);
+  const io::SoundSet sounds = train::read_sounds_again(own, o.data, t.config, *t.network, !o.json);
   std::error_code error;
   const bool the_same =
       own.is_object() && (sounds.source() == source || fs::equivalent(sounds.source(), source, error));
@@ -90,7 +90,7 @@ void add_eval(CLI::App& app, Run& run) {
                                    "held out, and counts the baselines on the other one.",
                                    eval);
   o->network.add_to(*sub);
-  sub->add_option("--data", o->data, "recordings (default: those of the run)");
+  sub->add_option("--data", o->data, "recordings (default: those of the run)")->check(path());
   sub->add_option("--side", o->side, "valid, train or all")
       ->check(CLI::IsMember({"valid", "train", "all"}))
       ->capture_default_str();

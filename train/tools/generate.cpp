@@ -76,8 +76,8 @@ int make(const Options& o) {
   if (!o.force) {
     for (std::int64_t i = 0; i < o.count; ++i) train::refuse_existing_sound(stem(i));
   }
-  io::make_folders(o.output);
   const Prompt prompt = read_prompt(o, t.config, codec);
+  io::make_folders(o.output);
   if (!o.prompt.empty() && std::ssize(prompt.codes) < t.network->receptive_field()) {
     note("the prompt has {} samples, less than the receptive field of {}: silence is put in front", prompt.codes.size(),
          t.network->receptive_field());
@@ -144,18 +144,21 @@ void add_generate(CLI::App& app, Run& run) {
       generate);
   o->network.add_to(*sub);
   sub->add_option("--seconds", o->seconds, "length of the new sound")->check(between(1e-4, 1e5))->capture_default_str();
-  sub->add_option("--prompt", o->prompt, "recording to continue, and where it begins: a.wav@1.5")
-      ->type_name("FILE@SECONDS");
+  CLI::Option* prompt = sub->add_option("--prompt", o->prompt, "recording to continue, and where it begins: a.wav@1.5")
+                            ->check(path())
+                            ->type_name("FILE@SECONDS");
   sub->add_option("--prompt-seconds", o->prompt_seconds, "length of the prompt")
+      ->needs(prompt)
       ->check(between(1e-4, 1e5))
       ->capture_default_str();
-  sub->add_flag("--include-prompt", o->include_prompt, "put the (quantised) prompt in front of the sound");
+  sub->add_flag("--include-prompt", o->include_prompt, "put the (quantised) prompt in front of the sound")
+      ->needs(prompt);
   sub->add_option("--temperature", o->temperature, "below 1 more likely, above 1 wilder; 0 takes the likeliest code")
       ->check(between(0, 100))
       ->capture_default_str();
   sub->add_option("--seed", o->seed, "of the random choices")->check(seed_number())->capture_default_str();
   sub->add_option("-n,--count", o->count, "number of sounds")->check(CLI::Range(1, 4096))->capture_default_str();
-  sub->add_option("-o,--output", o->output, "folder")->capture_default_str();
+  sub->add_option("-o,--output", o->output, "folder")->check(path())->capture_default_str();
   o->machine.add_to(*sub);
   sub->add_flag("--force", o->force, "overwrite");
   sub->add_flag("--quiet", o->quiet, "no progress");

@@ -140,6 +140,8 @@ int info(const Options& o) {
     print = print_folder;
   } else {
     TD_CHECK(fs::exists(o.path, error), FormatError, io::printable(o.path), ": there is no such file or folder");
+    TD_CHECK(fs::is_regular_file(o.path, error), FormatError, io::printable(o.path),
+             ": is neither a folder nor a regular file");
     const std::string extension = fs::path(o.path).extension().string();
     const bool json = extension == ".json", weights = extension == ".safetensors";
     facts = json ? [](const std::string& path) {
@@ -167,7 +169,7 @@ void add_info(CLI::App& app, Run& run) {
                                    "  tapedeck info RUN/checkpoints/step-2000/model.safetensors\n"
                                    "  tapedeck info cfg.json --json",
                                    info);
-  sub->add_option("PATH", o->path, "a folder or a file")->required();
+  sub->add_option("PATH", o->path, "a folder or a file")->check(path())->required();
   sub->add_flag("--json", o->json, "for machines");
 }
 

@@ -66,7 +66,7 @@ void add_new(CLI::App& app, Run& run) {
                                    make);
   sub->add_option("NETWORK", o->network, "the kind of network: see --list");
   sub->add_option("--preset", o->preset, "its size: see --list")->capture_default_str();
-  sub->add_option("-o,--output", o->output, "file to write (default: standard output)");
+  sub->add_option("-o,--output", o->output, "file to write (default: standard output)")->check(path());
   sub->add_option("--set", o->set, "path=value: change the config, as often as needed")->type_name("PATH=VALUE");
   sub->add_flag("--list", o->list, "networks and presets");
   sub->add_flag("--schema", o->schema, "JSON Schema of a config");

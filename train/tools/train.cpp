@@ -115,19 +115,24 @@ int resume(const Options& o) {
   change(config, o);
   TD_CHECK(io::equal(config.net, folder.config().net) && io::equal(config.io, folder.config().io), ConfigError,
            "train: --resume can change train.* alone; start a new run for another net or io");
+  TD_CHECK(config.train.seed == folder.config().train.seed, ConfigError,
+           "train: --resume goes on with the seed of the run; start a new run for another train.seed");
   if (o.print_config) {
     result_json(io::save(config));
     return 0;
   }
-  const io::Node saved = train::read_about(folder.file("run.json")).at("data");
-  const std::string data = o.data.empty() ? io::from_printable(saved.at("source").string()) : o.data;
+  io::Node about = train::read_about(folder.file("run.json"));
+  const io::Node saved = about.at("data");
   nn::Part<nn::Network> network = train::build_network(config);
-  const io::SoundSet sounds = train::read_sounds(data, config, *network, !o.quiet);
+  const io::SoundSet sounds = train::read_sounds_again(saved, o.data, config, *network, !o.quiet);
   const std::string change = sounds.describe_change(saved);
   TD_CHECK(change.empty(), DataError, "train: the recordings are not those that the run was started with: ", change,
            "; bring them back, or start a new run");
   train::Trainer trainer = prepare(config, std::move(network), sounds, o);
-  if (!io::equal(config, folder.config())) folder.set_config(config);
+  if (!o.data.empty()) {  // found there from now on
+    about["data"] = sounds.manifest();
+    folder.set_about(about);
+  }
   return execute(folder, trainer, o);
 }
 
@@ -150,11 +155,12 @@ void add_train(CLI::App& app, Run& run) {
       "  tapedeck train --resume RUN --set train.max_steps=4000\n"
       "Ctrl-C saves and stops; a second one stops at once. --resume goes on as if nothing had happened.",
       train_command);
-  sub->add_option("CONFIG", o->config, "config file (tapedeck new writes one)");
-  sub->add_option("--data", o->data, "recordings: a file, a folder, a glob or a metadata.csv");
-  sub->add_option("--out", o->out, "run folder to make");
-  sub->add_option("--resume", o->resume, "run folder to go on with");
-  sub->add_option("--init", o->init, "weights to start from: a run, a checkpoint or a .safetensors file");
+  sub->add_option("CONFIG", o->config, "config file (tapedeck new writes one)")->check(path());
+  sub->add_option("--data", o->data, "recordings: a file, a folder, a glob or a metadata.csv")->check(path());
+  sub->add_option("--out", o->out, "run folder to make")->check(path());
+  sub->add_option("--resume", o->resume, "run folder to go on with")->check(path());
+  sub->add_option("--init", o->init, "weights to start from: a run, a checkpoint or a .safetensors file")
+      ->check(path());
   sub->add_option("--set", o->set, "path=value: change the config, as often as needed")->type_name("PATH=VALUE");
   sub->add_option("--seed", o->seed, "train.seed")->check(seed_number());
   o->machine.add_to(*sub);

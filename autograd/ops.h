@@ -266,6 +266,49 @@ Tensor embedding(const Tensor& index,
                  const Tensor& table);  // index i64 [...], table [V, D] -> [..., D]; ValueError outside
 Tensor one_hot(const Tensor& index, std::int64_t classes, DType dtype = DType::f32);
 
+// ---- sequences ------------------------------------------------------------------------------------------------------
+// Recurrent layers. x [batch, time, channels]; h0, c0 [layers x directions, batch, state] or undefined (zeros).
+// weights: for each layer, and in it for each direction, weight_ih [G state, in], weight_hh [G state, state], bias_ih
+// and bias_hh [G state] (or undefined), with G = 1, 3 (order r z n) or 4 (order i f g o). No second form.
+struct RnnOptions {
+  int num_layers = 1;
+  bool bidirectional = false;
+  double dropout = 0;  // between layers, when training
+  bool training = true;
+  Tensor lengths{};  // i64 [batch], 0 to time: rows end earlier; their later outputs are 0
+};
+struct RnnResult {
+  Tensor output;  // [batch, time, directions x state]
+  Tensor h;       // [layers x directions, batch, state]: after the last step of each row
+};
+struct LstmResult {
+  Tensor output, h, c;
+};
+enum class RnnNonlinearity { tanh, relu };
+RnnResult rnn(const Tensor& x, const Tensor& h0, const std::vector<Tensor>& weights,
+              RnnNonlinearity nonlinearity = RnnNonlinearity::tanh, const RnnOptions& options = {});
+RnnResult gru(const Tensor& x, const Tensor& h0, const std::vector<Tensor>& weights, const RnnOptions& options = {});
+LstmResult lstm(const Tensor& x, const Tensor& h0, const Tensor& c0, const std::vector<Tensor>& weights,
+                const RnnOptions& options = {});
+struct AttentionOptions {
+  Tensor mask{};           // bool (true: take part) or real (added to the scores), broadcasts to [..., queries, keys]
+  double dropout_p = 0;    // of the weights
+  bool is_causal = false;  // query i sees the keys 0 … past + i
+  std::int64_t past = 0;   // keys that stood in a cache before the first query
+  std::optional<double> scale{};  // of the scores: 1 / sqrt(channels)
+  bool enable_gqa = false;        // heads (dimension -3) of query are a multiple of those of key and value, in groups
+};
+// query [..., queries, channels], key [..., keys, channels], value [..., keys, C] -> [..., queries, C]. A query that
+// sees no key gives 0.
+Tensor scaled_dot_product_attention(const Tensor& query, const Tensor& key, const Tensor& value,
+                                    const AttentionOptions& options = {});
+// x [..., time, channels] with channels even: pairs are turned by position / base^(2k / channels). The pairs are (k, k
+// + channels / 2), or neighbours when interleaved (Su et al., "RoFormer", 2021). offset: position of the first step.
+Tensor rotary_embedding(const Tensor& x, std::int64_t offset = 0, double base = 10000, bool interleaved = false);
+// [time, channels]: sines in the even channels, cosines in the odd ones (Vaswani et al., 2017).
+Tensor sinusoidal_positions(std::int64_t time, std::int64_t channels, std::int64_t offset = 0, double base = 10000,
+                            TensorOptions options = {});
+
 // ---- shape: views never copy; reshape copies only when strides force it
 // ---------------------------------------------------
 Tensor reshape(const Tensor& x, const Shape& shape);  // one size may be -1

@@ -17,5 +17,6 @@ void register_index(std::vector<SlotBase*>& slots);
 void register_random(std::vector<SlotBase*>& slots);
 void register_optim(std::vector<SlotBase*>& slots);
 void register_norm(std::vector<SlotBase*>& slots);
+void register_rnn(std::vector<SlotBase*>& slots);
 
 }  // namespace tapedeck::kernels

@@ -12,6 +12,7 @@ void register_cpu_kernels(std::vector<SlotBase*>& slots) {
   register_random(slots);
   register_optim(slots);
   register_norm(slots);
+  register_rnn(slots);
 }
 
 }  // namespace tapedeck::kernels

@@ -24,5 +24,7 @@ void add_simd_norm();
 void add_ref_norm();
 void add_simd_distance();
 void add_ref_distance();
+void add_simd_rnn();
+void add_ref_rnn();
 
 }  // namespace tapedeck::kernels

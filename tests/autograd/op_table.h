@@ -96,6 +96,7 @@ void add_pool(Table& t);
 void add_interpolate(Table& t);
 void add_shape(Table& t);
 void add_fused(Table& t);
+void add_sequence(Table& t);
 
 struct Family {
   const char* name;

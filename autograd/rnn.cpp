@@ -1,0 +1,304 @@
+// Recurrent sequences: the products with the inputs of all steps at once, then step by step the product with the state
+// and the gates. One node of the tape per layer and direction.
+#include <tapedeck/autograd/op_helpers.h>
+#include <tapedeck/autograd/ops.h>
+#include <tapedeck/kernels/elementwise.h>
+#include <tapedeck/kernels/matmul.h>
+#include <tapedeck/kernels/rnn.h>
+#include <tapedeck/tensor/detail_views.h>
+
+#include <utility>
+
+namespace tapedeck {
+namespace {
+
+using detail::composed;
+
+// Gates of a cell, and whether it has a second state.
+struct Cell {
+  const char* name;
+  int gates;
+  bool lstm, gru, relu;
+};
+constexpr Cell kTanh{"rnn", 1, false, false, false}, kRelu{"rnn", 1, false, false, true};
+constexpr Cell kGru{"gru", 3, false, true, false}, kLstm{"lstm", 4, true, false, false};
+
+// y = a @ b^T + bias, unrecorded: [B, K] x [N, K].
+void product(const Tensor& a, const Tensor& b, const Tensor& bias, const Tensor& y, bool transposed, double beta) {
+  const auto matrix = [](const Tensor& x) { return detail::unsqueeze(x, 0); };
+  kernels::matmul(y.device(), {matrix(a), transposed ? detail::transpose(matrix(b), 1, 2) : matrix(b),
+                               bias.defined() ? bias.view() : TensorView{}, matrix(y), beta});
+}
+
+void choose(const Tensor& condition, const Tensor& a, const Tensor& b, const Tensor& y) {
+  const Shape& shape = y.sizes();
+  kernels::where(y.device(),
+                 {detail::broadcast(condition, shape), detail::broadcast(a, shape), detail::broadcast(b, shape), y});
+}
+
+// One layer in one direction: what its rule needs as well.
+struct Layer {
+  Cell cell;
+  Tensor weight, bias, h0, c0;  // W_hh [G H, H]; c0 of an LSTM
+  Tensor alive;                 // bool [T, B, 1]: does row b still run at step t? Undefined: all do
+  bool reverse;
+  // Of the steps: [B, T, H], and what the gates were [B, T, 4 H] (or nothing).
+  Tensor y, c, saved, states;  // states: h after each step, where rows end it differs from y
+  Tensor h_end, c_end;
+
+  std::int64_t steps() const { return y.size(1); }
+  std::int64_t step(std::int64_t i) const { return reverse ? steps() - 1 - i : i; }
+  Tensor at(const Tensor& x, std::int64_t t) const { return detail::select(x, 1, t); }
+  Tensor before(const Tensor& states_of, const Tensor& start, std::int64_t i) const {
+    return i == 0 ? start : at(states_of, step(i - 1));
+  }
+};
+
+void forward(Layer& l, const Tensor& gi) {
+  const std::int64_t batch = gi.size(0), steps = gi.size(1), width = l.h0.size(1);
+  const TensorOptions o = gi.options();
+  l.y = empty({batch, steps, width}, o);
+  l.states = l.alive.defined() ? empty({batch, steps, width}, o) : l.y;
+  if (l.cell.lstm) l.c = empty({batch, steps, width}, o);
+  if (l.cell.gates > 1) l.saved = empty({batch, steps, 4 * width}, o);
+  const Tensor gh = empty({batch, l.cell.gates * width}, o), nothing = scalar(0, o);
+  const Tensor sum = l.cell.gates == 1 ? empty_like(gh) : Tensor();
+  for (std::int64_t i = 0; i < steps; ++i) {
+    const std::int64_t t = l.step(i);
+    const Tensor h = l.before(l.states, l.h0, i), gi_t = l.at(gi, t), state = l.at(l.states, t);
+    product(h, l.weight, l.bias, gh, true, 0);
+    if (l.cell.lstm) {
+      kernels::lstm_gates(gi.device(), {gi_t, gh, l.before(l.c, l.c0, i), state, l.at(l.c, t), l.at(l.saved, t)});
+    } else if (l.cell.gru) {
+      kernels::gru_gates(gi.device(), {gi_t, gh, h, state, l.at(l.saved, t)});
+    } else {
+      kernels::add(gi.device(), {gi_t, gh, sum});
+      (l.cell.relu ? kernels::relu : kernels::tanh)(gi.device(), {sum, state});
+    }
+    if (!l.alive.defined()) continue;
+    const Tensor alive = detail::select(l.alive, 0, t);
+    choose(alive, state, nothing, l.at(l.y, t));
+    choose(alive, state, h, state);
+    if (l.cell.lstm) choose(alive, l.at(l.c, t), l.before(l.c, l.c0, i), l.at(l.c, t));
+  }
+  l.h_end = steps == 0 ? clone(l.h0) : clone(l.at(l.states, l.step(steps - 1)));
+  if (l.cell.lstm) l.c_end = steps == 0 ? clone(l.c0) : clone(l.at(l.c, l.step(steps - 1)));
+}
+
+struct LayerGradients {
+  Tensor gi, gh, h, c;  // of gi [B, T, G H], of W_hh h + bias [B, T, G H], of the initial states
+};
+
+LayerGradients backward(const Layer& l, const Tensor& gy, const Tensor& gh_end, const Tensor& gc_end) {
+  const std::int64_t batch = l.y.size(0), steps = l.steps(), width = l.h0.size(1);
+  const TensorOptions o = l.y.options();
+  LayerGradients g;
+  g.gi = empty({batch, steps, l.cell.gates * width}, o);
+  g.gh = l.cell.gru ? empty_like(g.gi) : g.gi;
+  const auto start = [&](const Tensor& end) { return end.defined() ? clone(end) : zeros({batch, width}, o); };
+  g.h = start(gh_end);
+  if (l.cell.lstm) g.c = start(gc_end);
+  const Tensor nothing = scalar(0, o), dh = empty({batch, width}, o);
+  for (std::int64_t i = steps - 1; i >= 0; --i) {
+    const std::int64_t t = l.step(i);
+    const Tensor gi_t = l.at(g.gi, t), gh_t = l.at(g.gh, t), h = l.before(l.states, l.h0, i);
+    Tensor flow = g.h, cell_flow = g.c, passed, cell_passed;
+    if (gy.defined()) {
+      flow = empty_like(dh);
+      kernels::add(o.device, {g.h, l.at(gy, t), flow});
+    }
+    const Tensor alive = l.alive.defined() ? detail::select(l.alive, 0, t) : Tensor();
+    if (alive.defined()) {  // a row that has ended hands its gradient on; it has no output here
+      passed = empty_like(dh), choose(alive, nothing, g.h, passed);
+      const Tensor live = empty_like(dh);
+      choose(alive, flow, nothing, live), flow = live;
+      if (l.cell.lstm) {
+        cell_passed = empty_like(dh), choose(alive, nothing, g.c, cell_passed);
+        cell_flow = empty_like(dh), choose(alive, g.c, nothing, cell_flow);
+      }
+    }
+    if (l.cell.lstm) {
+      const Tensor dc = empty_like(dh);
+      kernels::lstm_gates_backward(o.device,
+                                   {flow, cell_flow, l.before(l.c, l.c0, i), l.at(l.c, t), l.at(l.saved, t), gi_t, dc});
+      g.c = dc;
+    } else if (l.cell.gru) {
+      kernels::gru_gates_backward(o.device, {flow, h, l.at(l.saved, t), gi_t, gh_t, dh});
+    } else {
+      const Tensor y = l.at(l.states, t);
+      (l.cell.relu ? kernels::relu_backward : kernels::tanh_backward)(o.device, {flow, y, y, gi_t});
+    }
+    const Tensor back = empty({batch, width}, o);
+    if (l.cell.gru) copy_(back, dh);
+    product(gh_t, l.weight, {}, back, false, l.cell.gru ? 1 : 0);
+    g.h = back;
+    if (alive.defined()) {
+      kernels::add(o.device, {g.h, passed, g.h});
+      if (l.cell.lstm) kernels::add(o.device, {g.c, cell_passed, g.c});
+    }
+  }
+  return g;
+}
+
+// The state before each step: [B, T, H].
+Tensor states_before(const Layer& l) {
+  const std::int64_t steps = l.steps();
+  const Tensor start = detail::unsqueeze(l.h0, 1), rest = detail::narrow(l.states, 1, l.reverse ? 1 : 0, steps - 1);
+  return l.reverse ? cat({rest, start}, 1) : cat({start, rest}, 1);
+}
+
+struct SavedLayer {
+  Layer layer;
+  Saved weight, h0, c0, y, c, saved, states;
+
+  explicit SavedLayer(const Layer& l)
+      : layer{l.cell, {}, {}, {}, {}, l.alive, l.reverse, {}, {}, {}, {}, {}, {}},
+        weight(save(l.weight, "weight_hh")),
+        h0(save(l.h0, "h0")),
+        c0(save(l.c0, "c0")),
+        y(save(l.y, "y")),
+        c(save(l.c, "c")),
+        saved(save(l.saved, "gates")),
+        states(save(l.states, "states")) {}
+  Layer get() const {
+    Layer l = layer;
+    l.weight = weight.get(), l.h0 = h0.get(), l.c0 = c0.get();
+    l.y = y.get(), l.c = c.get(), l.saved = saved.get(), l.states = states.get();
+    return l;
+  }
+};
+
+// Inputs of the node: gi, W_hh, b_hh, h0, c0. Outputs: y, the last h, the last c.
+void run_layer(Layer& l, const Tensor& gi) {
+  forward(l, gi);
+  const Tensor* inputs[] = {&gi, &l.weight, &l.bias, &l.h0, &l.c0};
+  const Tensor* outputs[] = {&l.y, &l.h_end, &l.c_end};
+  record(l.cell.name, std::span<const Tensor* const>(outputs, l.cell.lstm ? 3 : 2),
+         std::span<const Tensor* const>(inputs), [kept = SavedLayer(l)](const Tensor&, Grads& g) {
+           const Layer layer = kept.get();
+           TD_CHECK(!g.graph(), TapeError, layer.cell.name,
+                    ": this rule has no second form; gradients of gradients cannot pass it");
+           const Tensor gy = g.out(0).defined() ? detail::rows_contiguous(g.out(0)) : Tensor();
+           const LayerGradients d = backward(layer, gy, g.out(1), layer.cell.lstm ? g.out(2) : Tensor());
+           g.give(0, d.gi);
+           const std::int64_t rows = layer.y.numel() / std::max<std::int64_t>(1, layer.h0.size(1));
+           const Tensor flat = detail::try_reshape(d.gh, {rows, d.gh.size(2)});
+           if (g.wants(1)) {
+             if (rows == 0) {
+               g.give(1, zeros_like(layer.weight));
+             } else {
+               const auto [buffer, beta] = g.into(1);
+               const Tensor h = detail::try_reshape(detail::packed(states_before(layer)), {rows, layer.h0.size(1)});
+               product(detail::transpose(flat, 0, 1), h, {}, buffer, false, beta);
+             }
+           }
+           if (g.wants(2)) g.give(2, sum(flat, {0}));
+           g.give(3, d.h);
+           if (layer.cell.lstm) g.give(4, d.c);
+         });
+}
+
+// ---- the public functions -------------------------------------------------------------------------------------------
+void check_state(const char* op, const char* name, const Tensor& s, const Tensor& x, const Shape& shape) {
+  if (!s.defined()) return;
+  detail::check_same(op, "x", x, name, s);
+  TD_CHECK(s.sizes() == shape, ShapeError, op, ": ", name, " must be ", to_string(shape),
+           " (layers x directions, batch, state)", arg(name, s), arg("x", x));
+}
+
+struct Checked {
+  std::int64_t width = 0;  // of the state
+  Tensor alive;
+};
+
+Checked check(const Cell& cell, const Tensor& x, const std::vector<Tensor>& weights, const RnnOptions& o) {
+  const char* op = cell.name;
+  detail::check_real(op, x);
+  TD_CHECK(x.dim() == 3, ShapeError, op, ": x must be [batch, time, channels]", arg("x", x));
+  TD_CHECK(o.num_layers >= 1 && o.num_layers <= 1000, ValueError, op, ": num_layers must be 1 to 1000, got ",
+           o.num_layers);
+  TD_CHECK(o.dropout >= 0 && o.dropout <= 1, ValueError, op, ": dropout must be 0 to 1, got ", o.dropout);
+  const int directions = o.bidirectional ? 2 : 1;
+  const auto need = static_cast<std::size_t>(4 * o.num_layers * directions);
+  TD_CHECK(weights.size() == need, ValueError, op, ": needs ", need,
+           " weights (weight_ih, weight_hh, bias_ih, bias_hh for each layer and direction), got ", weights.size());
+  Checked result;
+  for (std::size_t k = 0; k < need; k += 4) {
+    const Tensor &ih = weights[k], &hh = weights[k + 1];
+    detail::check_same(op, "x", x, "weight_ih", ih), detail::check_same(op, "x", x, "weight_hh", hh);
+    TD_CHECK(hh.dim() == 2 && hh.size(1) >= 1 && hh.size(0) == cell.gates * hh.size(1), ShapeError, op,
+             ": weight_hh must be [", cell.gates, " x state, state]", arg("weight_hh", hh));
+    if (k == 0) result.width = hh.size(1);
+    const std::int64_t in = k < 4 * static_cast<std::size_t>(directions) ? x.size(2) : result.width * directions;
+    const Shape want_ih{cell.gates * result.width, in}, want_hh{cell.gates * result.width, result.width};
+    TD_CHECK(ih.sizes() == want_ih && hh.sizes() == want_hh, ShapeError, op, ": weights of layer ",
+             k / 4 / static_cast<std::size_t>(directions), " must be ", to_string(want_ih), " and ", to_string(want_hh),
+             arg("weight_ih", ih), arg("weight_hh", hh), arg("x", x));
+    for (const std::size_t b : {k + 2, k + 3}) {
+      if (!weights[b].defined()) continue;
+      detail::check_same(op, "x", x, "bias", weights[b]);
+      TD_CHECK(weights[b].sizes() == Shape({cell.gates * result.width}), ShapeError, op, ": a bias must be [",
+               cell.gates * result.width, "]", arg("bias", weights[b]));
+    }
+  }
+  if (o.lengths.defined()) {
+    TD_CHECK(o.lengths.dim() == 1 && o.lengths.size(0) == x.size(0), ShapeError, op, ": lengths must be [", x.size(0),
+             "]", arg("lengths", o.lengths), arg("x", x));
+    detail::check_index(op, "lengths", o.lengths, x.size(1) + 1);
+    std::vector<std::int64_t> steps(static_cast<std::size_t>(x.size(1)));
+    for (std::size_t t = 0; t < steps.size(); ++t) steps[t] = static_cast<std::int64_t>(t);
+    const Tensor time = tensor(steps, {x.size(1), 1}).to(x.device());
+    result.alive = unsqueeze(lt(time, unsqueeze(detach(o.lengths), 0)), 2);
+  }
+  return result;
+}
+
+LstmResult run(const Cell& cell, const Tensor& x, const Tensor& h0, const Tensor& c0,
+               const std::vector<Tensor>& weights, const RnnOptions& o) {
+  return composed(cell.name, [&] {
+    const Checked checked = check(cell, x, weights, o);
+    const int directions = o.bidirectional ? 2 : 1, all = o.num_layers * directions;
+    const Shape states{all, x.size(0), checked.width};
+    check_state(cell.name, "h0", h0, x, states), check_state(cell.name, "c0", c0, x, states);
+    const auto initial = [&](const Tensor& s, int i) {
+      return s.defined() ? contiguous(select(s, 0, i)) : zeros({x.size(0), checked.width}, x.options());
+    };
+    Tensor input = x;
+    std::vector<Tensor> h_ends, c_ends;
+    for (int layer = 0; layer < o.num_layers; ++layer) {
+      std::vector<Tensor> outputs;
+      for (int d = 0; d < directions; ++d) {
+        const int i = layer * directions + d;
+        const Tensor* w = &weights[static_cast<std::size_t>(4 * i)];
+        Layer l{
+            cell, w[1], w[3], initial(h0, i), cell.lstm ? initial(c0, i) : Tensor(), checked.alive, d == 1, {}, {}, {},
+            {},   {},   {}};
+        run_layer(l, linear(input, w[0], w[2]));
+        outputs.push_back(l.y), h_ends.push_back(l.h_end), c_ends.push_back(l.c_end);
+      }
+      input = directions == 1 ? outputs[0] : cat(outputs, 2);
+      if (o.dropout > 0 && o.training && layer + 1 < o.num_layers) input = dropout(input, o.dropout);
+    }
+    return LstmResult{input, stack(h_ends), cell.lstm ? stack(c_ends) : Tensor()};
+  });
+}
+
+}  // namespace
+
+RnnResult rnn(const Tensor& x, const Tensor& h0, const std::vector<Tensor>& weights, RnnNonlinearity nonlinearity,
+              const RnnOptions& options) {
+  auto [y, h, c] = run(nonlinearity == RnnNonlinearity::relu ? kRelu : kTanh, x, h0, {}, weights, options);
+  return {y, h};
+}
+
+RnnResult gru(const Tensor& x, const Tensor& h0, const std::vector<Tensor>& weights, const RnnOptions& options) {
+  auto [y, h, c] = run(kGru, x, h0, {}, weights, options);
+  return {y, h};
+}
+
+LstmResult lstm(const Tensor& x, const Tensor& h0, const Tensor& c0, const std::vector<Tensor>& weights,
+                const RnnOptions& options) {
+  return run(kLstm, x, h0, c0, weights, options);
+}
+
+}  // namespace tapedeck

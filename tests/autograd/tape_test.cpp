@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 #include <tapedeck/autograd/op_helpers.h>
 
+#include <bit>
 #include <cmath>
 #include <limits>
 #include <memory>
@@ -42,6 +43,8 @@ TEST(EveryOp, GivesTheSameGradientsWhicheverInputsAreAskedFor) {
     const unsigned everything = (1u << inputs.size()) - 1;
     const auto all = gradients_of(c, inputs, everything);
     for (unsigned subset = 1; subset < everything; ++subset) {
+      const int wanted = std::popcount(subset);  // of many inputs: one alone, and all but one
+      if (inputs.size() > 5 && wanted != 1 && wanted + 1 != static_cast<int>(inputs.size())) continue;
       const auto some = gradients_of(c, inputs, subset);
       for (std::size_t i = 0; i < inputs.size(); ++i) {
         if (!(subset >> i & 1u)) continue;

@@ -257,7 +257,8 @@ TEST(Driver, ReportsPlantedFaults) {
   for (const std::int64_t at : {-1, 240})
     expect_fault(doubling([at](Args x) {
                    const Tensor y = twice(x[0]);
-                   if (fast(x[0]) && x[0].size(0) > 1) data(y)[at] = 0.5f;  // the whole batch: inside of the guard's block
+                   if (fast(x[0]) && x[0].size(0) > 1)
+                     data(y)[at] = 0.5f;  // the whole batch: inside of the guard's block
                    return Outputs{y};
                  }),
                  "canaries");

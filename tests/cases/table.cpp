@@ -8,9 +8,6 @@ namespace tapedeck::cases {
 const std::vector<OpCase>& table() {
   static const std::vector<OpCase> all = [] {
     std::vector<OpCase> t;
-    add_elementwise(t), add_reduce(t), add_softmax(t), add_matmul(t), add_conv(t), add_pool(t), add_interpolate(t);
-    add_index(t), add_shape(t), add_random(t), add_fused(t), add_optim(t);
-    add_linalg(t), add_norm(t);
     add_elementwise(t);
     add_reduce(t);
     add_softmax(t);
@@ -23,6 +20,8 @@ const std::vector<OpCase>& table() {
     add_random(t);
     add_fused(t);
     add_optim(t);
+    add_linalg(t);
+    add_norm(t);
     add_sequence(t);
     return t;
   }();

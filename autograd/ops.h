@@ -5,6 +5,8 @@
 #include <tapedeck/autograd/tape.h>
 #include <tapedeck/tensor/tensor.h>
 
+#include <array>
+#include <concepts>
 #include <initializer_list>
 #include <limits>
 #include <optional>
@@ -260,11 +262,39 @@ Tensor interpolate(const Tensor& x, InterpolateOptions options);  // linear: [B,
 Tensor pixel_shuffle(const Tensor& x, std::int64_t upscale_factor);
 Tensor pixel_unshuffle(const Tensor& x, std::int64_t downscale_factor);
 
-// ---- lookups
-// --------------------------------------------------------------------------------------------------------------
-Tensor embedding(const Tensor& index,
-                 const Tensor& table);  // index i64 [...], table [V, D] -> [..., D]; ValueError outside
-Tensor one_hot(const Tensor& index, std::int64_t classes, DType dtype = DType::f32);
+// ---- lookups by integer index (i64; ValueError names an index outside and the bound). Repeated indices: sums go in
+// the order of positions on any number of threads, a plain write keeps the last, and only that one gets a gradient.
+// ---- index [...], table [V, D] -> [..., D]. The row padding_idx (negative from the end) gets no gradient.
+Tensor embedding(const Tensor& index, const Tensor& table, std::optional<std::int64_t> padding_idx = {});
+enum class BagMode { sum, mean, max };
+struct EmbeddingBagOptions {
+  BagMode mode = BagMode::mean;               // an empty bag gives zeros
+  bool include_last_offset = false;           // offsets end with the number of indices
+  std::optional<std::int64_t> padding_idx{};  // entries that count as absent
+};
+// index [B, N], or [N] with offsets i64 [B]: where each bag starts. per_sample_weights as index (sum only). -> [B, D].
+Tensor embedding_bag(const Tensor& index, const Tensor& table, const Tensor& offsets = {},
+                     const Tensor& per_sample_weights = {}, EmbeddingBagOptions options = {});
+// [...] -> [..., classes]; -1: one more than the largest index. f32 where PyTorch gives i64: it feeds matrix products.
+Tensor one_hot(const Tensor& index, std::int64_t classes = -1, DType dtype = DType::f32);
+Tensor index_select(const Tensor& x, int dim, const Tensor& index);  // index [N] (or 0-d)
+Tensor index_add(const Tensor& x, int dim, const Tensor& index, const Tensor& source, double alpha = 1);
+Tensor index_copy(const Tensor& x, int dim, const Tensor& index, const Tensor& source);
+Tensor index_fill(const Tensor& x, int dim, const Tensor& index, double value);
+// Along dim, line by line: index has x's rank and may be smaller in the other dimensions; source at least as large.
+Tensor gather(const Tensor& x, int dim, const Tensor& index);
+Tensor scatter(const Tensor& x, int dim, const Tensor& index, const Tensor& source);
+Tensor scatter(const Tensor& x, int dim, const Tensor& index, double value);
+Tensor scatter_add(const Tensor& x, int dim, const Tensor& index, const Tensor& source);
+Tensor take_along_dim(const Tensor& x, const Tensor& index, std::optional<int> dim = {});  // broadcasts; no dim: flat
+// x[i, j, ...]: one tensor per leading dimension of x, i64 (negative from the end; all broadcast) or a bool mask (for
+// as many dimensions as it has); an undefined one takes the whole dimension. The result's place of theirs is NumPy's.
+Tensor index(const Tensor& x, const std::vector<Tensor>& indices);
+Tensor index_put(const Tensor& x, const std::vector<Tensor>& indices, const Tensor& values, bool accumulate = false);
+Tensor masked_fill(const Tensor& x, const Tensor& mask, double value);         // mask bool, broadcast to x
+Tensor masked_fill(const Tensor& x, const Tensor& mask, const Tensor& value);  // value 0-d
+Tensor masked_select(const Tensor& x, const Tensor& mask);                     // 1-d; x and mask broadcast
+Tensor nonzero(const Tensor& x);  // i64 [count, dimensions], in row-major order
 
 // ---- sequences ------------------------------------------------------------------------------------------------------
 // Recurrent layers. x [batch, time, channels]; h0, c0 [layers x directions, batch, state] or undefined (zeros).
@@ -309,29 +339,82 @@ Tensor rotary_embedding(const Tensor& x, std::int64_t offset = 0, double base = 
 Tensor sinusoidal_positions(std::int64_t time, std::int64_t channels, std::int64_t offset = 0, double base = 10000,
                             TensorOptions options = {});
 
-// ---- shape: views never copy; reshape copies only when strides force it
-// ---------------------------------------------------
+// ---- shape: views never copy; reshape copies only when strides force it ----
 Tensor reshape(const Tensor& x, const Shape& shape);  // one size may be -1
 Tensor flatten(const Tensor& x, int start = 0, int end = -1);
 Tensor permute(const Tensor& x, const std::vector<int>& order);
 Tensor transpose(const Tensor& x, int a, int b);
-Tensor squeeze(const Tensor& x, int dim);
+Tensor movedim(const Tensor& x, int source, int destination);
+Tensor movedim(const Tensor& x, const std::vector<int>& source, const std::vector<int>& destination);
+Tensor squeeze(const Tensor& x);           // every dimension of size 1
+Tensor squeeze(const Tensor& x, int dim);  // x as it is when that size is not 1
 Tensor unsqueeze(const Tensor& x, int dim);
 Tensor expand(const Tensor& x, const Shape& shape);  // -1 keeps a size
+Tensor broadcast_to(const Tensor& x, const Shape& shape);
 Tensor slice(const Tensor& x, int dim, std::int64_t start, std::int64_t end = std::numeric_limits<std::int64_t>::max(),
              std::int64_t step = 1);
 Tensor narrow(const Tensor& x, int dim, std::int64_t start, std::int64_t length);
 Tensor select(const Tensor& x, int dim, std::int64_t index);
+Tensor diagonal(const Tensor& x, std::int64_t offset = 0, int dim1 = 0, int dim2 = 1);
+// Windows of `size` along dim, one every `step`, as a new last dimension.
 Tensor unfold(const Tensor& x, int dim, std::int64_t size, std::int64_t step);
+std::vector<Tensor> unbind(const Tensor& x, int dim = 0);
 std::vector<Tensor> split(const Tensor& x, std::int64_t size, int dim = 0);
 std::vector<Tensor> split(const Tensor& x, const std::vector<std::int64_t>& sizes, int dim = 0);
 std::vector<Tensor> chunk(const Tensor& x, std::int64_t chunks, int dim = 0);
+enum class Indexing { ij, xy };
+std::vector<Tensor> meshgrid(const std::vector<Tensor>& axes, Indexing indexing = Indexing::ij);  // each 1-d or 0-d
+
+// ---- shape: copies ----
 Tensor cat(const std::vector<Tensor>& parts, int dim = 0);
 Tensor stack(const std::vector<Tensor>& parts, int dim = 0);
 Tensor contiguous(const Tensor& x);  // x itself when it is
 Tensor clone(const Tensor& x);       // a copy, always
 Tensor detach(const Tensor& x);      // the same values as a constant
 Tensor cast(const Tensor& x, DType dtype);
+Tensor repeat(const Tensor& x, const Shape& repeats);  // at least one number per dimension
+Tensor tile(const Tensor& x, const Shape& repeats);    // missing numbers in front are 1
+// Each element `repeats` times (a count, or i64 [1] or one per element of dim); no dim: of x flattened.
+Tensor repeat_interleave(const Tensor& x, std::int64_t repeats, std::optional<int> dim = {});
+Tensor repeat_interleave(const Tensor& x, const Tensor& repeats, std::optional<int> dim = {});
+Tensor flip(const Tensor& x, const std::vector<int>& dims);
+Tensor roll(const Tensor& x, std::int64_t shift, std::optional<int> dim = {});  // no dim: of x flattened
+Tensor roll(const Tensor& x, const std::vector<std::int64_t>& shifts, const std::vector<int>& dims = {});
+enum class PadMode { constant, reflect, replicate, circular };
+// Pairs {before, after} from the last dimension backwards; negative ones cut. Any dimension in any mode.
+Tensor pad(const Tensor& x, const std::vector<std::int64_t>& pads, PadMode mode = PadMode::constant, double value = 0);
+// Overlap-add, the adjoint of unfold: windows [..., n at dim, ..., size] -> [..., length at dim, ...].
+Tensor fold(const Tensor& windows, int dim, std::int64_t length, std::int64_t step);
+struct FoldOptions {  // height, width
+  std::array<std::int64_t, 2> kernel_size{}, dilation{1, 1}, padding{0, 0}, stride{1, 1};
+};
+// Patches of images [B, H, W, C] -> [B, patches, C * kernel area] (channels slowest, as PyTorch's), and their adjoint.
+Tensor unfold(const Tensor& x, const FoldOptions& options);
+Tensor fold(const Tensor& patches, std::array<std::int64_t, 2> output_size, const FoldOptions& options);
+Tensor diag(const Tensor& x, std::int64_t diagonal = 0);  // a matrix of a vector, or the other way round
+Tensor diag_embed(const Tensor& x, std::int64_t offset = 0, int dim1 = -2, int dim2 = -1);
+Tensor tril(const Tensor& x, std::int64_t diagonal = 0);  // zeros above that diagonal of the last two dimensions
+Tensor triu(const Tensor& x, std::int64_t diagonal = 0);
+
+// ---- creation (empty, zeros, full, zeros_like: tensor/tensor.h) ----
+// A number as it is written: arange(5) is i64, arange(5.) f32.
+struct Number {
+  Number(std::integral auto v) : real(static_cast<double>(v)), whole(static_cast<std::int64_t>(v)), is_whole(true) {}
+  Number(std::floating_point auto v) : real(v) {}
+  double real;
+  std::int64_t whole = 0;
+  bool is_whole = false;
+};
+Tensor arange(Number end);  // start, start + step, ... before end: each computed in f64 or i64 and rounded once
+Tensor arange(Number end, TensorOptions options);
+Tensor arange(Number start, Number end, Number step = 1);
+Tensor arange(Number start, Number end, Number step, TensorOptions options);
+Tensor linspace(double start, double end, std::int64_t steps, TensorOptions options = {});
+Tensor logspace(double start, double end, std::int64_t steps, double base = 10, TensorOptions options = {});
+Tensor eye(std::int64_t rows, std::int64_t columns = -1, TensorOptions options = {});  // -1: as many as rows
+Tensor ones(const Shape& shape, TensorOptions options = {});
+Tensor ones_like(const Tensor& x);
+Tensor full_like(const Tensor& x, double value);
 
 // ---- fused and random
 // ------------------------------------------------------------------------------------------------------- x [..., 2C]

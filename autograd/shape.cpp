@@ -1,9 +1,10 @@
-// Shape ops. Views share the storage; the gradient of a view that shows a part is added at that part.
+// Views: they share the storage; the gradient of a view that shows a part is added at that part.
 #include <tapedeck/autograd/op_helpers.h>
 #include <tapedeck/autograd/ops.h>
 #include <tapedeck/kernels/elementwise.h>
-#include <tapedeck/kernels/index.h>
 #include <tapedeck/tensor/detail_views.h>
+
+#include <algorithm>
 
 namespace tapedeck {
 namespace {
@@ -33,15 +34,6 @@ Tensor record_part(const char* op, const Tensor& x, Tensor y, View view) {
       kernels::add(part.device(), {part, gy, part});
     }
   });
-  return y;
-}
-
-// The adjoint of unfold: windows added back into `shape`.
-Tensor fold(const Tensor& windows, const Shape& shape, int dim, std::int64_t step) {
-  const Tensor y = empty(shape, windows.options());
-  kernels::unfold_backward(y.device(), {windows, y, dim, step});
-  record("fold", y, {&windows},
-         [dim, size = windows.size(-1), step](const Tensor& gy, Grads& g) { g.give(0, unfold(gy, dim, size, step)); });
   return y;
 }
 
@@ -90,9 +82,49 @@ Tensor transpose(const Tensor& x, int a, int b) {
   return y;
 }
 
+Tensor movedim(const Tensor& x, const std::vector<int>& source, const std::vector<int>& destination) {
+  const char* op = "movedim";
+  detail::check_defined(op, "x", x);
+  TD_CHECK(source.size() == destination.size(), ValueError, op, ": ", source.size(), " dimensions cannot go to ",
+           destination.size(), " places", arg("x", x));
+  constexpr int kFree = -1;
+  std::vector<int> order(static_cast<std::size_t>(x.dim()), kFree);
+  unsigned moved = 0;
+  for (std::size_t i = 0; i < source.size(); ++i) {
+    const int from = normalize_dim(op, source[i], x.dim());
+    int& place = order[static_cast<std::size_t>(normalize_dim(op, destination[i], x.dim()))];
+    TD_CHECK(!(moved >> from & 1u) && place == kFree, ValueError, op, ": dimension ", source[i], " or place ",
+             destination[i], " is given twice", arg("x", x));
+    moved |= 1u << from;
+    place = from;
+  }
+  int next = 0;  // the others keep their order
+  for (int& place : order) {
+    if (place != kFree) continue;
+    while (moved >> next & 1u) ++next;
+    place = next++;
+  }
+  return permute(x, order);
+}
+
+Tensor movedim(const Tensor& x, int source, int destination) {
+  return movedim(x, std::vector<int>{source}, std::vector<int>{destination});
+}
+
 Tensor squeeze(const Tensor& x, int dim) {
   detail::check_defined("squeeze", "x", x);
-  const Tensor y = detail::squeeze(x, dim);
+  const Tensor y = x.dim() > 0 && x.size(dim) != 1 ? detail::as_strided(x, x.sizes(), x.strides(), x.impl()->offset)
+                   : x.dim() == 0 && (dim == 0 || dim == -1) ? detail::try_reshape(x, {})
+                                                             : detail::squeeze(x, dim);
+  record_reshape("squeeze", x, y);
+  return y;
+}
+
+Tensor squeeze(const Tensor& x) {
+  detail::check_defined("squeeze", "x", x);
+  Tensor y = detail::as_strided(x, x.sizes(), x.strides(), x.impl()->offset);
+  for (int d = x.dim() - 1; d >= 0; --d)
+    if (x.size(d) == 1) y = detail::squeeze(y, d);
   record_reshape("squeeze", x, y);
   return y;
 }
@@ -110,6 +142,8 @@ Tensor expand(const Tensor& x, const Shape& shape) {
   record("expand", y, {&x}, [](const Tensor& gy, Grads& g) { g.give(0, sum_to(gy, g.shape(0))); });
   return y;
 }
+
+Tensor broadcast_to(const Tensor& x, const Shape& shape) { return expand(x, shape); }
 
 Tensor slice(const Tensor& x, int dim, std::int64_t start, std::int64_t end, std::int64_t step) {
   detail::check_defined("slice", "x", x);
@@ -129,12 +163,30 @@ Tensor select(const Tensor& x, int dim, std::int64_t index) {
                      [=](const Tensor& t) { return select(t, dim, index); });
 }
 
-Tensor unfold(const Tensor& x, int dim, std::int64_t size, std::int64_t step) {
-  detail::check_defined("unfold", "x", x);
-  const Tensor y = detail::unfold(x, dim, size, step);
-  dim = normalize_dim("unfold", dim, x.dim());
-  record("unfold", y, {&x}, [dim, step](const Tensor& gy, Grads& g) { g.give(0, fold(gy, g.shape(0), dim, step)); });
-  return y;
+Tensor diagonal(const Tensor& x, std::int64_t offset, int dim1, int dim2) {
+  const char* op = "diagonal";
+  detail::check_defined(op, "x", x);
+  const int row = normalize_dim(op, dim1, x.dim()), column = normalize_dim(op, dim2, x.dim());
+  TD_CHECK(row != column, ValueError, op, ": dimension ", row, " is given twice", arg("x", x));
+  offset = std::clamp(offset, -x.size(row), x.size(column));
+  const std::int64_t below = std::max<std::int64_t>(-offset, 0), right = std::max<std::int64_t>(offset, 0);
+  const std::int64_t length = std::min(x.size(row) - below, x.size(column) - right);
+  Shape shape = x.sizes();
+  Strides strides = x.strides();
+  const std::int64_t start = length > 0 ? below * strides[row] + right * strides[column] : 0;
+  strides.push(strides[row] + strides[column]);
+  shape.push(std::max<std::int64_t>(length, 0));
+  for (const int d : {std::max(row, column), std::min(row, column)}) shape.erase(d), strides.erase(d);
+  return record_part(op, x, detail::as_strided(x, shape, strides, x.impl()->offset + start),
+                     [=](const Tensor& t) { return diagonal(t, offset, row, column); });
+}
+
+std::vector<Tensor> unbind(const Tensor& x, int dim) {
+  detail::check_defined("unbind", "x", x);
+  dim = normalize_dim("unbind", dim, x.dim());
+  std::vector<Tensor> parts;
+  for (std::int64_t i = 0; i < x.size(dim); ++i) parts.push_back(select(x, dim, i));
+  return parts;
 }
 
 std::vector<Tensor> split(const Tensor& x, const std::vector<std::int64_t>& sizes, int dim) {
@@ -172,79 +224,24 @@ std::vector<Tensor> chunk(const Tensor& x, std::int64_t chunks, int dim) {
   return split(x, (x.size(dim) + chunks - 1) / chunks, dim);
 }
 
-Tensor cat(const std::vector<Tensor>& parts, int dim) {
-  TD_CHECK(!parts.empty(), ValueError, "cat: needs at least one tensor");
-  detail::check_defined("cat", "part 0", parts[0]);
-  dim = normalize_dim("cat", dim, parts[0].dim());
-  Shape shape = parts[0].sizes();
-  shape[dim] = 0;
-  for (const Tensor& part : parts) {
-    detail::check_same("cat", "part 0", parts[0], "part", part);
-    Shape expected = shape;
-    if (part.dim() == shape.rank()) expected[dim] = part.sizes()[dim];
-    TD_CHECK(part.sizes() == expected, ShapeError, "cat: parts may differ in dimension ", dim, " only",
-             arg("part 0", parts[0]), arg("part", part));
-    shape[dim] += part.sizes()[dim];
+std::vector<Tensor> meshgrid(const std::vector<Tensor>& axes, Indexing indexing) {
+  const char* op = "meshgrid";
+  TD_CHECK(!axes.empty(), ValueError, op, ": needs at least one tensor");
+  Shape shape;
+  for (const Tensor& axis : axes) {
+    detail::check_same(op, "axis 0", axes[0], "axis", axis);
+    TD_CHECK(axis.dim() <= 1, ShapeError, op, ": axes must be 1-d or 0-d", arg("axis", axis));
+    shape.push(axis.numel());
   }
-  const Tensor y = empty(shape, parts[0].options());
-  std::vector<const Tensor*> inputs;
-  std::int64_t at = 0;
-  for (const Tensor& part : parts) {
-    copy_into(detail::narrow(y, dim, at, part.sizes()[dim]), part);
-    at += part.sizes()[dim];
-    inputs.push_back(&part);
+  std::vector<Tensor> grids;
+  for (int d = 0; d < shape.rank(); ++d) {
+    Shape line = shape;
+    for (int other = 0; other < shape.rank(); ++other)
+      if (other != d) line[other] = 1;
+    const Tensor grid = expand(reshape(axes[static_cast<std::size_t>(d)], line), shape);
+    grids.push_back(indexing == Indexing::xy && shape.rank() > 1 ? transpose(grid, 0, 1) : grid);
   }
-  const Tensor* outputs[] = {&y};
-  std::vector<std::int64_t> sizes;
-  for (const Tensor& part : parts) sizes.push_back(part.sizes()[dim]);
-  record("cat", outputs, inputs, [dim, sizes = std::move(sizes)](const Tensor& gy, Grads& g) {
-    std::int64_t start = 0;
-    for (std::size_t i = 0; i < sizes.size(); ++i) {
-      if (g.wants(static_cast<int>(i))) g.give(static_cast<int>(i), narrow(gy, dim, start, sizes[i]));
-      start += sizes[i];
-    }
-  });
-  return y;
-}
-
-Tensor stack(const std::vector<Tensor>& parts, int dim) {
-  TD_CHECK(!parts.empty(), ValueError, "stack: needs at least one tensor");
-  std::vector<Tensor> raised;
-  for (const Tensor& part : parts) {
-    detail::check_defined("stack", "a part", part);
-    TD_CHECK(part.sizes() == parts[0].sizes(), ShapeError, "stack: parts must have one shape", arg("part 0", parts[0]),
-             arg("part", part));
-    raised.push_back(unsqueeze(part, dim));
-  }
-  return cat(raised, normalize_dim("stack", dim, parts[0].dim() + 1));
-}
-
-Tensor contiguous(const Tensor& x) {
-  detail::check_defined("contiguous", "x", x);
-  return x.is_contiguous() ? x : clone(x);
-}
-
-Tensor clone(const Tensor& x) {
-  detail::check_defined("clone", "x", x);
-  const Tensor y = empty_like(x);
-  copy_into(y, x);
-  record("clone", y, {&x}, [](const Tensor& gy, Grads& g) { g.give(0, gy); });
-  return y;
-}
-
-Tensor detach(const Tensor& x) {
-  detail::check_defined("detach", "x", x);
-  return detail::as_strided(x, x.sizes(), x.strides(), x.impl()->offset);
-}
-
-Tensor cast(const Tensor& x, DType dtype) {
-  detail::check_defined("cast", "x", x);
-  if (x.dtype() == dtype) return x;
-  const Tensor y = empty(x.sizes(), {dtype, x.device()});
-  copy_into(y, x);
-  if (!is_real(dtype)) return y;  // integers have no gradient
-  record("cast", y, {&x}, [from = x.dtype()](const Tensor& gy, Grads& g) { g.give(0, cast(gy, from)); });
-  return y;
+  return grids;
 }
 
 }  // namespace tapedeck

@@ -9,10 +9,21 @@ KernelSlot<EmbeddingGradArgs> embedding_backward("embedding_backward");
 KernelSlot<OneHotArgs> one_hot("one_hot");
 KernelSlot<IndexRangeArgs> index_range("index_range");
 KernelSlot<FoldArgs> unfold_backward("unfold_backward");
+KernelSlot<IndexSelectArgs> index_select("index_select");
+KernelSlot<IndexCopyArgs> index_copy("index_copy");
+KernelSlot<IndexAddArgs> index_add("index_add");
+KernelSlot<GatherArgs> gather("gather");
+KernelSlot<ScatterArgs> scatter("scatter");
+KernelSlot<ScatterAddArgs> scatter_add("scatter_add");
+KernelSlot<TriangleArgs> triangle("triangle");
+KernelSlot<NonzeroArgs> nonzero("nonzero");
 
 void register_index(std::vector<SlotBase*>& slots) {
   add_ref_index();
-  slots.insert(slots.end(), {&embedding, &embedding_backward, &one_hot, &index_range, &unfold_backward});
+  add_ref_index_moves();
+  add_ref_index_sums();
+  slots.insert(slots.end(), {&embedding, &embedding_backward, &one_hot, &index_range, &unfold_backward, &index_select,
+                             &index_copy, &index_add, &gather, &scatter, &scatter_add, &triangle, &nonzero});
 }
 
 }  // namespace tapedeck::kernels

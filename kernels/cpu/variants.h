@@ -16,6 +16,8 @@ void add_ref_reduce();
 void add_ref_softmax();
 void add_ref_index();
 void add_ref_pool();
+void add_ref_index_moves();
+void add_ref_index_sums();
 void add_simd_random();
 void add_ref_random();
 void add_simd_optim();

@@ -411,7 +411,12 @@ Tensor index_put(const Tensor& x, const std::vector<Tensor>& indices, const Tens
   TD_CHECK(broadcast_shapes(op, shape, values.sizes()) == shape, ShapeError, op, ": values do not fit ",
            to_string(shape), arg("x", x), arg("values", values));
   const Tensor spread = expand(values, shape);
-  if (!p.at.defined()) return accumulate ? x + spread : clone(spread);
+  if (!p.at.defined()) {  // everywhere
+    if (!accumulate) return clone(spread);
+    const Shape row{1, x.numel()};
+    return reshape(index_add(reshape(x, row), 0, zeros({1}, {DType::i64, x.device()}), reshape(spread, row)),
+                   x.sizes());
+  }
   Shape rows = p.merged;
   rows[p.first] = p.at.numel();
   const Tensor base = arranged(x, p), source = reshape(spread, rows);

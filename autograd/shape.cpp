@@ -113,9 +113,9 @@ Tensor movedim(const Tensor& x, int source, int destination) {
 
 Tensor squeeze(const Tensor& x, int dim) {
   detail::check_defined("squeeze", "x", x);
-  const Tensor y = x.dim() > 0 && x.size(dim) != 1 ? detail::as_strided(x, x.sizes(), x.strides(), x.impl()->offset)
-                   : x.dim() == 0 && (dim == 0 || dim == -1) ? detail::try_reshape(x, {})
-                                                             : detail::squeeze(x, dim);
+  dim = normalize_dim("squeeze", dim, std::max(x.dim(), 1));
+  const bool one = x.dim() > 0 && x.size(dim) == 1;
+  const Tensor y = one ? detail::squeeze(x, dim) : detail::as_strided(x, x.sizes(), x.strides(), x.impl()->offset);
   record_reshape("squeeze", x, y);
   return y;
 }

@@ -95,6 +95,7 @@ void add_conv(Table& t);
 void add_pool(Table& t);
 void add_interpolate(Table& t);
 void add_shape(Table& t);
+void add_index(Table& t);
 void add_fused(Table& t);
 void add_sequence(Table& t);
 

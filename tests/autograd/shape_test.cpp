@@ -138,7 +138,7 @@ TEST(Views, ErrorsNameTheOp) {
   EXPECT_TRUE(starts(error_of<ShapeError>([&] { permute(x, {0}); }), "permute: "));
   EXPECT_TRUE(starts(error_of<ValueError>([&] { permute(x, {0, 0}); }), "permute: "));
   EXPECT_TRUE(starts(error_of<ShapeError>([&] { transpose(x, 0, 2); }), "transpose: "));
-  EXPECT_TRUE(starts(error_of<ShapeError>([&] { squeeze(x, 0); }), "squeeze: "));
+  EXPECT_TRUE(starts(error_of<ShapeError>([&] { squeeze(x, 2); }), "squeeze: "));
   EXPECT_TRUE(starts(error_of<ShapeError>([&] { expand(x, {4, 3}); }), "expand: "));
   EXPECT_TRUE(starts(error_of<ValueError>([&] { slice(x, 0, 0, 2, 0); }), "slice: "));
   EXPECT_TRUE(starts(error_of<ShapeError>([&] { narrow(x, 0, 1, 2); }), "narrow: "));

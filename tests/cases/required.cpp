@@ -28,14 +28,17 @@ constexpr Promise kPromises[] = {
      "conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d max_pool1d max_pool2d "
      "max_pool1d_with_indices max_pool2d_with_indices avg_pool1d avg_pool2d adaptive_max_pool1d adaptive_max_pool2d "
      "adaptive_max_pool1d_with_indices adaptive_max_pool2d_with_indices adaptive_avg_pool1d adaptive_avg_pool2d "
-     "interpolate "
+     "interpolate fold index_add scatter_add embedding_bag arange linspace logspace "
      "mm mv bmm dot outer addmm baddbmm einsum cdist pairwise_distance cosine_similarity normalize "
      "layer_norm rms_norm group_norm batch_norm instance_norm local_response_norm weight_norm spectral_norm"},
     // Ops that move, select or compare.
     {60,
      "eq ne lt le gt ge where embedding one_hot reshape flatten permute transpose squeeze unsqueeze expand slice "
      "narrow "
-     "select unfold split chunk cat stack contiguous clone cast pixel_shuffle pixel_unshuffle"},
+     "select unfold split chunk cat stack contiguous clone cast pixel_shuffle pixel_unshuffle "
+     "movedim broadcast_to diagonal unbind meshgrid repeat repeat_interleave tile flip roll pad diag diag_embed tril "
+     "triu index_select index_copy index_fill gather scatter take_along_dim index index_put masked_fill "
+     "masked_select nonzero eye ones ones_like full_like"},
 };
 
 }  // namespace

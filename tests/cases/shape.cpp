@@ -6,56 +6,20 @@
 #include <limits>
 #include <numeric>
 
-#include "cases/op_case.h"
+#include "cases/moves.h"
 
 namespace tapedeck::cases {
 namespace {
 
-using Index = std::vector<std::int64_t>;
-
-// Expected values of a view: f maps an index of the result to an index of the input.
-Expected gathered(const Tensor& x, const Shape& shape, const std::function<Index(const Index&)>& f) {
-  const Expected from = expected_from(x, x.dtype());
-  Expected r{shape, x.dtype(), {}, {}};
-  Index at(static_cast<std::size_t>(shape.rank()));
-  for (std::int64_t n = 0; n < shape.numel(); ++n) {
-    for (std::int64_t rest = n, d = shape.rank() - 1; d >= 0; --d) {
-      at[static_cast<std::size_t>(d)] = rest % shape[static_cast<int>(d)];
-      rest /= shape[static_cast<int>(d)];
-    }
-    const Index i = f(at);
-    std::int64_t flat = 0;
-    for (int d = 0; d < x.dim(); ++d) flat = flat * x.sizes()[d] + i[static_cast<std::size_t>(d)];
-    r.value.push_back(from.value[static_cast<std::size_t>(flat)]);
-  }
-  return r;
-}
-
-std::vector<Expected> same_order(Args x, const Shape& shape) {
-  Expected r = expected_from(x[0], x[0].dtype());
-  r.shape = shape;
-  return {r};
-}
-
-struct View {
-  const char* op;
-  std::string text;
-  Shape shape;  // of the input
-  std::function<Outputs(Args)> call;
-  std::function<std::vector<Expected>(Args)> oracle;
-};
-
-std::vector<View> views() {
-  std::vector<View> all;
+std::vector<Move> views() {
+  std::vector<Move> all;
   const auto add = [&](const char* op, std::string text, const Shape& shape, std::function<Tensor(const Tensor&)> f,
                        std::function<std::vector<Expected>(Args)> oracle) {
     all.push_back({op, std::move(text), shape, [f](Args x) { return Outputs{f(x[0])}; }, std::move(oracle)});
   };
   const auto reorder = [&](const char* op, const std::string& text, const Shape& s,
                            std::function<Tensor(const Tensor&)> f, const Shape& to,
-                           std::function<Index(const Index&)> from) {
-    add(op, text, s, f, [=](Args x) { return std::vector{gathered(x[0], to, from)}; });
-  };
+                           From from) { all.push_back(moved(op, text, s, std::move(f), to, std::move(from))); };
   for (const auto& [from, to, wish] : std::vector<std::tuple<Shape, Shape, Shape>>{{{2, 3, 4}, {4, 6}, {4, -1}},
                                                                                    {{2, 3, 4}, {24}, {-1}},
                                                                                    {{6, 4}, {2, 3, 4}, {2, 3, 4}},
@@ -119,6 +83,56 @@ std::vector<View> views() {
         "squeeze", std::to_string(dim), s, [dim = dim](const Tensor& x) { return squeeze(x, dim); },
         [to](Args x) { return same_order(x, to); });
   }
+  for (const auto& [s, dim] : std::vector<std::pair<Shape, int>>{{{}, 0}, {{3, 5}, 0}, {{2, 1, 4}, -1}, {{0, 1}, 0}})
+    add(
+        "squeeze", "not 1: " + std::to_string(dim), s, [dim = dim](const Tensor& x) { return squeeze(x, dim); },
+        [s = s](Args x) { return same_order(x, s); });
+  for (const Shape& s :
+       {Shape{}, Shape{1}, Shape{7}, Shape{1, 7}, Shape{2, 1, 4}, Shape{1, 1, 1}, Shape{33, 1, 17, 1}, Shape{0, 1}}) {
+    Shape to;
+    for (const std::int64_t n : s)
+      if (n != 1) to.push(n);
+    add(
+        "squeeze all", "", s, [](const Tensor& x) { return squeeze(x); }, [to](Args x) { return same_order(x, to); });
+  }
+  for (const auto& [s, from, to] : std::vector<std::tuple<Shape, int, int>>{{{7}, 0, 0},
+                                                                            {{2, 3, 4}, 0, 2},
+                                                                            {{2, 3, 4}, -1, 0},
+                                                                            {{2, 3, 4, 5}, 1, -1},
+                                                                            {{2, 3, 4, 5}, 3, 1},
+                                                                            {{33, 17}, 1, 0},
+                                                                            {{3, 0, 2}, 2, 1},
+                                                                            {{1, 4097}, 0, -1}}) {
+    std::vector<int> order(static_cast<std::size_t>(s.rank()));
+    std::iota(order.begin(), order.end(), 0);
+    const int rank = s.rank(), a = (from + rank) % rank, b = (to + rank) % rank;
+    order.erase(order.begin() + a);
+    order.insert(order.begin() + b, a);
+    Shape shape = s;
+    for (int d = 0; d < rank; ++d) shape[d] = s[order[static_cast<std::size_t>(d)]];
+    const auto back = [order](const Index& at) {
+      Index i(at.size());
+      for (std::size_t d = 0; d < at.size(); ++d) i[static_cast<std::size_t>(order[d])] = at[d];
+      return i;
+    };
+    const std::string text = std::to_string(from) + " to " + std::to_string(to);
+    reorder(
+        "movedim", text, s, [from = from, to = to](const Tensor& x) { return movedim(x, from, to); }, shape, back);
+    // The same as a list: all dimensions, each to its place.
+    std::vector<int> places(order.size());
+    std::iota(places.begin(), places.end(), 0);
+    reorder(
+        "movedim lists", text, s, [order, places](const Tensor& x) { return movedim(x, order, places); }, shape, back);
+  }
+  reorder(
+      "movedim lists", "0 1 to -1 0", {2, 3, 4},
+      [](const Tensor& x) {
+        return movedim(x, std::vector<int>{0, 1}, std::vector<int>{-1, 0});
+      },
+      {3, 4, 2},
+      [](const Index& at) {
+        return Index{at[2], at[0], at[1]};
+      });
   for (const Shape& s : {Shape{}, Shape{7}, Shape{3, 5}, Shape{2, 3, 4}, Shape{0, 3}, Shape{33, 17}})
     for (int dim = 0; dim <= s.rank(); ++dim) {
       Shape to = s;
@@ -128,6 +142,7 @@ std::vector<View> views() {
           [=, rank = s.rank()](const Tensor& x) { return unsqueeze(x, dim == rank ? -1 : dim); },
           [to](Args x) { return same_order(x, to); });
     }
+  const std::int64_t far_away = std::numeric_limits<std::int64_t>::max();
   for (const auto& [s, to, wish] : std::vector<std::tuple<Shape, Shape, Shape>>{{{1}, {5}, {5}},
                                                                                 {{3, 1}, {3, 4}, {-1, 4}},
                                                                                 {{}, {2, 3}, {2, 3}},
@@ -137,14 +152,46 @@ std::vector<View> views() {
                                                                                 {{1, 3}, {0, 3}, {0, 3}},
                                                                                 {{33, 1}, {33, 17}, {33, 17}},
                                                                                 {{2, 3}, {2, 3}, {2, 3}}})
+    for (const auto& [op, f] : {std::pair{"expand", &expand}, {"broadcast_to", &broadcast_to}})
+      reorder(
+          op, to_string(wish), s, [wish = wish, f = f](const Tensor& x) { return f(x, wish); }, to,
+          [s = s](const Index& at) {
+            Index i(at.end() - s.rank(), at.end());
+            for (int d = 0; d < s.rank(); ++d)
+              if (s[d] == 1) i[static_cast<std::size_t>(d)] = 0;
+            return i;
+          });
+  for (const auto& [s, offset, a, b] :
+       std::vector<std::tuple<Shape, std::int64_t, int, int>>{{{3, 5}, 0, 0, 1},
+                                                              {{3, 5}, 2, 0, 1},
+                                                              {{3, 5}, -1, 0, 1},
+                                                              {{3, 5}, 5, 0, 1},
+                                                              {{3, 5}, far_away, 0, 1},
+                                                              {{3, 5}, -far_away - 1, 0, 1},
+                                                              {{2, 3, 4}, 1, -2, -1},
+                                                              {{2, 3, 4}, -1, 2, 0},
+                                                              {{33, 17}, -20, 0, 1},
+                                                              {{0, 3}, 0, 0, 1},
+                                                              {{2, 3, 4, 5}, 1, 1, 3}}) {
+    const int row = (a + s.rank()) % s.rank(), column = (b + s.rank()) % s.rank();
+    Shape to = s;
+    for (const int d : {std::max(row, column), std::min(row, column)}) to.erase(d);
+    std::int64_t length = 0;
+    for (std::int64_t i = 0; i < s[row]; ++i)
+      for (std::int64_t k = 0; k < s[column]; ++k) length += k - i == offset;
+    to.push(length);
     reorder(
-        "expand", to_string(wish), s, [wish = wish](const Tensor& x) { return expand(x, wish); }, to,
-        [s = s](const Index& at) {
-          Index i(at.end() - s.rank(), at.end());
-          for (int d = 0; d < s.rank(); ++d)
-            if (s[d] == 1) i[static_cast<std::size_t>(d)] = 0;
-          return i;
+        "diagonal", std::to_string(offset) + " of " + std::to_string(a) + " " + std::to_string(b), s,
+        [offset = offset, a = a, b = b](const Tensor& x) { return diagonal(x, offset, a, b); }, to,
+        [=, offset = offset](Index at) {
+          const std::int64_t k = at.back();
+          at.pop_back();
+          for (const int d : {std::min(row, column), std::max(row, column)})
+            at.insert(at.begin() + d,
+                      d == row ? k - std::min<std::int64_t>(offset, 0) : k + std::max<std::int64_t>(offset, 0));
+          return at;
         });
+  }
   const std::int64_t far = std::numeric_limits<std::int64_t>::max();
   for (const auto& [s, dim, start, end, step] :
        std::vector<std::tuple<Shape, int, std::int64_t, std::int64_t, std::int64_t>>{{{7}, 0, 2, 5, 1},
@@ -251,27 +298,26 @@ std::vector<View> views() {
         parts("chunk", std::to_string(chunks) + " dim " + std::to_string(dim), s, dim, sizes,
               [=](Args x) { return chunk(x[0], chunks, dim - x[0].dim()); });
       }
+      std::vector<Shape> rows(static_cast<std::size_t>(n), s);
+      for (Shape& row : rows) row.erase(dim);
+      if (n > 0)
+        all.push_back({"unbind", "dim " + std::to_string(dim), s,
+                       [=](Args x) { return unbind(x[0], dim - x[0].dim()); },
+                       [=](Args x) {
+                         std::vector<Expected> r;
+                         for (std::size_t i = 0; i < rows.size(); ++i)
+                           r.push_back(gathered(x[0], rows[i], [=](Index at) {
+                             at.insert(at.begin() + dim, static_cast<std::int64_t>(i));
+                             return at;
+                           }));
+                         return r;
+                       }});
       if (n < 3) continue;
       for (const auto& sizes : {std::vector<std::int64_t>{1, n - 1}, {n - 2, 0, 2}, {n}, {1, 1, n - 2}})
         parts("split sizes", "dim " + std::to_string(dim) + " first " + std::to_string(sizes[0]), s, dim, sizes,
               [=](Args x) { return split(x[0], sizes, dim); });
     }
   return all;
-}
-
-void add_views(std::vector<OpCase>& t) {
-  for (const View& v : views())
-    for (const Layout layout : layouts(v.shape)) {
-      const auto add = [&](DType dtype, Values values) {
-        OpCase c{.op = v.op, .text = v.text, .inputs = {{v.shape, dtype, layout, values, 0, 200}}, .call = v.call};
-        c.oracle = v.oracle;
-        c.differentiable = values == Values::normal;
-        c.gradient_bound = {.c = 4}, c.gradient_relative = Relative::absolute;
-        t.push_back(std::move(c));
-      };
-      for (const DType dtype : {DType::f32, DType::f64}) add(dtype, Values::normal), add(dtype, Values::special);
-      add(DType::u8, Values::range);
-    }
 }
 
 // detach gives the same values, as a constant.
@@ -357,6 +403,35 @@ void add_joining(std::vector<OpCase>& t) {
       }
 }
 
+void add_meshgrid(std::vector<OpCase>& t) {
+  for (const DType dtype : {DType::f32, DType::f64, DType::i64})
+    for (const Indexing indexing : {Indexing::ij, Indexing::xy})
+      for (const auto& sizes : std::vector<std::vector<Shape>>{
+               {{3}}, {{}}, {{3}, {4}}, {{2}, {}, {3}}, {{0}, {2}}, {{33}, {17}}, {{2}, {3}, {4}, {2}}})
+        for (const Layout layout : {Layout::contiguous, Layout::sliced, Layout::expanded}) {
+          OpCase c{.op = "meshgrid", .text = indexing == Indexing::ij ? "ij" : "xy", .inputs = {}, .call = [=](Args x) {
+                     return meshgrid({x.begin(), x.end()}, indexing);
+                   }};
+          for (const Shape& s : sizes) c.inputs.push_back({s, dtype, layout, Values::range, -50, 50});
+          c.oracle = [=](Args x) {
+            const bool swap = indexing == Indexing::xy && x.size() > 1;
+            std::vector<Expected> all;
+            for (std::size_t k = 0; k < x.size(); ++k) {
+              Shape to;
+              for (const Tensor& axis : x) to.push(axis.numel());
+              if (swap) std::swap(to[0], to[1]);
+              const std::size_t place = swap && k < 2 ? 1 - k : k;
+              all.push_back(
+                  gathered(x[k], to, [&](const Index& at) { return x[k].dim() == 0 ? Index{} : Index{at[place]}; }));
+            }
+            return all;
+          };
+          c.differentiable = dtype != DType::i64;
+          c.gradient_bound = {.c = 4}, c.gradient_relative = Relative::absolute;
+          t.push_back(std::move(c));
+        }
+}
+
 // ---- cast: every ordered pair of types
 // -------------------------------------------------------------------------------- To the nearest number of `digits`
 // bits of mantissa and least exponent `low` (of the unit of 2^low), ties to even.
@@ -435,9 +510,10 @@ void add_cast(std::vector<OpCase>& t) {
 }  // namespace
 
 void add_shape(std::vector<OpCase>& t) {
-  add_views(t);
+  for (const Move& m : views()) add_move(t, m);
   add_detach(t);
   add_joining(t);
+  add_meshgrid(t);
   add_cast(t);
 }
 

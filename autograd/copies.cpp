@@ -34,16 +34,17 @@ Tensor sum_repeats(Tensor x, const Shape& shape, const Shape& repeats) {
   return x;
 }
 
-// 0, …, 0, 1, …, 1, …: each i as often as counts say.
-Tensor repeated_index(const std::vector<std::int64_t>& counts, Device device) {
+// 0, …, 0, 1, …, 1, …: each i < n as often as count(i) says.
+template <class Count>
+Tensor repeated_index(std::int64_t n, Device device, Count count) {
   std::int64_t total = 0;
-  for (const std::int64_t count : counts) {
-    TD_CHECK(count >= 0, ValueError, "repeat_interleave: repeats must be >= 0, got ", count);
-    TD_CHECK(!__builtin_add_overflow(total, count, &total), ShapeError, "repeat_interleave: too many elements");
+  for (std::int64_t i = 0; i < n; ++i) {
+    TD_CHECK(count(i) >= 0, ValueError, "repeat_interleave: repeats must be >= 0, got ", count(i));
+    TD_CHECK(!__builtin_add_overflow(total, count(i), &total), ShapeError, "repeat_interleave: too many elements");
   }
   const Tensor index = empty({total}, {DType::i64, kCpu});
   std::int64_t* to = index.data<std::int64_t>();
-  for (std::size_t i = 0; i < counts.size(); ++i) to = std::fill_n(to, counts[i], static_cast<std::int64_t>(i));
+  for (std::int64_t i = 0; i < n; ++i) to = std::fill_n(to, count(i), i);
   return index.to(device);
 }
 
@@ -85,15 +86,17 @@ Tensor cat(const std::vector<Tensor>& parts, int dim) {
 }
 
 Tensor stack(const std::vector<Tensor>& parts, int dim) {
-  TD_CHECK(!parts.empty(), ValueError, "stack: needs at least one tensor");
-  std::vector<Tensor> raised;
-  for (const Tensor& part : parts) {
-    detail::check_defined("stack", "a part", part);
-    TD_CHECK(part.sizes() == parts[0].sizes(), ShapeError, "stack: parts must have one shape", arg("part 0", parts[0]),
-             arg("part", part));
-    raised.push_back(unsqueeze(part, dim));
-  }
-  return cat(raised, normalize_dim("stack", dim, parts[0].dim() + 1));
+  return detail::composed("stack", [&] {
+    TD_CHECK(!parts.empty(), ValueError, "stack: needs at least one tensor");
+    std::vector<Tensor> raised;
+    for (const Tensor& part : parts) {
+      detail::check_defined("stack", "a part", part);
+      TD_CHECK(part.sizes() == parts[0].sizes(), ShapeError, "stack: parts must have one shape",
+               arg("part 0", parts[0]), arg("part", part));
+      raised.push_back(unsqueeze(part, dim));
+    }
+    return cat(raised, normalize_dim("stack", dim, parts[0].dim() + 1));
+  });
 }
 
 Tensor contiguous(const Tensor& x) {
@@ -161,36 +164,39 @@ Tensor repeat(const Tensor& x, const Shape& repeats) {
 }
 
 Tensor tile(const Tensor& x, const Shape& repeats) {
-  detail::check_defined("tile", "x", x);
-  Shape all = repeats;
-  while (all.rank() < x.dim()) all.insert(0, 1);
-  return repeat(x, all);
+  return detail::composed("tile", [&] {
+    detail::check_defined("tile", "x", x);
+    Shape all = repeats;
+    while (all.rank() < x.dim()) all.insert(0, 1);
+    return repeat(x, all);
+  });
 }
 
 Tensor repeat_interleave(const Tensor& x, std::int64_t repeats, std::optional<int> dim) {
-  const char* op = "repeat_interleave";
-  detail::check_defined(op, "x", x);
-  if (!dim) return repeat_interleave(reshape(x, {x.numel()}), repeats, 0);
-  Shape shape = x.sizes();
-  const int d = normalize_dim(op, *dim, x.dim());
-  shape[d] = times(op, shape[d], repeats);
-  checked_numel(shape);
-  const std::vector<std::int64_t> counts(static_cast<std::size_t>(x.size(d)), repeats);
-  return index_select(x, d, repeated_index(counts, x.device()));
+  return detail::composed("repeat_interleave", [&] {
+    const char* op = "repeat_interleave";
+    detail::check_defined(op, "x", x);
+    if (!dim) return repeat_interleave(reshape(x, {x.numel()}), repeats, 0);
+    TD_CHECK(repeats >= 0, ValueError, op, ": repeats must be >= 0, got ", repeats);
+    const int d = normalize_dim(op, *dim, x.dim());
+    return index_select(x, d, repeated_index(x.size(d), x.device(), [=](std::int64_t) { return repeats; }));
+  });
 }
 
 Tensor repeat_interleave(const Tensor& x, const Tensor& repeats, std::optional<int> dim) {
-  const char* op = "repeat_interleave";
-  detail::check_defined(op, "x", x);
-  detail::check_defined(op, "repeats", repeats);
-  TD_CHECK(repeats.dtype() == DType::i64, DTypeError, op, ": repeats must be i64", arg("repeats", repeats));
-  if (!dim) return repeat_interleave(reshape(x, {x.numel()}), repeats, 0);
-  const int d = normalize_dim(op, *dim, x.dim());
-  TD_CHECK(repeats.dim() <= 1 && (repeats.numel() == 1 || repeats.numel() == x.size(d)), ShapeError, op,
-           ": repeats must have one element or one for each of dimension ", d, arg("x", x), arg("repeats", repeats));
-  std::vector<std::int64_t> counts = repeats.to_vector<std::int64_t>();
-  counts.resize(static_cast<std::size_t>(x.size(d)), counts.empty() ? 0 : counts[0]);
-  return index_select(x, d, repeated_index(counts, x.device()));
+  return detail::composed("repeat_interleave", [&] {
+    const char* op = "repeat_interleave";
+    detail::check_defined(op, "x", x);
+    detail::check_defined(op, "repeats", repeats);
+    TD_CHECK(repeats.dtype() == DType::i64, DTypeError, op, ": repeats must be i64", arg("repeats", repeats));
+    if (!dim) return repeat_interleave(reshape(x, {x.numel()}), repeats, 0);
+    const int d = normalize_dim(op, *dim, x.dim());
+    TD_CHECK(repeats.dim() <= 1 && (repeats.numel() == 1 || repeats.numel() == x.size(d)), ShapeError, op,
+             ": repeats must have one element or one for each of dimension ", d, arg("x", x), arg("repeats", repeats));
+    const auto counts = repeats.to_vector<std::int64_t>();
+    const auto count = [&](std::int64_t i) { return counts[counts.size() == 1 ? 0 : static_cast<std::size_t>(i)]; };
+    return index_select(x, d, repeated_index(x.size(d), x.device(), count));
+  });
 }
 
 // ---- turning round --------------------------------------------------------------------------------------------------
@@ -216,38 +222,43 @@ Tensor flip(const Tensor& x, const std::vector<int>& dims) {
 }
 
 Tensor roll(const Tensor& x, const std::vector<std::int64_t>& shifts, const std::vector<int>& dims) {
-  const char* op = "roll";
-  detail::check_defined(op, "x", x);
-  if (dims.empty()) {
-    TD_CHECK(shifts.size() == 1, ValueError, op, ": ", shifts.size(), " shifts need as many dimensions", arg("x", x));
-    return reshape(roll(reshape(x, {x.numel()}), shifts, {0}), x.sizes());
-  }
-  TD_CHECK(shifts.size() == dims.size(), ValueError, op, ": ", shifts.size(), " shifts do not fit ", dims.size(),
-           " dimensions", arg("x", x));
-  Tensor y = x;
-  std::vector<std::int64_t> back;
-  for (std::size_t i = 0; i < dims.size(); ++i) {
-    const int d = normalize_dim(op, dims[i], x.dim());
-    const std::int64_t n = x.size(d), shift = n == 0 ? 0 : (shifts[i] % n + n) % n;
-    const Tensor from = y;
-    y = empty_like(x);
-    copy_into(detail::narrow(y, d, 0, shift), detail::narrow(from, d, n - shift, shift));
-    copy_into(detail::narrow(y, d, shift, n - shift), detail::narrow(from, d, 0, n - shift));
-    back.push_back(n - shift);
-  }
-  record(op, y, {&x}, [back, dims](const Tensor& gy, Grads& g) { g.give(0, roll(gy, back, dims)); });
-  return y;
+  return detail::composed("roll", [&] {
+    const char* op = "roll";
+    detail::check_defined(op, "x", x);
+    if (dims.empty()) {
+      TD_CHECK(shifts.size() == 1, ValueError, op, ": ", shifts.size(), " shifts need as many dimensions", arg("x", x));
+      return reshape(roll(reshape(x, {x.numel()}), shifts, {0}), x.sizes());
+    }
+    TD_CHECK(shifts.size() == dims.size(), ValueError, op, ": ", shifts.size(), " shifts do not fit ", dims.size(),
+             " dimensions", arg("x", x));
+    Tensor y = x;
+    std::vector<std::int64_t> back;
+    for (std::size_t i = 0; i < dims.size(); ++i) {
+      const int d = normalize_dim(op, dims[i], x.dim());
+      const std::int64_t n = x.size(d), shift = n == 0 ? 0 : (shifts[i] % n + n) % n;
+      const Tensor from = y;
+      y = empty_like(x);
+      copy_into(detail::narrow(y, d, 0, shift), detail::narrow(from, d, n - shift, shift));
+      copy_into(detail::narrow(y, d, shift, n - shift), detail::narrow(from, d, 0, n - shift));
+      back.push_back(n - shift);
+    }
+    record(op, y, {&x}, [back, dims](const Tensor& gy, Grads& g) { g.give(0, roll(gy, back, dims)); });
+    return y;
+  });
 }
 
 Tensor roll(const Tensor& x, std::int64_t shift, std::optional<int> dim) {
-  return roll(x, std::vector<std::int64_t>{shift}, dim ? std::vector<int>{*dim} : std::vector<int>{});
+  return detail::composed("roll", [&] {
+    return roll(x, std::vector<std::int64_t>{shift}, dim ? std::vector<int>{*dim} : std::vector<int>{});
+  });
 }
 
 // ---- diagonals ------------------------------------------------------------------------------------------------------
 Tensor diag_embed(const Tensor& x, std::int64_t offset, int dim1, int dim2) {
   const char* op = "diag_embed";
   detail::check_defined(op, "x", x);
-  TD_CHECK(x.dim() >= 1, ShapeError, op, ": x needs a dimension to put on the diagonal", arg("x", x));
+  TD_CHECK(x.dim() >= 1 && x.dim() < kMaxRank, ShapeError, op, ": x needs a dimension to put on the diagonal and room ",
+           "for one more", arg("x", x));
   const int row = normalize_dim(op, dim1, x.dim() + 1), column = normalize_dim(op, dim2, x.dim() + 1);
   TD_CHECK(row != column, ValueError, op, ": dimension ", row, " is given twice", arg("x", x));
   constexpr std::int64_t kFar = std::int64_t{1} << 59;  // beyond any size
@@ -262,9 +273,11 @@ Tensor diag_embed(const Tensor& x, std::int64_t offset, int dim1, int dim2) {
 }
 
 Tensor diag(const Tensor& x, std::int64_t diagonal_) {
-  detail::check_defined("diag", "x", x);
-  TD_CHECK(x.dim() == 1 || x.dim() == 2, ShapeError, "diag: x must be a vector or a matrix", arg("x", x));
-  return x.dim() == 1 ? diag_embed(x, diagonal_) : clone(diagonal(x, diagonal_));
+  return detail::composed("diag", [&] {
+    detail::check_defined("diag", "x", x);
+    TD_CHECK(x.dim() == 1 || x.dim() == 2, ShapeError, "diag: x must be a vector or a matrix", arg("x", x));
+    return x.dim() == 1 ? diag_embed(x, diagonal_) : clone(diagonal(x, diagonal_));
+  });
 }
 
 namespace {

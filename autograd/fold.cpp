@@ -9,7 +9,7 @@ namespace tapedeck {
 
 Tensor unfold(const Tensor& x, int dim, std::int64_t size, std::int64_t step) {
   detail::check_defined("unfold", "x", x);
-  const Tensor y = detail::unfold(x, dim, size, step);
+  const Tensor y = detail::composed("unfold", [&] { return detail::unfold(x, dim, size, step); });
   dim = normalize_dim("unfold", dim, x.dim());
   record("unfold", y, {&x},
          [dim, step](const Tensor& gy, Grads& g) { g.give(0, fold(gy, dim, g.shape(0)[dim], step)); });
@@ -78,7 +78,7 @@ Shape patch_shape(std::int64_t batch, std::int64_t channels, const Grid& g, cons
 Tensor unfold(const Tensor& x, const FoldOptions& o) {
   const char* op = "unfold";
   detail::check_defined(op, "x", x);
-  if (x.dim() == 3) return reshape(unfold(unsqueeze(x, 0), o), {-1, x.size(2) * o.kernel_size[0] * o.kernel_size[1]});
+  if (x.dim() == 3) return detail::composed(op, [&] { return squeeze(unfold(unsqueeze(x, 0), o), 0); });
   TD_CHECK(x.dim() == 4, ShapeError, op, ": x must be [batch, height, width, channels]", arg("x", x));
   const std::array<std::int64_t, 2> size{x.size(1), x.size(2)};
   const Grid g = grid(op, size, o);
@@ -102,7 +102,7 @@ Tensor unfold(const Tensor& x, const FoldOptions& o) {
 Tensor fold(const Tensor& patches, std::array<std::int64_t, 2> size, const FoldOptions& o) {
   const char* op = "fold";
   detail::check_defined(op, "patches", patches);
-  if (patches.dim() == 2) return squeeze(fold(unsqueeze(patches, 0), size, o), 0);
+  if (patches.dim() == 2) return detail::composed(op, [&] { return squeeze(fold(unsqueeze(patches, 0), size, o), 0); });
   TD_CHECK(patches.dtype() != DType::boolean, DTypeError, op, ": adds numbers, not bools; cast them first",
            arg("patches", patches));
   TD_CHECK(patches.dim() == 3, ShapeError, op, ": patches must be [batch, patches, channels * kernel area]",

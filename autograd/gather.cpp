@@ -123,138 +123,155 @@ Tensor scatter_checked(const Tensor& x, int dim, const Tensor& index, const Tens
 }  // namespace
 
 Tensor index_select(const Tensor& x, int dim, const Tensor& index) {
-  const char* op = "index_select";
-  detail::check_defined(op, "x", x);
-  if (x.dim() == 0) {
-    detail::check_defined(op, "index", index);
-    TD_CHECK(index.numel() == 1, ShapeError, op, ": a 0-d tensor takes one index", arg("index", index));
-    return reshape(index_select(at_least_1d(x), dim, index), {});
-  }
-  dim = normalize_dim(op, dim, x.dim());
-  const Tensor at = row_index(op, x, dim, index);
-  Shape shape = x.sizes();
-  shape[dim] = at.numel();
-  const Tensor y = empty(shape, x.options());
-  kernels::index_select(x.device(), {x, at, y, dim});
-  record(op, y, {&x}, [dim, at = save(at, "index")](const Tensor& gy, Grads& g) {
-    if (g.graph()) return g.give(0, index_add(zeros(g.shape(0), gy.options()), dim, at.get(), gy));
-    const auto [buffer, beta] = g.into(0);
-    kernels::index_add(gy.device(), {gy, at.get(), buffer, dim, 1, beta});
+  return detail::composed("index_select", [&] {
+    const char* op = "index_select";
+    detail::check_defined(op, "x", x);
+    if (x.dim() == 0) {
+      detail::check_defined(op, "index", index);
+      TD_CHECK(index.numel() == 1, ShapeError, op, ": a 0-d tensor takes one index", arg("index", index));
+      return reshape(index_select(at_least_1d(x), dim, index), {});
+    }
+    dim = normalize_dim(op, dim, x.dim());
+    const Tensor at = row_index(op, x, dim, index);
+    Shape shape = x.sizes();
+    shape[dim] = at.numel();
+    const Tensor y = empty(shape, x.options());
+    kernels::index_select(x.device(), {x, at, y, dim});
+    record(op, y, {&x}, [dim, at = save(at, "index")](const Tensor& gy, Grads& g) {
+      if (g.graph()) return g.give(0, index_add(zeros(g.shape(0), gy.options()), dim, at.get(), gy));
+      const auto [buffer, beta] = g.into(0);
+      kernels::index_add(gy.device(), {gy, at.get(), buffer, dim, 1, beta});
+    });
+    return y;
   });
-  return y;
 }
 
 Tensor index_add(const Tensor& x, int dim, const Tensor& index, const Tensor& source, double alpha) {
-  const char* op = "index_add";
-  detail::check_defined(op, "x", x);
-  detail::check_defined(op, "source", source);
-  if (x.dim() == 0) return reshape(index_add(at_least_1d(x), dim, index, at_least_1d(source), alpha), {});
-  check_numbers(op, x);
-  TD_CHECK(is_real(x.dtype()) || fits(alpha, DType::i64), DTypeError, op, ": alpha ", alpha, " does not fit",
-           arg("x", x));
-  dim = normalize_dim(op, dim, x.dim());
-  const Tensor at = row_index(op, x, dim, index);
-  check_rows(op, x, dim, at, source);
-  const Tensor y = copied(x);
-  kernels::index_add(x.device(), {source, at, y, dim, alpha, 1});
-  record(op, y, {&x, &source}, [dim, at = save(at, "index"), alpha](const Tensor& gy, Grads& g) {
-    if (g.wants(0)) g.give(0, gy);
-    if (!g.wants(1)) return;
-    const Tensor rows = index_select(gy, dim, at.get());
-    g.give(1, alpha == 1 ? rows : rows * alpha);
+  return detail::composed("index_add", [&] {
+    const char* op = "index_add";
+    detail::check_defined(op, "x", x);
+    detail::check_defined(op, "source", source);
+    if (x.dim() == 0) return reshape(index_add(at_least_1d(x), dim, index, at_least_1d(source), alpha), {});
+    check_numbers(op, x);
+    TD_CHECK(is_real(x.dtype()) || fits(alpha, DType::i64), DTypeError, op, ": alpha ", alpha, " does not fit",
+             arg("x", x));
+    dim = normalize_dim(op, dim, x.dim());
+    const Tensor at = row_index(op, x, dim, index);
+    check_rows(op, x, dim, at, source);
+    const Tensor y = copied(x);
+    kernels::index_add(x.device(), {source, at, y, dim, alpha, 1});
+    record(op, y, {&x, &source}, [dim, at = save(at, "index"), alpha](const Tensor& gy, Grads& g) {
+      if (g.wants(0)) g.give(0, gy);
+      if (!g.wants(1)) return;
+      const Tensor rows = index_select(gy, dim, at.get());
+      g.give(1, alpha == 1 ? rows : rows * alpha);
+    });
+    return y;
   });
-  return y;
 }
 
 Tensor index_copy(const Tensor& x, int dim, const Tensor& index, const Tensor& source) {
-  const char* op = "index_copy";
-  detail::check_defined(op, "x", x);
-  detail::check_defined(op, "source", source);
-  if (x.dim() == 0) return reshape(index_copy(at_least_1d(x), dim, index, at_least_1d(source)), {});
-  dim = normalize_dim(op, dim, x.dim());
-  const Tensor at = row_index(op, x, dim, index);
-  check_rows(op, x, dim, at, source);
-  const Tensor y = copied(x);
-  kernels::index_copy(x.device(), {source, at, y, dim});
-  record(op, y, {&x, &source}, [dim, at = save(at, "index"), size = x.size(dim)](const Tensor& gy, Grads& g) {
-    if (g.wants(0)) g.give(0, index_fill(gy, dim, at.get(), 0));
-    if (!g.wants(1)) return;
-    const Tensor stays = along(last_writes(at.get(), 0, size), dim, gy.dim());
-    g.give(1, where(stays, index_select(gy, dim, at.get()), none_like(gy)));
+  return detail::composed("index_copy", [&] {
+    const char* op = "index_copy";
+    detail::check_defined(op, "x", x);
+    detail::check_defined(op, "source", source);
+    if (x.dim() == 0) return reshape(index_copy(at_least_1d(x), dim, index, at_least_1d(source)), {});
+    dim = normalize_dim(op, dim, x.dim());
+    const Tensor at = row_index(op, x, dim, index);
+    check_rows(op, x, dim, at, source);
+    const Tensor y = copied(x);
+    kernels::index_copy(x.device(), {source, at, y, dim});
+    record(op, y, {&x, &source}, [dim, at = save(at, "index"), size = x.size(dim)](const Tensor& gy, Grads& g) {
+      if (g.wants(0)) g.give(0, index_fill(gy, dim, at.get(), 0));
+      if (!g.wants(1)) return;
+      const Tensor stays = along(last_writes(at.get(), 0, size), dim, gy.dim());
+      g.give(1, where(stays, index_select(gy, dim, at.get()), none_like(gy)));
+    });
+    return y;
   });
-  return y;
 }
 
 Tensor gather(const Tensor& x, int dim, const Tensor& index) {
-  const char* op = "gather";
-  detail::check_defined(op, "x", x);
-  detail::check_defined(op, "index", index);
-  if (x.dim() == 0 || index.dim() == 0) return reshape(gather(at_least_1d(x), dim, at_least_1d(index)), index.sizes());
-  dim = check_lines(op, x, dim, index);
-  const Tensor part = met_by(index, dim, x, narrow);
-  const Tensor y = empty(index.sizes(), x.options());
-  kernels::gather(x.device(), {part, index, y, dim});
-  record(op, y, {&part}, [dim, index = save(index, "index")](const Tensor& gy, Grads& g) {
-    if (g.graph()) return g.give(0, scatter_add(zeros(g.shape(0), gy.options()), dim, index.get(), gy));
-    const auto [buffer, beta] = g.into(0);
-    kernels::scatter_add(gy.device(), {gy, index.get(), buffer, dim, beta});
+  return detail::composed("gather", [&] {
+    const char* op = "gather";
+    detail::check_defined(op, "x", x);
+    detail::check_defined(op, "index", index);
+    if (x.dim() == 0 || index.dim() == 0)
+      return reshape(gather(at_least_1d(x), dim, at_least_1d(index)), index.sizes());
+    dim = check_lines(op, x, dim, index);
+    const Tensor part = met_by(index, dim, x, narrow);
+    const Tensor y = empty(index.sizes(), x.options());
+    kernels::gather(x.device(), {part, index, y, dim});
+    record(op, y, {&part}, [dim, index = save(index, "index")](const Tensor& gy, Grads& g) {
+      if (g.graph()) return g.give(0, scatter_add(zeros(g.shape(0), gy.options()), dim, index.get(), gy));
+      const auto [buffer, beta] = g.into(0);
+      kernels::scatter_add(gy.device(), {gy, index.get(), buffer, dim, beta});
+    });
+    return y;
   });
-  return y;
 }
 
 Tensor scatter(const Tensor& x, int dim, const Tensor& index, const Tensor& source) {
-  const char* op = "scatter";
-  detail::check_defined(op, "x", x);
-  detail::check_defined(op, "index", index);
-  detail::check_defined(op, "source", source);
-  if (x.dim() == 0) return reshape(scatter(at_least_1d(x), dim, at_least_1d(index), at_least_1d(source)), {});
-  dim = check_lines(op, x, dim, index);
-  return scatter_checked(x, dim, index, source_part(op, x, index, source));
+  return detail::composed("scatter", [&] {
+    const char* op = "scatter";
+    detail::check_defined(op, "x", x);
+    detail::check_defined(op, "index", index);
+    detail::check_defined(op, "source", source);
+    if (x.dim() == 0) return reshape(scatter(at_least_1d(x), dim, at_least_1d(index), at_least_1d(source)), {});
+    dim = check_lines(op, x, dim, index);
+    return scatter_checked(x, dim, index, source_part(op, x, index, source));
+  });
 }
 
 Tensor scatter(const Tensor& x, int dim, const Tensor& index, double value) {
-  const char* op = "scatter";
-  detail::check_defined(op, "x", x);
-  detail::check_defined(op, "index", index);
-  check_value(op, value, x);
-  if (x.dim() == 0) return reshape(scatter(at_least_1d(x), dim, at_least_1d(index), value), {});
-  dim = check_lines(op, x, dim, index);
-  return scatter_checked(x, dim, index, detail::expand(full({}, value, x.options()), index.sizes()));
+  return detail::composed("scatter", [&] {
+    const char* op = "scatter";
+    detail::check_defined(op, "x", x);
+    detail::check_defined(op, "index", index);
+    check_value(op, value, x);
+    if (x.dim() == 0) return reshape(scatter(at_least_1d(x), dim, at_least_1d(index), value), {});
+    dim = check_lines(op, x, dim, index);
+    return scatter_checked(x, dim, index, detail::expand(full({}, value, x.options()), index.sizes()));
+  });
 }
 
 Tensor scatter_add(const Tensor& x, int dim, const Tensor& index, const Tensor& source) {
-  const char* op = "scatter_add";
-  detail::check_defined(op, "x", x);
-  detail::check_defined(op, "index", index);
-  detail::check_defined(op, "source", source);
-  if (x.dim() == 0) return reshape(scatter_add(at_least_1d(x), dim, at_least_1d(index), at_least_1d(source)), {});
-  check_numbers(op, x);
-  dim = check_lines(op, x, dim, index);
-  const Tensor part = source_part(op, x, index, source);
-  const Tensor y = copied(x);
-  kernels::scatter_add(x.device(), {part, index, met_by(index, dim, y, detail::narrow), dim, 1});
-  record(op, y, {&x, &part}, [dim, index = save(index, "index")](const Tensor& gy, Grads& g) {
-    if (g.wants(0)) g.give(0, gy);
-    if (g.wants(1)) g.give(1, gather(gy, dim, index.get()));
+  return detail::composed("scatter_add", [&] {
+    const char* op = "scatter_add";
+    detail::check_defined(op, "x", x);
+    detail::check_defined(op, "index", index);
+    detail::check_defined(op, "source", source);
+    if (x.dim() == 0) return reshape(scatter_add(at_least_1d(x), dim, at_least_1d(index), at_least_1d(source)), {});
+    check_numbers(op, x);
+    dim = check_lines(op, x, dim, index);
+    const Tensor part = source_part(op, x, index, source);
+    const Tensor y = copied(x);
+    kernels::scatter_add(x.device(), {part, index, met_by(index, dim, y, detail::narrow), dim, 1});
+    record(op, y, {&x, &part}, [dim, index = save(index, "index")](const Tensor& gy, Grads& g) {
+      if (g.wants(0)) g.give(0, gy);
+      if (g.wants(1)) g.give(1, gather(gy, dim, index.get()));
+    });
+    return y;
   });
-  return y;
 }
 
 Tensor take_along_dim(const Tensor& x, const Tensor& index, std::optional<int> dim) {
-  const char* op = "take_along_dim";
-  detail::check_defined(op, "x", x);
-  detail::check_defined(op, "index", index);
-  if (!dim) return gather(reshape(x, {x.numel()}), 0, reshape(index, {index.numel()}));
-  TD_CHECK(index.dim() == x.dim(), ShapeError, op, ": index must have as many dimensions as x", arg("x", x),
-           arg("index", index));
-  const int d = normalize_dim(op, *dim, x.dim());
-  Shape mine = x.sizes(), theirs = index.sizes();
-  mine[d] = theirs[d] = 1;
-  Shape shape = broadcast_shapes(op, mine, theirs);
-  shape[d] = index.size(d);
-  const Tensor lines = expand(index, shape);
-  shape[d] = x.size(d);
-  return gather(expand(x, shape), d, lines);
+  return detail::composed("take_along_dim", [&] {
+    const char* op = "take_along_dim";
+    detail::check_defined(op, "x", x);
+    detail::check_defined(op, "index", index);
+    if (!dim) return gather(reshape(x, {x.numel()}), 0, reshape(index, {index.numel()}));
+    TD_CHECK(index.dim() == x.dim(), ShapeError, op, ": index must have as many dimensions as x", arg("x", x),
+             arg("index", index));
+    const int d = normalize_dim(op, *dim, x.dim());
+    Shape mine = x.sizes(), theirs = index.sizes();
+    mine[d] = theirs[d] = 1;
+    Shape shape = broadcast_shapes(op, mine, theirs);
+    shape[d] = index.size(d);
+    const Tensor lines = expand(index, shape);
+    shape[d] = x.size(d);
+    return gather(expand(x, shape), d, lines);
+  });
 }
 
 // ---- masks ----------------------------------------------------------------------------------------------------------
@@ -270,27 +287,33 @@ void check_mask(const char* op, const Tensor& x, const Tensor& mask) {
 }  // namespace
 
 Tensor masked_fill(const Tensor& x, const Tensor& mask, const Tensor& value) {
-  const char* op = "masked_fill";
-  check_mask(op, x, mask);
-  detail::check_same(op, "x", x, "value", value);
-  TD_CHECK(value.dim() == 0, ShapeError, op, ": the value must be 0-d; where() takes more", arg("value", value));
-  broadcast_shapes(op, x.sizes(), mask.sizes());
-  return where(mask, value, x);
+  return detail::composed("masked_fill", [&] {
+    const char* op = "masked_fill";
+    check_mask(op, x, mask);
+    detail::check_same(op, "x", x, "value", value);
+    TD_CHECK(value.dim() == 0, ShapeError, op, ": the value must be 0-d; where() takes more", arg("value", value));
+    broadcast_shapes(op, x.sizes(), mask.sizes());
+    return where(mask, value, x);
+  });
 }
 
 Tensor masked_fill(const Tensor& x, const Tensor& mask, double value) {
-  check_mask("masked_fill", x, mask);
-  check_value("masked_fill", value, x);
-  return masked_fill(x, mask, full({}, value, x.options()));
+  return detail::composed("masked_fill", [&] {
+    check_mask("masked_fill", x, mask);
+    check_value("masked_fill", value, x);
+    return masked_fill(x, mask, full({}, value, x.options()));
+  });
 }
 
 Tensor masked_select(const Tensor& x, const Tensor& mask) {
-  const char* op = "masked_select";
-  check_mask(op, x, mask);
-  const Shape shape = broadcast_shapes(op, x.sizes(), mask.sizes());
-  const Tensor all = reshape(expand(x, shape), {shape.numel()});
-  const Tensor chosen = nonzero(reshape(expand(mask, shape), {shape.numel()}));
-  return index_select(all, 0, reshape(chosen, {chosen.numel()}));
+  return detail::composed("masked_select", [&] {
+    const char* op = "masked_select";
+    check_mask(op, x, mask);
+    const Shape shape = broadcast_shapes(op, x.sizes(), mask.sizes());
+    const Tensor all = reshape(expand(x, shape), {shape.numel()});
+    const Tensor chosen = nonzero(reshape(expand(mask, shape), {shape.numel()}));
+    return index_select(all, 0, reshape(chosen, {chosen.numel()}));
+  });
 }
 
 Tensor nonzero(const Tensor& x) {
@@ -397,48 +420,54 @@ Tensor arranged(const Tensor& x, const Places& p) {
 }  // namespace
 
 Tensor index(const Tensor& x, const std::vector<Tensor>& indices) {
-  const Places p = places("index", x, indices);
-  if (!p.at.defined()) return reshape(x, x.sizes());
-  return reshape(index_select(arranged(x, p), p.first, p.at), p.result);
+  return detail::composed("index", [&] {
+    const Places p = places("index", x, indices);
+    if (!p.at.defined()) return reshape(x, x.sizes());
+    return reshape(index_select(arranged(x, p), p.first, p.at), p.result);
+  });
 }
 
 Tensor index_put(const Tensor& x, const std::vector<Tensor>& indices, const Tensor& values, bool accumulate) {
-  const char* op = "index_put";
-  const Places p = places(op, x, indices);
-  detail::check_same(op, "x", x, "values", values);
-  if (accumulate) check_numbers(op, x);
-  const Shape shape = p.at.defined() ? p.result : x.sizes();
-  TD_CHECK(broadcast_shapes(op, shape, values.sizes()) == shape, ShapeError, op, ": values do not fit ",
-           to_string(shape), arg("x", x), arg("values", values));
-  const Tensor spread = expand(values, shape);
-  if (!p.at.defined()) {  // everywhere
-    if (!accumulate) return clone(spread);
-    const Shape row{1, x.numel()};
-    return reshape(index_add(reshape(x, row), 0, zeros({1}, {DType::i64, x.device()}), reshape(spread, row)),
-                   x.sizes());
-  }
-  Shape rows = p.merged;
-  rows[p.first] = p.at.numel();
-  const Tensor base = arranged(x, p), source = reshape(spread, rows);
-  const Tensor y = reshape(
-      accumulate ? index_add(base, p.first, p.at, source) : index_copy(base, p.first, p.at, source), p.arranged);
-  if (p.order.empty()) return y;
-  std::vector<int> back(p.order.size());
-  for (std::size_t d = 0; d < back.size(); ++d) back[static_cast<std::size_t>(p.order[d])] = static_cast<int>(d);
-  return permute(y, back);
+  return detail::composed("index_put", [&] {
+    const char* op = "index_put";
+    const Places p = places(op, x, indices);
+    detail::check_same(op, "x", x, "values", values);
+    if (accumulate) check_numbers(op, x);
+    const Shape shape = p.at.defined() ? p.result : x.sizes();
+    TD_CHECK(broadcast_shapes(op, shape, values.sizes()) == shape, ShapeError, op, ": values do not fit ",
+             to_string(shape), arg("x", x), arg("values", values));
+    const Tensor spread = expand(values, shape);
+    if (!p.at.defined()) {  // everywhere
+      if (!accumulate) return clone(spread);
+      const Shape row{1, x.numel()};
+      return reshape(index_add(reshape(x, row), 0, zeros({1}, {DType::i64, x.device()}), reshape(spread, row)),
+                     x.sizes());
+    }
+    Shape rows = p.merged;
+    rows[p.first] = p.at.numel();
+    const Tensor base = arranged(x, p), source = reshape(spread, rows);
+    const Tensor y = reshape(
+        accumulate ? index_add(base, p.first, p.at, source) : index_copy(base, p.first, p.at, source), p.arranged);
+    if (p.order.empty()) return y;
+    std::vector<int> back(p.order.size());
+    for (std::size_t d = 0; d < back.size(); ++d) back[static_cast<std::size_t>(p.order[d])] = static_cast<int>(d);
+    return permute(y, back);
+  });
 }
 
 Tensor index_fill(const Tensor& x, int dim, const Tensor& index, double value) {
-  const char* op = "index_fill";
-  detail::check_defined(op, "x", x);
-  detail::check_defined(op, "index", index);
-  check_value(op, value, x);
-  if (x.dim() == 0) return reshape(index_fill(at_least_1d(x), dim, index, value), {});
-  dim = normalize_dim(op, dim, x.dim());
-  TD_CHECK(index.dtype() == DType::i64, DTypeError, op, ": index must be i64", arg("index", index));
-  Shape shape = x.sizes();
-  shape[dim] = index.numel();
-  return index_copy(x, dim, wrapped(op, index, x.size(dim)), detail::expand(full({}, value, x.options()), shape));
+  return detail::composed("index_fill", [&] {
+    const char* op = "index_fill";
+    detail::check_defined(op, "x", x);
+    detail::check_defined(op, "index", index);
+    check_value(op, value, x);
+    if (x.dim() == 0) return reshape(index_fill(at_least_1d(x), dim, index, value), {});
+    dim = normalize_dim(op, dim, x.dim());
+    TD_CHECK(index.dtype() == DType::i64, DTypeError, op, ": index must be i64", arg("index", index));
+    Shape shape = x.sizes();
+    shape[dim] = index.numel();
+    return index_copy(x, dim, wrapped(op, index, x.size(dim)), detail::expand(full({}, value, x.options()), shape));
+  });
 }
 
 }  // namespace tapedeck

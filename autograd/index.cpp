@@ -13,6 +13,15 @@ namespace {
 
 Tensor flat_index(const Tensor& index) { return detail::try_reshape(detail::packed(index), {index.numel()}); }
 
+// The shape of index with another dimension behind.
+Shape with_channels(const char* op, const Tensor& index, std::int64_t channels) {
+  TD_CHECK(index.dim() < kMaxRank, ShapeError, op, ": an index has at most ", kMaxRank - 1, " dimensions",
+           arg("index", index));
+  Shape shape = index.sizes();
+  shape.push(channels);
+  return shape;
+}
+
 // The row that gets no gradient; -1 for none.
 std::int64_t padding_row(const char* op, const Tensor& table, std::optional<std::int64_t> padding_idx) {
   if (!padding_idx) return -1;
@@ -34,8 +43,7 @@ Tensor embedding(const Tensor& index, const Tensor& table, std::optional<std::in
   const Tensor flat = flat_index(index);
   const Tensor rows = empty({index.numel(), table.size(1)}, table.options());
   kernels::embedding(table.device(), {detail::rows_contiguous(table), flat, rows});
-  Shape shape = index.sizes();
-  shape.push(table.size(1));
+  const Shape shape = with_channels("embedding", index, table.size(1));
   const Tensor y = detail::try_reshape(rows, shape);
   record("embedding", y, {&table}, [index = save(flat, "index"), padding](const Tensor& gy, Grads& g) {
     if (g.graph()) {
@@ -118,50 +126,53 @@ Tensor largest_of_bags(const Tensor& rows, const Bags& b) {
 
 Tensor embedding_bag(const Tensor& index, const Tensor& table, const Tensor& offsets, const Tensor& per_sample_weights,
                      EmbeddingBagOptions options) {
-  const char* op = "embedding_bag";
-  detail::check_real(op, table, "table");
-  TD_CHECK(table.dim() == 2, ShapeError, op, ": the table must be [entries, channels]", arg("table", table));
-  detail::check_index(op, "index", index, table.size(0));
-  const Bags b = bags_of(index, offsets, options, padding_row(op, table, options.padding_idx));
-  const Device device = table.device();
-  const Tensor entries = column(b.entry, device), which = column(b.bag, device);
-  Tensor rows = embedding(index_select(flat_index(index), 0, entries), table);
-  if (per_sample_weights.defined()) {
-    TD_CHECK(options.mode == BagMode::sum, ValueError, op, ": per_sample_weights need the mode sum");
-    detail::check_same(op, "table", table, "per_sample_weights", per_sample_weights);
-    TD_CHECK(per_sample_weights.sizes() == index.sizes(), ShapeError, op,
-             ": per_sample_weights must have the shape of index", arg("index", index),
-             arg("per_sample_weights", per_sample_weights));
-    rows = rows * unsqueeze(index_select(reshape(per_sample_weights, {index.numel()}), 0, entries), 1);
-  }
-  if (options.mode == BagMode::max && !b.entry.empty()) return largest_of_bags(rows, b);
-  const auto bags = static_cast<std::int64_t>(b.count.size());
-  const Tensor sums = index_add(zeros({bags, table.size(1)}, table.options()), 0, which, rows);
-  if (options.mode != BagMode::mean) return sums;
-  std::vector<std::int64_t> counts = b.count;
-  for (std::int64_t& n : counts) n = std::max<std::int64_t>(n, 1);
-  return sums / cast(unsqueeze(column(counts, device), 1), table.dtype());
+  return detail::composed("embedding_bag", [&] {
+    const char* op = "embedding_bag";
+    detail::check_real(op, table, "table");
+    TD_CHECK(table.dim() == 2, ShapeError, op, ": the table must be [entries, channels]", arg("table", table));
+    detail::check_index(op, "index", index, table.size(0));
+    const Bags b = bags_of(index, offsets, options, padding_row(op, table, options.padding_idx));
+    const Device device = table.device();
+    const Tensor entries = column(b.entry, device), which = column(b.bag, device);
+    Tensor rows = embedding(index_select(flat_index(index), 0, entries), table);
+    if (per_sample_weights.defined()) {
+      TD_CHECK(options.mode == BagMode::sum, ValueError, op, ": per_sample_weights need the mode sum");
+      detail::check_same(op, "table", table, "per_sample_weights", per_sample_weights);
+      TD_CHECK(per_sample_weights.sizes() == index.sizes(), ShapeError, op,
+               ": per_sample_weights must have the shape of index", arg("index", index),
+               arg("per_sample_weights", per_sample_weights));
+      rows = rows * unsqueeze(index_select(reshape(per_sample_weights, {index.numel()}), 0, entries), 1);
+    }
+    if (options.mode == BagMode::max && !b.entry.empty()) return largest_of_bags(rows, b);
+    const auto bags = static_cast<std::int64_t>(b.count.size());
+    const Tensor sums = index_add(zeros({bags, table.size(1)}, table.options()), 0, which, rows);
+    if (options.mode != BagMode::mean) return sums;
+    std::vector<std::int64_t> counts = b.count;
+    for (std::int64_t& n : counts) n = std::max<std::int64_t>(n, 1);
+    return sums / cast(unsqueeze(column(counts, device), 1), table.dtype());
+  });
 }
 
 Tensor one_hot(const Tensor& index, std::int64_t classes, DType dtype) {
-  const char* op = "one_hot";
-  detail::check_defined(op, "index", index);
-  TD_CHECK(classes >= -1, ValueError, op, ": classes must be >= 0, or -1 for as many as needed, got ", classes);
-  if (classes == -1) {
-    TD_CHECK(index.numel() > 0 && index.dtype() == DType::i64, ValueError, op,
-             ": the number of classes is not known from this index", arg("index", index));
-    std::int64_t range[2];
-    kernels::index_range(index.device(), {index, range});
-    TD_CHECK(range[1] < std::numeric_limits<std::int64_t>::max(), ValueError, op, ": index ", range[1],
-             " is too large");
-    classes = std::max<std::int64_t>(range[1] + 1, 0);
-  }
-  detail::check_index(op, "index", index, classes);
-  const Tensor y = empty({index.numel(), classes}, {dtype, index.device()});
-  kernels::one_hot(index.device(), {flat_index(index), y});
-  Shape shape = index.sizes();
-  shape.push(classes);
-  return detail::try_reshape(y, shape);
+  return detail::composed("one_hot", [&] {
+    const char* op = "one_hot";
+    detail::check_defined(op, "index", index);
+    TD_CHECK(classes >= -1, ValueError, op, ": classes must be >= 0, or -1 for as many as needed, got ", classes);
+    if (classes == -1) {
+      TD_CHECK(index.numel() > 0 && index.dtype() == DType::i64, ValueError, op,
+               ": the number of classes is not known from this index", arg("index", index));
+      std::int64_t range[2];
+      kernels::index_range(index.device(), {index, range});
+      TD_CHECK(range[1] < std::numeric_limits<std::int64_t>::max(), ValueError, op, ": index ", range[1],
+               " is too large");
+      classes = std::max<std::int64_t>(range[1] + 1, 0);
+    }
+    detail::check_index(op, "index", index, classes);
+    const Tensor y = empty({index.numel(), classes}, {dtype, index.device()});
+    kernels::one_hot(index.device(), {flat_index(index), y});
+    const Shape shape = with_channels("one_hot", index, classes);
+    return detail::try_reshape(y, shape);
+  });
 }
 
 Tensor sample_categorical(const Tensor& logits, const Tensor& u, double temperature) {

@@ -81,21 +81,23 @@ Tensor pad_from_itself(Tensor x, std::vector<Side>& sides, PadMode mode) {
 }  // namespace
 
 Tensor pad(const Tensor& x, const std::vector<std::int64_t>& pads, PadMode mode, double value) {
-  detail::check_defined("pad", "x", x);
-  TD_CHECK(pads.size() % 2 == 0 && pads.size() <= 2 * static_cast<std::size_t>(x.dim()), ShapeError,
-           "pad: needs a pair of numbers per dimension, from the last one backwards, got ", pads.size(), " numbers",
-           arg("x", x));
-  constexpr std::int64_t kFar = std::int64_t{1} << 59;  // beyond any size
-  std::vector<Side> sides(static_cast<std::size_t>(x.dim()));
-  bool any = false;
-  for (std::size_t i = 0; i < pads.size(); ++i) {
-    TD_CHECK(pads[i] > -kFar && pads[i] < kFar, ShapeError, "pad: ", pads[i], " elements are too many", arg("x", x));
-    Side& s = sides[sides.size() - 1 - i / 2];
-    (i % 2 == 0 ? s.before : s.after) = pads[i];
-    any = any || pads[i] != 0;
-  }
-  if (!any) return clone(x);
-  return mode == PadMode::constant ? pad_constant(x, std::move(sides), value) : pad_from_itself(x, sides, mode);
+  return detail::composed("pad", [&] {
+    detail::check_defined("pad", "x", x);
+    TD_CHECK(pads.size() % 2 == 0 && pads.size() <= 2 * static_cast<std::size_t>(x.dim()), ShapeError,
+             "pad: needs a pair of numbers per dimension, from the last one backwards, got ", pads.size(), " numbers",
+             arg("x", x));
+    constexpr std::int64_t kFar = std::int64_t{1} << 59;  // beyond any size
+    std::vector<Side> sides(static_cast<std::size_t>(x.dim()));
+    bool any = false;
+    for (std::size_t i = 0; i < pads.size(); ++i) {
+      TD_CHECK(pads[i] > -kFar && pads[i] < kFar, ShapeError, "pad: ", pads[i], " elements are too many", arg("x", x));
+      Side& s = sides[sides.size() - 1 - i / 2];
+      (i % 2 == 0 ? s.before : s.after) = pads[i];
+      any = any || pads[i] != 0;
+    }
+    if (!any) return clone(x);
+    return mode == PadMode::constant ? pad_constant(x, std::move(sides), value) : pad_from_itself(x, sides, mode);
+  });
 }
 
 }  // namespace tapedeck

@@ -52,17 +52,19 @@ Tensor reshape(const Tensor& x, const Shape& shape) {
 }
 
 Tensor flatten(const Tensor& x, int start, int end) {
-  detail::check_defined("flatten", "x", x);
-  if (x.dim() == 0) return reshape(x, {1});
-  start = normalize_dim("flatten", start, x.dim());
-  end = normalize_dim("flatten", end, x.dim());
-  TD_CHECK(start <= end, ShapeError, "flatten: dimension ", start, " is behind ", end, arg("x", x));
-  Shape shape = x.sizes();
-  for (int d = end; d > start; --d) {
-    shape[d - 1] *= shape[d];
-    shape.erase(d);
-  }
-  return reshape(x, shape);
+  return detail::composed("flatten", [&] {
+    detail::check_defined("flatten", "x", x);
+    if (x.dim() == 0) return reshape(x, {1});
+    start = normalize_dim("flatten", start, x.dim());
+    end = normalize_dim("flatten", end, x.dim());
+    TD_CHECK(start <= end, ShapeError, "flatten: dimension ", start, " is behind ", end, arg("x", x));
+    Shape shape = x.sizes();
+    for (int d = end; d > start; --d) {
+      shape[d - 1] *= shape[d];
+      shape.erase(d);
+    }
+    return reshape(x, shape);
+  });
 }
 
 Tensor permute(const Tensor& x, const std::vector<int>& order) {
@@ -83,32 +85,35 @@ Tensor transpose(const Tensor& x, int a, int b) {
 }
 
 Tensor movedim(const Tensor& x, const std::vector<int>& source, const std::vector<int>& destination) {
-  const char* op = "movedim";
-  detail::check_defined(op, "x", x);
-  TD_CHECK(source.size() == destination.size(), ValueError, op, ": ", source.size(), " dimensions cannot go to ",
-           destination.size(), " places", arg("x", x));
-  constexpr int kFree = -1;
-  std::vector<int> order(static_cast<std::size_t>(x.dim()), kFree);
-  unsigned moved = 0;
-  for (std::size_t i = 0; i < source.size(); ++i) {
-    const int from = normalize_dim(op, source[i], x.dim());
-    int& place = order[static_cast<std::size_t>(normalize_dim(op, destination[i], x.dim()))];
-    TD_CHECK(!(moved >> from & 1u) && place == kFree, ValueError, op, ": dimension ", source[i], " or place ",
-             destination[i], " is given twice", arg("x", x));
-    moved |= 1u << from;
-    place = from;
-  }
-  int next = 0;  // the others keep their order
-  for (int& place : order) {
-    if (place != kFree) continue;
-    while (moved >> next & 1u) ++next;
-    place = next++;
-  }
-  return permute(x, order);
+  return detail::composed("movedim", [&] {
+    const char* op = "movedim";
+    detail::check_defined(op, "x", x);
+    TD_CHECK(source.size() == destination.size(), ValueError, op, ": ", source.size(), " dimensions cannot go to ",
+             destination.size(), " places", arg("x", x));
+    constexpr int kFree = -1;
+    std::vector<int> order(static_cast<std::size_t>(x.dim()), kFree);
+    unsigned moved = 0;
+    for (std::size_t i = 0; i < source.size(); ++i) {
+      const int from = normalize_dim(op, source[i], x.dim());
+      int& place = order[static_cast<std::size_t>(normalize_dim(op, destination[i], x.dim()))];
+      TD_CHECK(!(moved >> from & 1u) && place == kFree, ValueError, op, ": dimension ", source[i], " or place ",
+               destination[i], " is given twice", arg("x", x));
+      moved |= 1u << from;
+      place = from;
+    }
+    int next = 0;  // the others keep their order
+    for (int& place : order) {
+      if (place != kFree) continue;
+      while (moved >> next & 1u) ++next;
+      place = next++;
+    }
+    return permute(x, order);
+  });
 }
 
 Tensor movedim(const Tensor& x, int source, int destination) {
-  return movedim(x, std::vector<int>{source}, std::vector<int>{destination});
+  return detail::composed("movedim",
+                          [&] { return movedim(x, std::vector<int>{source}, std::vector<int>{destination}); });
 }
 
 Tensor squeeze(const Tensor& x, int dim) {
@@ -131,7 +136,7 @@ Tensor squeeze(const Tensor& x) {
 
 Tensor unsqueeze(const Tensor& x, int dim) {
   detail::check_defined("unsqueeze", "x", x);
-  const Tensor y = detail::unsqueeze(x, dim);
+  const Tensor y = detail::composed("unsqueeze", [&] { return detail::unsqueeze(x, dim); });
   record_reshape("unsqueeze", x, y);
   return y;
 }
@@ -143,7 +148,9 @@ Tensor expand(const Tensor& x, const Shape& shape) {
   return y;
 }
 
-Tensor broadcast_to(const Tensor& x, const Shape& shape) { return expand(x, shape); }
+Tensor broadcast_to(const Tensor& x, const Shape& shape) {
+  return detail::composed("broadcast_to", [&] { return expand(x, shape); });
+}
 
 Tensor slice(const Tensor& x, int dim, std::int64_t start, std::int64_t end, std::int64_t step) {
   detail::check_defined("slice", "x", x);
@@ -174,74 +181,87 @@ Tensor diagonal(const Tensor& x, std::int64_t offset, int dim1, int dim2) {
   Shape shape = x.sizes();
   Strides strides = x.strides();
   const std::int64_t start = length > 0 ? below * strides[row] + right * strides[column] : 0;
-  strides.push(strides[row] + strides[column]);
-  shape.push(std::max<std::int64_t>(length, 0));
+  const std::int64_t step = strides[row] + strides[column];
   for (const int d : {std::max(row, column), std::min(row, column)}) shape.erase(d), strides.erase(d);
+  strides.push(step);
+  shape.push(std::max<std::int64_t>(length, 0));
   return record_part(op, x, detail::as_strided(x, shape, strides, x.impl()->offset + start),
                      [=](const Tensor& t) { return diagonal(t, offset, row, column); });
 }
 
 std::vector<Tensor> unbind(const Tensor& x, int dim) {
-  detail::check_defined("unbind", "x", x);
-  dim = normalize_dim("unbind", dim, x.dim());
-  std::vector<Tensor> parts;
-  for (std::int64_t i = 0; i < x.size(dim); ++i) parts.push_back(select(x, dim, i));
-  return parts;
+  return detail::composed("unbind", [&] {
+    detail::check_defined("unbind", "x", x);
+    dim = normalize_dim("unbind", dim, x.dim());
+    std::vector<Tensor> parts;
+    for (std::int64_t i = 0; i < x.size(dim); ++i) parts.push_back(select(x, dim, i));
+    return parts;
+  });
 }
 
 std::vector<Tensor> split(const Tensor& x, const std::vector<std::int64_t>& sizes, int dim) {
-  detail::check_defined("split", "x", x);
-  dim = normalize_dim("split", dim, x.dim());
-  std::int64_t total = 0;
-  for (const std::int64_t size : sizes) {
-    TD_CHECK(size >= 0, ShapeError, "split: sizes must be >= 0, got ", size);
-    total += size;
-  }
-  TD_CHECK(total == x.size(dim), ShapeError, "split: the sizes add up to ", total, ", not to dimension ", dim,
-           arg("x", x));
-  std::vector<Tensor> parts;
-  std::int64_t at = 0;
-  for (const std::int64_t size : sizes) {
-    parts.push_back(narrow(x, dim, at, size));
-    at += size;
-  }
-  return parts;
+  return detail::composed("split", [&] {
+    detail::check_defined("split", "x", x);
+    dim = normalize_dim("split", dim, x.dim());
+    std::int64_t total = 0;
+    for (const std::int64_t size : sizes) {
+      TD_CHECK(size >= 0 && !__builtin_add_overflow(total, size, &total), ShapeError,
+               "split: sizes must be >= 0 and add up to dimension ", dim, ", got ", size, arg("x", x));
+    }
+    TD_CHECK(total == x.size(dim), ShapeError, "split: the sizes add up to ", total, ", not to dimension ", dim,
+             arg("x", x));
+    std::vector<Tensor> parts;
+    std::int64_t at = 0;
+    for (const std::int64_t size : sizes) {
+      parts.push_back(narrow(x, dim, at, size));
+      at += size;
+    }
+    return parts;
+  });
 }
 
 std::vector<Tensor> split(const Tensor& x, std::int64_t size, int dim) {
-  detail::check_defined("split", "x", x);
-  TD_CHECK(size >= 1, ValueError, "split: the size must be >= 1, got ", size);
-  const std::int64_t n = x.size(dim);
-  std::vector<std::int64_t> sizes(static_cast<std::size_t>(n / size), size);
-  if (n % size != 0 || n == 0) sizes.push_back(n % size);
-  return split(x, sizes, dim);
+  return detail::composed("split", [&] {
+    detail::check_defined("split", "x", x);
+    TD_CHECK(size >= 1, ValueError, "split: the size must be >= 1, got ", size);
+    const std::int64_t n = x.size(dim);
+    std::vector<std::int64_t> sizes(static_cast<std::size_t>(n / size), size);
+    if (n % size != 0 || n == 0) sizes.push_back(n % size);
+    return split(x, sizes, dim);
+  });
 }
 
 std::vector<Tensor> chunk(const Tensor& x, std::int64_t chunks, int dim) {
-  detail::check_defined("chunk", "x", x);
-  TD_CHECK(chunks >= 1, ValueError, "chunk: needs at least one chunk, got ", chunks);
-  if (x.size(dim) == 0) return split(x, std::vector<std::int64_t>(static_cast<std::size_t>(chunks)), dim);
-  return split(x, (x.size(dim) + chunks - 1) / chunks, dim);
+  return detail::composed("chunk", [&] {
+    detail::check_defined("chunk", "x", x);
+    TD_CHECK(chunks >= 1, ValueError, "chunk: needs at least one chunk, got ", chunks);
+    const std::int64_t n = x.size(dim);
+    if (n > 0) return split(x, n / chunks + (n % chunks != 0), dim);
+    TD_CHECK(chunks < 1 << 20, ValueError, "chunk: ", chunks, " parts of nothing are too many", arg("x", x));
+    return split(x, std::vector<std::int64_t>(static_cast<std::size_t>(chunks)), dim);
+  });
 }
 
 std::vector<Tensor> meshgrid(const std::vector<Tensor>& axes, Indexing indexing) {
-  const char* op = "meshgrid";
-  TD_CHECK(!axes.empty(), ValueError, op, ": needs at least one tensor");
-  Shape shape;
-  for (const Tensor& axis : axes) {
-    detail::check_same(op, "axis 0", axes[0], "axis", axis);
-    TD_CHECK(axis.dim() <= 1, ShapeError, op, ": axes must be 1-d or 0-d", arg("axis", axis));
-    shape.push(axis.numel());
-  }
-  std::vector<Tensor> grids;
-  for (int d = 0; d < shape.rank(); ++d) {
-    Shape line = shape;
-    for (int other = 0; other < shape.rank(); ++other)
-      if (other != d) line[other] = 1;
-    const Tensor grid = expand(reshape(axes[static_cast<std::size_t>(d)], line), shape);
-    grids.push_back(indexing == Indexing::xy && shape.rank() > 1 ? transpose(grid, 0, 1) : grid);
-  }
-  return grids;
+  return detail::composed("meshgrid", [&] {
+    const char* op = "meshgrid";
+    TD_CHECK(!axes.empty(), ValueError, op, ": needs at least one tensor");
+    Shape shape;
+    for (const Tensor& axis : axes) {
+      detail::check_same(op, "axis 0", axes[0], "axis", axis);
+      TD_CHECK(axis.dim() <= 1, ShapeError, op, ": axes must be 1-d or 0-d", arg("axis", axis));
+      shape.push(axis.numel());
+    }
+    std::vector<Tensor> grids;
+    for (int d = 0; d < shape.rank(); ++d) {
+      Shape line = shape;
+      for (int other = 0; other < shape.rank(); ++other)
+        if (other != d) line[other] = 1;
+      const Tensor grid = expand(reshape(axes[static_cast<std::size_t>(d)], line), shape);
+      grids.push_back(indexing == Indexing::xy && shape.rank() > 1 ? transpose(grid, 0, 1) : grid);
+    }
+    return grids;
+  });
 }
 
 }  // namespace tapedeck

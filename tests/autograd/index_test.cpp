@@ -96,7 +96,7 @@ TEST(Places, AnIndexOutsideIsNamedWithItsBound) {
       {"scatter", [&] { scatter(x, 0, lines, source); }, "3 is outside [0, 3)"},
       {"scatter", [&] { scatter(x, 0, lines, 1.); }, "3 is outside [0, 3)"},
       {"scatter_add", [&] { scatter_add(x, 0, lines, source); }, "3 is outside [0, 3)"},
-      {"gather",
+      {"take_along_dim",
        [&] {
          take_along_dim(x, i64({0, 3, 0, 0}, {1, 4}), 0);
        },
@@ -172,6 +172,9 @@ TEST(Places, WhatDoesNotFitIsRefused) {
   EXPECT_THROW(repeat_interleave(x, i, 0), ShapeError);
   EXPECT_THROW(repeat_interleave(x, counting({3}), 0), DTypeError);
   EXPECT_THROW(repeat_interleave(x, i64({far, far, 1}, {3}), 0), ShapeError);
+  EXPECT_THROW(split(x, std::vector<std::int64_t>{far, far, 1}, 0), ShapeError);
+  EXPECT_THROW(chunk(slice(x, 0, 0, 0), far), ValueError);
+  EXPECT_EQ(chunk(x, far).size(), 3u);
   EXPECT_THROW(flip(x, {0, -2}), ValueError);
   EXPECT_THROW(flip(x, {2}), ShapeError);
   EXPECT_THROW(roll(x, {1, 2}, {0}), ValueError);

@@ -61,7 +61,7 @@ void add_repeats(std::vector<OpCase>& t) {
         to[dim] *= repeats;
         add_move(t, moved(
                         "repeat_interleave", std::to_string(repeats) + " dim " + std::to_string(dim), s,
-                        [=](const Tensor& x) { return repeat_interleave(x, repeats, dim - x.dim()); }, to,
+                        [=](const Tensor& x) { return repeat_interleave(x, repeats, dim - s.rank()); }, to,
                         [=](Index at) {
                           at[place(dim)] /= repeats;
                           return at;
@@ -257,8 +257,8 @@ void add_folds(std::vector<OpCase>& t) {
         OpCase c{.op = "fold",
                  .text = std::to_string(dim) + " to " + std::to_string(length) + " step " + std::to_string(step),
                  .inputs = {{s, dtype, layout, values, -50, 50}},
-                 .call = [=, dim = dim, length = length, step = step](Args x) {
-                   return Outputs{fold(x[0], dim - x[0].dim() + 1, length, step)};
+                 .call = [=, s = s, dim = dim, length = length, step = step](Args x) {
+                   return Outputs{fold(x[0], dim - s.rank() + 1, length, step)};
                  }};
         if (dtype == DType::f32 || dtype == DType::f64) c.bound = {.c = 4}, c.relative = Relative::absolute;
         c.oracle = [=, dim = dim, length = length, step = step](Args x) {

@@ -56,8 +56,8 @@ void add_padding(std::vector<OpCase>& t) {
           c.rows = 1;
           t.push_back(std::move(c));
           // What it does to the gradient: that of a table whose row is a constant.
-          OpCase g{.op = "embedding",
-                   .text = "gradient with padding_idx " + std::to_string(padding),
+          OpCase g{.op = "kernel embedding_backward",
+                   .text = "padding_idx " + std::to_string(padding),
                    .inputs = {{index, DType::i64, Layout::contiguous, Values::range, 0, 5}, {{5, 3}, dtype, layout}},
                    .call = [=](Args x) {
                      const Tensor table = clone(x[1]);

@@ -296,13 +296,12 @@ std::vector<Move> views() {
         for (std::int64_t at = 0; at < n; at += size) sizes.push_back(std::min(size, n - at));
         if (sizes.empty()) sizes.resize(static_cast<std::size_t>(chunks));  // of nothing, as many as asked for
         parts("chunk", std::to_string(chunks) + " dim " + std::to_string(dim), s, dim, sizes,
-              [=](Args x) { return chunk(x[0], chunks, dim - x[0].dim()); });
+              [=](Args x) { return chunk(x[0], chunks, dim - s.rank()); });
       }
       std::vector<Shape> rows(static_cast<std::size_t>(n), s);
       for (Shape& row : rows) row.erase(dim);
       if (n > 0)
-        all.push_back({"unbind", "dim " + std::to_string(dim), s,
-                       [=](Args x) { return unbind(x[0], dim - x[0].dim()); },
+        all.push_back({"unbind", "dim " + std::to_string(dim), s, [=](Args x) { return unbind(x[0], dim - s.rank()); },
                        [=](Args x) {
                          std::vector<Expected> r;
                          for (std::size_t i = 0; i < rows.size(); ++i)
@@ -331,7 +330,7 @@ void add_detach(std::vector<OpCase>& t) {
                      .call =
                          [](Args x) {
                            Tape tape;
-                           tape.watch(x[0]);
+                           if (x[0].defined()) tape.watch(x[0]);
                            const Tensor y = detach(x[0]);
                            TD_CHECK(!is_recorded(y) && y.shares_storage(x[0]), TapeError,
                                     "detach: not a constant view");
@@ -387,8 +386,11 @@ void add_joining(std::vector<OpCase>& t) {
         t.push_back(c);
         for (int where = 0; where <= shapes[0].rank(); ++where) {
           for (Input& in : inputs) in.shape = shapes[0];
-          OpCase s{.op = "stack", .text = "dim " + std::to_string(where), .inputs = inputs, .call = [=](Args x) {
-                     return Outputs{stack({x.begin(), x.end()}, where == x[0].dim() ? -1 : where)};
+          OpCase s{.op = "stack",
+                   .text = "dim " + std::to_string(where),
+                   .inputs = inputs,
+                   .call = [=, rank = shapes[0].rank()](Args x) {
+                     return Outputs{stack({x.begin(), x.end()}, where == rank ? -1 : where)};
                    }};
           s.oracle = [where](Args x) {
             std::vector<Tensor> raised;
@@ -500,8 +502,8 @@ void add_cast(std::vector<OpCase>& t) {
                    .call =
                        [to = to](Args x) {
                          // The reference runs on f64: it goes the same way through the type in the middle.
-                         const DType f32 = DType::f32;
-                         return Outputs{cast(cast(x[0].dtype() == f32 ? x[0] : cast(x[0], f32), to), x[0].dtype())};
+                         const Tensor y = cast(cast(x[0], DType::f32), to);
+                         return Outputs{cast(y, x[0].dtype())};
                        },
                    .differentiable = to == DType::f64 || to == DType::f32,
                    .gradient_bound = {.c = 2}});

@@ -78,7 +78,7 @@ void add_counts(std::vector<OpCase>& t) {
 void add_spaces(std::vector<OpCase>& t) {
   for (const auto& [a, b] :
        std::vector<std::pair<double, double>>{{0, 1}, {1, 0}, {-1, 1}, {3, 3}, {-0.1, 0.7}, {1e-30, 1e30}, {20, 20000}})
-    for (const std::int64_t n : {0, 1, 2, 3, 10, 33, 1000})
+    for (const std::int64_t n : {0, 1, 2, 3, 10, 33, 1000, 4097})
       for (const DType dtype : {DType::f32, DType::f64}) {
         const auto exact = [=, a = a, b = b](const Index& at) -> long double {
           const long double part = n == 1 ? 0 : static_cast<long double>(at[0]) / static_cast<long double>(n - 1);

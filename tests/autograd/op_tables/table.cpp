@@ -5,9 +5,6 @@ namespace tapedeck::test {
 const std::vector<Family>& families() {
   // clang-format off
   static const std::vector<Family> all{
-      {"elementwise", add_elementwise}, {"reduce", add_reduce}, {"softmax", add_softmax}, {"matmul", add_matmul},
-      {"linalg", add_linalg},           {"norm", add_norm},     {"conv", add_conv},       {"pool", add_pool},
-      {"interpolate", add_interpolate}, {"shape", add_shape},   {"fused", add_fused},
       {"elementwise", add_elementwise},
       {"reduce", add_reduce},
       {"softmax", add_softmax},
@@ -21,7 +18,6 @@ const std::vector<Family>& families() {
       {"fused", add_fused},
       {"sequence", add_sequence},
       {"index", add_index},
-      {"fused", add_fused},
   };
   // clang-format on
   return all;

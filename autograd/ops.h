@@ -136,18 +136,72 @@ inline Tensor operator-(double a, const Tensor& b) { return add(neg(b), a); }
 inline Tensor operator/(double a, const Tensor& b) { return mul(reciprocal(b), a); }
 inline Tensor operator-(const Tensor& a) { return neg(a); }
 
-// ---- reductions (no dims: over everything, giving a 0-d tensor)
-// -------------------------------------------------------
-Tensor sum(const Tensor& x, const std::vector<int>& dims = {}, bool keepdim = false);
+// ---- reductions (no dims: over everything, giving a 0-d tensor). NaN wins in extremes; empty sums are 0 -------------
+struct ValuesIndices {
+  Tensor values, indices;  // indices i64 along the dimension, without gradient
+};
+struct VarMean {
+  Tensor var, mean;
+};
+struct StdMean {
+  Tensor std, mean;
+};
+Tensor sum(const Tensor& x, const std::vector<int>& dims = {}, bool keepdim = false);   // of integers and bools: i64
 Tensor mean(const Tensor& x, const std::vector<int>& dims = {}, bool keepdim = false);  // real tensors only
-Tensor amax(const Tensor& x, const std::vector<int>& dims = {},
-            bool keepdim = false);  // ties share the gradient evenly
+Tensor prod(const Tensor& x);                                                           // of integers and bools: i64
+Tensor prod(const Tensor& x, int dim, bool keepdim = false);
+Tensor amax(const Tensor& x, const std::vector<int>& dims = {}, bool keepdim = false);  // ties share the gradient
 Tensor amin(const Tensor& x, const std::vector<int>& dims = {}, bool keepdim = false);
+Tensor max(const Tensor& x);  // amax over everything
+Tensor min(const Tensor& x);
+ValuesIndices max(const Tensor& x, int dim, bool keepdim = false);  // the first of equals, which takes the gradient
+ValuesIndices min(const Tensor& x, int dim, bool keepdim = false);
+// The first of equals, i64, no gradient; no dim: its place in x flattened.
+Tensor argmax(const Tensor& x, std::optional<int> dim = {}, bool keepdim = false);
+Tensor argmin(const Tensor& x, std::optional<int> dim = {}, bool keepdim = false);
 Tensor var(const Tensor& x, const std::vector<int>& dims = {}, bool keepdim = false, bool unbiased = true);
-Tensor argmax(const Tensor& x, int dim, bool keepdim = false);  // i64, first of equals; no gradient
-Tensor argmin(const Tensor& x, int dim, bool keepdim = false);
-Tensor logsumexp(const Tensor& x, int dim, bool keepdim = false);
-Tensor sum_to(const Tensor& x, const Shape& shape);  // undoes broadcasting: sums down to `shape`
+Tensor std(const Tensor& x, const std::vector<int>& dims = {}, bool keepdim = false, bool unbiased = true);
+VarMean var_mean(const Tensor& x, const std::vector<int>& dims = {}, bool keepdim = false, bool unbiased = true);
+StdMean std_mean(const Tensor& x, const std::vector<int>& dims = {}, bool keepdim = false, bool unbiased = true);
+// (sum |x|^p)^(1/p) for any real p; inf and -inf: the largest and the smallest |x|; 0: how many are not 0. p = 2
+// overflows only where the result does. The gradient is 0 where the norm is, and (p < 1) where x is.
+Tensor norm(const Tensor& x, double p = 2, const std::vector<int>& dims = {}, bool keepdim = false);
+Tensor logsumexp(const Tensor& x, int dim, bool keepdim = false);  // -inf of nothing
+Tensor logsumexp(const Tensor& x, const std::vector<int>& dims, bool keepdim = false);
+Tensor any(const Tensor& x, const std::vector<int>& dims = {}, bool keepdim = false);  // bool; NaN is not zero
+Tensor all(const Tensor& x, const std::vector<int>& dims = {}, bool keepdim = false);
+Tensor count_nonzero(const Tensor& x, const std::vector<int>& dims = {});  // i64
+Tensor sum_to(const Tensor& x, const Shape& shape);                        // undoes broadcasting: sums down to `shape`
+
+// ---- scans along a dimension (0-d tensors have one of size 1, here and below) ---------------------------------------
+Tensor cumsum(const Tensor& x, int dim);  // of integers and bools: i64
+Tensor cumprod(const Tensor& x, int dim);
+ValuesIndices cummax(const Tensor& x, int dim);  // the last of equals; NaN wins from where it stands
+ValuesIndices cummin(const Tensor& x, int dim);
+Tensor logcumsumexp(const Tensor& x, int dim);
+
+// ---- sorting and searching: stable; NaN is larger than all numbers, -0 equals 0 -------------------------------------
+ValuesIndices sort(const Tensor& x, int dim = -1, bool descending = false);
+Tensor argsort(const Tensor& x, int dim = -1, bool descending = false);
+// Of equals the first are taken. `sorted` promises an order; without it the order is the same.
+ValuesIndices topk(const Tensor& x, std::int64_t k, int dim = -1, bool largest = true, bool sorted = true);
+Tensor median(const Tensor& x);  // the lower of two; NaN where there is one; ties share the gradient evenly
+ValuesIndices median(const Tensor& x, int dim, bool keepdim = false);  // the first of equals, which takes the gradient
+enum class QuantileMode { linear, lower, higher, midpoint, nearest };  // between two elements; nearest: half to even
+// q in [0, 1]; no dim: over everything. A list of them becomes a new first dimension. NaN where there is one.
+Tensor quantile(const Tensor& x, double q, std::optional<int> dim = {}, bool keepdim = false,
+                QuantileMode mode = QuantileMode::linear);
+Tensor quantile(const Tensor& x, const std::vector<double>& q, std::optional<int> dim = {}, bool keepdim = false,
+                QuantileMode mode = QuantileMode::linear);
+// How many elements of the sorted sequence are less than each value (right: or equal): where it would be inserted.
+// sorted [N] with values [...], or sorted [..., N] with values [..., M]; one dtype. i64 in the shape of values.
+Tensor searchsorted(const Tensor& sorted, const Tensor& values, bool right = false);
+Tensor bucketize(const Tensor& x, const Tensor& boundaries, bool right = false);  // boundaries [N], sorted
+// How often 0, 1, 2, … stand in the integers x [N] (i64), or the sums of their weights [N]; no gradient.
+Tensor bincount(const Tensor& x, const Tensor& weights = {}, std::int64_t minlength = 0);
+// How many elements of real x fall into each of `bins` equal parts of [min, max], in x's dtype; others and NaN do not
+// count. min == max: the range of x.
+Tensor histc(const Tensor& x, std::int64_t bins = 100, double min = 0, double max = 0);
 
 // ---- softmax family and losses
 // ------------------------------------------------------------------------------------------
@@ -439,4 +493,5 @@ const Tensor& normal_(const Tensor& x, double mean = 0, double std = 1);
 // Copies that an op had to make because a kernel does not take the layout (bytes since start): zero on training paths.
 std::int64_t packed_bytes();
 
+Tensor gather(const Tensor& x, int dim, const Tensor& index);  // TMP
 }  // namespace tapedeck

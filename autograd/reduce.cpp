@@ -1,8 +1,9 @@
 // Reductions. Rules rebuild the kept-dimension shape from the input's shape and the reduced dimensions.
-#include <tapedeck/autograd/op_helpers.h>
-#include <tapedeck/autograd/ops.h>
+#include <tapedeck/autograd/along.h>
 #include <tapedeck/kernels/reduce.h>
 #include <tapedeck/tensor/detail_views.h>
+
+#include <cmath>
 
 namespace tapedeck {
 namespace {
@@ -10,13 +11,13 @@ namespace {
 using kernels::KernelSlot;
 using kernels::ReduceArgs;
 
-// Bit d for every dimension to reduce; no dims means all of them.
+// Bit d for every dimension to reduce; no dims means all of them. A 0-d tensor takes dimension 0 as one of size 1.
 std::uint32_t dim_mask(const char* op, const Tensor& x, const std::vector<int>& dims) {
   detail::check_defined(op, "x", x);
   if (dims.empty()) return (1u << x.dim()) - 1u;
   std::uint32_t mask = 0;
   for (const int d : dims) {
-    const std::uint32_t bit = 1u << normalize_dim(op, d, x.dim());
+    const std::uint32_t bit = 1u << normalize_dim(op, d, std::max(x.dim(), 1));
     TD_CHECK(!(mask & bit), ValueError, op, ": dimension ", d, " is given twice", arg("x", x));
     mask |= bit;
   }
@@ -50,7 +51,18 @@ void check_not_empty(const char* op, const Tensor& x, std::uint32_t mask) {
              arg("x", x));
 }
 
-// amax and amin: the gradient is shared evenly by all that are equal to the result.
+// How many elements of x each result is made of.
+std::int64_t count_of(const Tensor& x, std::uint32_t mask) {
+  std::int64_t count = 1;
+  for (int d = 0; d < x.dim(); ++d) count *= mask >> d & 1u ? x.sizes()[d] : 1;
+  return count;
+}
+
+Tensor number(double value, const Tensor& like) { return scalar(value, like.options()); }
+Tensor is_zero(const Tensor& x) { return eq(x, number(0, x)); }
+Tensor is_nan(const Tensor& x) { return ne(x, x); }
+
+// amax and amin: the gradient is shared evenly by all that are equal to the result, which may be NaN.
 Tensor extreme(const char* op, const KernelSlot<ReduceArgs>& f, const Tensor& x, const std::vector<int>& dims,
                bool keepdim) {
   const std::uint32_t mask = dim_mask(op, x, dims);
@@ -58,19 +70,57 @@ Tensor extreme(const char* op, const KernelSlot<ReduceArgs>& f, const Tensor& x,
   const Tensor y = reduce(f, x, mask, keepdim, x.dtype());
   record(op, y, {&x}, [x = save(x, "x"), y = save(y, "y"), mask](const Tensor& gy, Grads& g) {
     const Shape& shape = x.get().sizes();
-    const Tensor chosen = cast(eq(x.get(), with_dims(y.get(), shape, mask)), gy.dtype());
+    const Tensor equal = cast(eq(x.get(), with_dims(y.get(), shape, mask)), gy.dtype());
+    const Tensor chosen = where(is_nan(x.get()), number(1, gy), equal);
     const Tensor count = sum_to(chosen, reduced(shape, mask, true));
     g.give(0, chosen * (with_dims(gy, shape, mask) / count));
   });
   return y;
 }
 
-Tensor arg_extreme(const char* op, const KernelSlot<kernels::ArgArgs>& f, const Tensor& x, int dim, bool keepdim) {
-  const std::uint32_t mask = dim_mask(op, x, {dim});
+Tensor arg_extreme(const char* op, const KernelSlot<kernels::ArgArgs>& f, const Tensor& x, std::optional<int> dim,
+                   bool keepdim) {
+  const std::uint32_t mask = dim_mask(op, x, dim ? std::vector{*dim} : std::vector<int>{});
   check_not_empty(op, x, mask);
   const Tensor y = empty(reduced(x.sizes(), mask, true), {DType::i64, x.device()});
-  f(x.device(), {x, y, normalize_dim(op, dim, x.dim())});
+  if (dim && x.dim() > 0) {
+    f(x.device(), {x, y, normalize_dim(op, *dim, x.dim())});
+  } else {
+    const Tensor line = detail::try_reshape(detail::packed(x), {x.numel()});
+    f(x.device(), {line, detail::try_reshape(y, {1}), 0});
+  }
   return keepdim ? y : detail::try_reshape(y, reduced(x.sizes(), mask, false));
+}
+
+// max and min along one dimension: the place, and the element that stands there.
+ValuesIndices extreme_along(const char* op, const KernelSlot<kernels::ArgArgs>& f, const Tensor& x, int dim,
+                            bool keepdim) {
+  const Tensor indices = arg_extreme(op, f, x, dim, true), values = gather(x, dim, indices);
+  if (keepdim || x.dim() == 0) return {values, indices};
+  return {squeeze(values, dim), detail::squeeze(indices, dim)};
+}
+
+// Its gradient is 0 where y is 0: the deviation of equal elements.
+Tensor root_of_variance(const Tensor& variance) {
+  Tensor y;
+  {
+    const NoGrad pause;
+    y = sqrt(variance);
+  }
+  record("std", y, {&variance}, [y = save(y, "y")](const Tensor& gy, Grads& g) {
+    const Tensor flat = is_zero(y.get()), slope = 0.5 / where(flat, number(1, gy), y.get());
+    g.give(0, where(flat, number(0, gy), gy * slope));
+  });
+  return y;
+}
+
+// Two passes: the squares of what differs from the mean.
+VarMean moments(const char* op, const Tensor& x, const std::vector<int>& dims, bool keepdim, bool unbiased) {
+  detail::check_real(op, x);
+  const std::uint32_t mask = dim_mask(op, x, dims);
+  const Tensor centre = mean(x, dims, true), total = sum(square(x - centre), dims, keepdim);
+  const std::int64_t freedom = std::max<std::int64_t>(count_of(x, mask) - (unbiased ? 1 : 0), 0);
+  return {div(total, static_cast<double>(freedom)), keepdim ? centre : reshape(centre, total.sizes())};
 }
 
 }  // namespace
@@ -91,33 +141,101 @@ Tensor mean(const Tensor& x, const std::vector<int>& dims, bool keepdim) {
   return div(total, static_cast<double>(x.numel()) / static_cast<double>(total.numel()));
 }
 
+Tensor prod(const Tensor& x, int dim, bool keepdim) {
+  const std::uint32_t mask = dim_mask("prod", x, {dim});
+  const Tensor y = reduce(kernels::prod, x, mask, keepdim, is_real(x.dtype()) ? x.dtype() : DType::i64);
+  record("prod", y, {&x}, [x = save(x, "x"), mask, dim](const Tensor& gy, Grads& g) {
+    g.give(0, with_dims(gy, x.get().sizes(), mask) * detail::product_of_others(x.get(), dim));
+  });
+  return y;
+}
+
+Tensor prod(const Tensor& x) {
+  detail::check_defined("prod", "x", x);
+  return prod(reshape(x, {x.numel()}), 0);
+}
+
 Tensor amax(const Tensor& x, const std::vector<int>& dims, bool keepdim) {
   return extreme("amax", kernels::amax, x, dims, keepdim);
 }
-
 Tensor amin(const Tensor& x, const std::vector<int>& dims, bool keepdim) {
   return extreme("amin", kernels::amin, x, dims, keepdim);
 }
-
-// Two passes: the squares of what differs from the mean.
-Tensor var(const Tensor& x, const std::vector<int>& dims, bool keepdim, bool unbiased) {
-  detail::check_real("var", x);
-  const std::uint32_t mask = dim_mask("var", x, dims);
-  std::int64_t count = 1;
-  for (int d = 0; d < x.dim(); ++d) count *= mask >> d & 1u ? x.sizes()[d] : 1;
-  const Tensor total = sum(square(x - mean(x, dims, true)), dims, keepdim);
-  return div(total, static_cast<double>(std::max<std::int64_t>(count - (unbiased ? 1 : 0), 0)));
+Tensor max(const Tensor& x) { return extreme("max", kernels::amax, x, {}, false); }
+Tensor min(const Tensor& x) { return extreme("min", kernels::amin, x, {}, false); }
+ValuesIndices max(const Tensor& x, int dim, bool keepdim) {
+  return extreme_along("max", kernels::argmax, x, dim, keepdim);
 }
-
-Tensor argmax(const Tensor& x, int dim, bool keepdim) {
+ValuesIndices min(const Tensor& x, int dim, bool keepdim) {
+  return extreme_along("min", kernels::argmin, x, dim, keepdim);
+}
+Tensor argmax(const Tensor& x, std::optional<int> dim, bool keepdim) {
   return arg_extreme("argmax", kernels::argmax, x, dim, keepdim);
 }
-Tensor argmin(const Tensor& x, int dim, bool keepdim) {
+Tensor argmin(const Tensor& x, std::optional<int> dim, bool keepdim) {
   return arg_extreme("argmin", kernels::argmin, x, dim, keepdim);
+}
+
+Tensor var(const Tensor& x, const std::vector<int>& dims, bool keepdim, bool unbiased) {
+  return moments("var", x, dims, keepdim, unbiased).var;
+}
+Tensor std(const Tensor& x, const std::vector<int>& dims, bool keepdim, bool unbiased) {
+  return root_of_variance(moments("std", x, dims, keepdim, unbiased).var);
+}
+VarMean var_mean(const Tensor& x, const std::vector<int>& dims, bool keepdim, bool unbiased) {
+  return moments("var_mean", x, dims, keepdim, unbiased);
+}
+StdMean std_mean(const Tensor& x, const std::vector<int>& dims, bool keepdim, bool unbiased) {
+  const VarMean m = moments("std_mean", x, dims, keepdim, unbiased);
+  return {root_of_variance(m.var), m.mean};
+}
+
+// d/dx = sign(x) (|x| / y)^(p - 1), which neither overflows nor divides by 0.
+Tensor norm(const Tensor& x, double p, const std::vector<int>& dims, bool keepdim) {
+  detail::check_real("norm", x);
+  TD_CHECK(!std::isnan(p), ValueError, "norm: p must be a number, inf or -inf, got NaN");
+  const std::uint32_t mask = dim_mask("norm", x, dims);
+  Tensor y;
+  {
+    const NoGrad pause;
+    const auto extreme_of = [&](Tensor (*f)(const Tensor&, const std::vector<int>&, bool)) {
+      if (count_of(x, mask) > 0) return f(abs(x), dims, keepdim);
+      return full(reduced(x.sizes(), mask, keepdim), p > 0 ? 0 : -p, x.options());
+    };
+    if (p == 2)
+      y = reduce(kernels::norm, x, mask, keepdim, x.dtype());
+    else if (p == 1)
+      y = sum(abs(x), dims, keepdim);
+    else if (p == 0)
+      y = sum(cast(ne(x, number(0, x)), x.dtype()), dims, keepdim);
+    else if (std::isinf(p))
+      y = extreme_of(p > 0 ? amax : amin);
+    else
+      y = pow(sum(pow(abs(x), p), dims, keepdim), 1 / p);
+  }
+  record("norm", y, {&x}, [x = save(x, "x"), y = save(y, "y"), p, mask](const Tensor& gy, Grads& g) {
+    const Tensor& v = x.get();
+    const Tensor incoming = with_dims(gy, v.sizes(), mask), size = with_dims(y.get(), v.sizes(), mask);
+    const Tensor zero = number(0, v), one = number(1, v), flat = is_zero(size);
+    if (p == 0) return g.give(0, zeros_like(v));
+    const Tensor sign = cast(gt(v, zero), v.dtype()) - cast(lt(v, zero), v.dtype());
+    if (p == 1) return g.give(0, sign * incoming);
+    if (std::isinf(p)) {
+      const Tensor chosen = cast(eq(abs(v), size), v.dtype());
+      return g.give(0, sign * chosen * (incoming / sum_to(chosen, size.sizes())));
+    }
+    const Tensor divisor = where(flat, one, size);
+    const Tensor there = where(flat, zero, incoming);  // 0 where the norm is
+    if (p == 2) return g.give(0, v / divisor * there);
+    const Tensor here = p < 1 ? where(is_zero(v), one, abs(v)) : abs(v);
+    g.give(0, sign * pow(here / divisor, p - 1) * there);
+  });
+  return y;
 }
 
 Tensor logsumexp(const Tensor& x, int dim, bool keepdim) {
   detail::check_real("logsumexp", x);
+  if (x.dim() == 0) return reshape(logsumexp(reshape(x, {1}), dim, false), {});
   dim = normalize_dim("logsumexp", dim, x.dim());
   if (dim != x.dim() - 1) {
     const Tensor y = transpose(logsumexp(transpose(x, dim, -1), -1, true), dim, -1);
@@ -132,6 +250,37 @@ Tensor logsumexp(const Tensor& x, int dim, bool keepdim) {
     g.give(0, with_dims(gy, shape, mask) * exp(x.get() - with_dims(y.get(), shape, mask)));
   });
   return y;
+}
+
+// The reduced dimensions as one last dimension.
+Tensor logsumexp(const Tensor& x, const std::vector<int>& dims, bool keepdim) {
+  detail::check_real("logsumexp", x);
+  const std::uint32_t mask = dim_mask("logsumexp", x, dims);
+  if (dims.size() == 1) return logsumexp(x, dims[0], keepdim);
+  std::vector<int> order;
+  for (const bool last : {false, true})
+    for (int d = 0; d < x.dim(); ++d)
+      if ((mask >> d & 1u) == (last ? 1u : 0u)) order.push_back(d);
+  Shape rows = reduced(x.sizes(), mask, false);
+  rows.push(count_of(x, mask));
+  return reshape(logsumexp(reshape(permute(x, order), rows), -1), reduced(x.sizes(), mask, keepdim));
+}
+
+Tensor count_nonzero(const Tensor& x, const std::vector<int>& dims) {
+  dim_mask("count_nonzero", x, dims);
+  const NoGrad pause;
+  return sum(ne(x, number(0, x)), dims);
+}
+Tensor any(const Tensor& x, const std::vector<int>& dims, bool keepdim) {
+  dim_mask("any", x, dims);
+  const NoGrad pause;
+  const Tensor count = sum(ne(x, number(0, x)), dims, keepdim);
+  return ne(count, number(0, count));
+}
+Tensor all(const Tensor& x, const std::vector<int>& dims, bool keepdim) {
+  dim_mask("all", x, dims);
+  const NoGrad pause;
+  return is_zero(sum(is_zero(x), dims, keepdim));
 }
 
 Tensor sum_to(const Tensor& x, const Shape& shape) {

@@ -5,16 +5,18 @@
 namespace tapedeck::kernels {
 
 // y = reduction of x over `dims` (bit d set: dimension d of x). y has x's rank with size 1 at the reduced dimensions.
-// Empty sums are 0; max/min of nothing is refused by the op. Integer and bool sums are i64. NaN wins in max and min.
+// Empty sums are 0, empty products 1; max/min of nothing is refused by the op. Integer and bool sums and products are
+// i64 and wrap. NaN wins in max and min.
 struct ReduceArgs {
   TensorView x, y;
   std::uint32_t dims = 0;
   DType dtype() const { return x.dtype; }
 };
-extern KernelSlot<ReduceArgs> sum, amax, amin;
+extern KernelSlot<ReduceArgs> sum, prod, amax, amin;
 extern KernelSlot<ReduceArgs> sum_squares;  // f32 and f64
+extern KernelSlot<ReduceArgs> norm;         // f32 and f64: the square root of that, which overflows only by itself
 
-// Index of the first largest (smallest) element along `dim`; y i64 with size 1 at dim.
+// Index of the first largest (smallest) element along `dim`, NaN winning; y i64 with size 1 at dim.
 struct ArgArgs {
   TensorView x, y;
   int dim = 0;

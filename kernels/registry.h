@@ -10,6 +10,8 @@ namespace tapedeck::kernels {
 void register_cpu_kernels(std::vector<SlotBase*>& slots);
 void register_elementwise(std::vector<SlotBase*>& slots);
 void register_reduce(std::vector<SlotBase*>& slots);
+void register_scan(std::vector<SlotBase*>& slots);
+void register_sort(std::vector<SlotBase*>& slots);
 void register_matmul(std::vector<SlotBase*>& slots);
 void register_conv(std::vector<SlotBase*>& slots);
 void register_pool(std::vector<SlotBase*>& slots);

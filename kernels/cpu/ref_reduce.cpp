@@ -39,6 +39,43 @@ struct SumSquares : RealSum {
     lost += std::isfinite(square) ? std::fma(static_cast<double>(v), static_cast<double>(v), -square) : 0;
   }
 };
+struct RealProduct {
+  double total = 1;
+  void add(double v) { total *= v; }
+  double result() const { return total; }
+};
+struct IntegerProduct {
+  std::uint64_t total = 1;  // wraps
+  void add(std::int64_t v) { total *= static_cast<std::uint64_t>(v); }
+  std::int64_t result() const { return static_cast<std::int64_t>(total); }
+};
+template <class T>
+struct Product : std::conditional_t<std::is_floating_point_v<T>, RealProduct, IntegerProduct> {
+  using Out = std::conditional_t<std::is_floating_point_v<T>, T, std::int64_t>;
+  void take(T v) { this->add(v); }
+};
+// Numbers whose squares leave the range are summed apart, scaled (Blue 1978).
+template <class T>
+struct Norm {
+  using Out = T;
+  RealSum small, middle, large;
+  bool any_large = false;
+  void take(T v) {
+    const double a = std::fabs(static_cast<double>(v));
+    if (a > 0x1p500) {
+      large.add(a * 0x1p-600 * (a * 0x1p-600)), any_large = true;
+    } else if (a < 0x1p-450) {
+      small.add(a * 0x1p600 * (a * 0x1p600));
+    } else {
+      middle.add(a * a);
+    }
+  }
+  double result() const {
+    const double m = middle.result();
+    if (any_large) return std::sqrt(large.result() + m * 0x1p-600 * 0x1p-600) * 0x1p600;
+    return m == 0 ? std::sqrt(small.result()) * 0x1p-600 : std::sqrt(m + small.result() * 0x1p-600 * 0x1p-600);
+  }
+};
 template <class T, bool largest>
 struct Extreme {
   using Out = T;
@@ -107,8 +144,9 @@ template <template <class> class Op>
 void reduce_any(const ReduceArgs& a) {
   with_type(a.dtype(), [&](auto zero) { reduce<Op, decltype(zero)>(a); });
 }
-void reduce_squares(const ReduceArgs& a) {
-  a.dtype() == DType::f32 ? reduce<SumSquares, float>(a) : reduce<SumSquares, double>(a);
+template <template <class> class Op>
+void reduce_real(const ReduceArgs& a) {
+  a.dtype() == DType::f32 ? reduce<Op, float>(a) : reduce<Op, double>(a);
 }
 
 template <bool largest>
@@ -141,7 +179,9 @@ void add_ref_reduce() {
   sum.add(cpu, "ref", reduce_any<Sum>, supports<ReduceArgs>);
   amax.add(cpu, "ref", reduce_any<Max>, supports<ReduceArgs>);
   amin.add(cpu, "ref", reduce_any<Min>, supports<ReduceArgs>);
-  sum_squares.add(cpu, "ref", reduce_squares, supports_real);
+  prod.add(cpu, "ref", reduce_any<Product>, supports<ReduceArgs>);
+  sum_squares.add(cpu, "ref", reduce_real<SumSquares>, supports_real);
+  norm.add(cpu, "ref", reduce_real<Norm>, supports_real);
   argmax.add(cpu, "ref", arg_extreme<true>, supports<ArgArgs>);
   argmin.add(cpu, "ref", arg_extreme<false>, supports<ArgArgs>);
 }

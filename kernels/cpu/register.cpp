@@ -5,6 +5,8 @@ namespace tapedeck::kernels {
 void register_cpu_kernels(std::vector<SlotBase*>& slots) {
   register_elementwise(slots);
   register_reduce(slots);
+  register_scan(slots);
+  register_sort(slots);
   register_matmul(slots);
   register_conv(slots);
   register_pool(slots);

@@ -25,6 +25,10 @@ struct SquareStep {
   static constexpr double kStart = 0;
   HWY_INLINE D operator()(D acc, D x) const { return fma(x, x, acc); }
 };
+struct ProductStep {
+  static constexpr double kStart = 1;
+  HWY_INLINE D operator()(D acc, D x) const { return acc * x; }
+};
 struct MaxStep {  // NaN wins
   static constexpr double kStart = -std::numeric_limits<double>::infinity();
   HWY_INLINE D operator()(D acc, D x) const { return select(x > acc, x, select(x == x, acc, x)); }
@@ -86,16 +90,21 @@ HWY_AFTER_NAMESPACE();
 namespace tapedeck::kernels {
 namespace {
 
-// What one reduction consists of; merge joins partial results.
+// What one reduction consists of; merge joins partial results, finish makes the result of them.
 struct Reduction {
   double start;
   void (*row)(double* lanes, const float* x, std::int64_t n);
   void (*columns)(double* acc, const float* x, std::int64_t stride, std::int64_t rows, std::int64_t n);
   double (*merge)(double a, double b);
+  double (*finish)(double);
 };
 double add_up(double a, double b) { return a + b; }
+double multiply(double a, double b) { return a * b; }
 double larger(double a, double b) { return b > a || b != b ? (a != a ? a : b) : a; }
 double smaller(double a, double b) { return b < a || b != b ? (a != a ? a : b) : a; }
+
+double as_is(double v) { return v; }
+double root(double v) { return std::sqrt(v); }
 
 constexpr std::int64_t kRowChunk = 32768;   // elements of a row that one task takes
 constexpr std::int64_t kTermChunk = 1024;   // terms of a column that one task takes
@@ -110,10 +119,11 @@ bool by_columns(const Outputs& outputs, const Terms& terms) {
   return columns_are_contiguous(outputs) && outputs.inner() > 1 && !(rows_are_contiguous(terms) && terms.inner() > 1);
 }
 
-// y of outputs first … first + n - 1 = values, rounded.
-void write(const Outputs& outputs, std::int64_t first, const double* values, std::int64_t n) {
+// y of outputs first … first + n - 1 = finished values, rounded.
+void write(const Outputs& outputs, const Reduction& op, std::int64_t first, const double* values, std::int64_t n) {
   outputs.rows(first, first + n, [&](const auto& at, const auto& s, std::int64_t count) {
-    for (std::int64_t i = 0; i < count; ++i) reinterpret_cast<float*>(at[1])[i * s[1]] = static_cast<float>(*values++);
+    for (std::int64_t i = 0; i < count; ++i)
+      reinterpret_cast<float*>(at[1])[i * s[1]] = static_cast<float>(op.finish(*values++));
   });
 }
 
@@ -134,13 +144,13 @@ void each_chunk(const Outputs& outputs, const Terms& terms, const Reduction& op,
       double* acc = partial ? partial + c * count + first : local;
       std::fill_n(acc, n, op.start);
       f(first, n, c * chunk, std::min(terms.numel, (c + 1) * chunk), acc);
-      if (!partial) write(outputs, first, acc, n);
+      if (!partial) write(outputs, op, first, acc, n);
     }
   });
   if (!partial) return;
   for (std::int64_t c = 1; c < chunks; ++c)
     for (std::int64_t o = 0; o < count; ++o) partial[o] = op.merge(partial[o], partial[c * count + o]);
-  write(outputs, 0, partial, count);
+  write(outputs, op, 0, partial, count);
 }
 
 void reduce_rows(const Outputs& outputs, const Terms& terms, const Reduction& op) {
@@ -187,21 +197,24 @@ const char* supports(const ReduceArgs& a) {
                                                                   : "neither rows nor columns of x are contiguous";
 }
 
-#define TD_REDUCTION(Step, merge)                                                                                      \
+#define TD_REDUCTION(Step, merge, finish)                                                                              \
   [](const ReduceArgs& a) {                                                                                            \
-    reduce(a, use_avx512()                                                                                             \
-                  ? Reduction{N_AVX3::Step::kStart, N_AVX3::row<N_AVX3::Step>, N_AVX3::columns<N_AVX3::Step>, merge}   \
-                  : Reduction{N_AVX2::Step::kStart, N_AVX2::row<N_AVX2::Step>, N_AVX2::columns<N_AVX2::Step>, merge}); \
+    reduce(a, use_avx512() ? Reduction{N_AVX3::Step::kStart, N_AVX3::row<N_AVX3::Step>, N_AVX3::columns<N_AVX3::Step>, \
+                                       merge, finish}                                                                  \
+                           : Reduction{N_AVX2::Step::kStart, N_AVX2::row<N_AVX2::Step>, N_AVX2::columns<N_AVX2::Step>, \
+                                       merge, finish});                                                                \
   }
 
 }  // namespace
 
 void add_simd_reduce() {
   constexpr DeviceType cpu = DeviceType::cpu;
-  sum.add(cpu, "simd", TD_REDUCTION(SumStep, add_up), supports);
-  sum_squares.add(cpu, "simd", TD_REDUCTION(SquareStep, add_up), supports);
-  amax.add(cpu, "simd", TD_REDUCTION(MaxStep, larger), supports);
-  amin.add(cpu, "simd", TD_REDUCTION(MinStep, smaller), supports);
+  sum.add(cpu, "simd", TD_REDUCTION(SumStep, add_up, as_is), supports);
+  prod.add(cpu, "simd", TD_REDUCTION(ProductStep, multiply, as_is), supports);
+  sum_squares.add(cpu, "simd", TD_REDUCTION(SquareStep, add_up, as_is), supports);
+  norm.add(cpu, "simd", TD_REDUCTION(SquareStep, add_up, root), supports);
+  amax.add(cpu, "simd", TD_REDUCTION(MaxStep, larger, as_is), supports);
+  amin.add(cpu, "simd", TD_REDUCTION(MinStep, smaller, as_is), supports);
 }
 
 }  // namespace tapedeck::kernels

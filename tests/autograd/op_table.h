@@ -54,6 +54,14 @@ inline Tensor spread(const Shape& shape, double low, double high, int which = 0)
   return f64(v, shape);
 }
 
+// x of spread(shape, -1, 1) with the first `count` of every `step` elements made 0, without losing their gradient.
+inline Tensor with_zeros(const Tensor& x, int count, int step) {
+  std::vector<double> off = values(spread(x.sizes(), -1, 1));
+  for (std::int64_t k = 0; k < x.numel(); ++k)
+    if (k % step >= count) off[static_cast<std::size_t>(k)] = 0;
+  return x - f64(off, x.sizes());
+}
+
 struct OpCase {
   std::string name;
   std::vector<Shape> shapes;
@@ -87,6 +95,8 @@ class Table {
 // One function per file of op_tables/; each has its PyTorch twin in golden/FAMILY.py.
 void add_elementwise(Table& t);
 void add_reduce(Table& t);
+void add_scan(Table& t);
+void add_sort(Table& t);
 void add_softmax(Table& t);
 void add_linalg(Table& t);
 void add_matmul(Table& t);

@@ -53,6 +53,9 @@ const std::vector<OpCase>& table();
 // One function per file; each appends its family.
 void add_elementwise(std::vector<OpCase>& t);
 void add_reduce(std::vector<OpCase>& t);
+void add_moments(std::vector<OpCase>& t);
+void add_scan(std::vector<OpCase>& t);
+void add_sort(std::vector<OpCase>& t);
 void add_softmax(std::vector<OpCase>& t);
 void add_matmul(std::vector<OpCase>& t);
 void add_linalg(std::vector<OpCase>& t);

@@ -1,30 +1,16 @@
-// Sums, means, variances, extremes, over every set of axes.
+// Sums, means, products, extremes and their places, over every set of axes.
 #include <tapedeck/autograd/ops.h>
 #include <tapedeck/kernels/reduce.h>
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
-#include "cases/op_case.h"
+#include "cases/lines.h"
 
 namespace tapedeck::cases {
 namespace {
 
-// Every set of dimensions of a shape, from none (which means all) to all of them.
-std::vector<std::vector<int>> axis_sets(int rank) {
-  std::vector<std::vector<int>> sets;
-  for (unsigned mask = 0; mask < 1u << rank; ++mask) {
-    std::vector<int>& dims = sets.emplace_back();
-    for (int d = 0; d < rank; ++d)
-      if (mask >> d & 1u) dims.push_back(mask % 2 ? d : d - rank);  // counted from either end
-  }
-  return sets;
-}
-std::string text_of(const std::vector<int>& dims, bool keepdim) {
-  std::string text = "dims";
-  for (const int d : dims) text += " " + std::to_string(d);
-  return text + (keepdim ? " keepdim" : "");
-}
 bool reduces_rows(const std::vector<int>& dims, const Shape& shape) {
   return dims.empty() ||
          std::any_of(dims.begin(), dims.end(), [&](int d) { return (d + shape.rank()) % shape.rank() == 0; });
@@ -66,67 +52,177 @@ void add_reductions(std::vector<OpCase>& t) {
             }
 }
 
-// var, also far from zero. The bound grows with |mean| / std.
-Magnitudes var_magnitude(const Tensor& x, const std::vector<int>& dims, const Outputs& y) {
-  const auto centre = values_of(mean(x, dims)), variance = values_of(var(x, dims, false, false));
-  std::vector<double> m = values_of(y[0]);
-  for (std::size_t i = 0; i < m.size(); ++i)
-    m[i] = std::fabs(m[i]) * (1 + std::fabs(centre[i]) / std::sqrt(variance[i]));
-  return {m};
+// The places of extremes along a dimension, or of all elements, and what stands there.
+long double place_of_extreme(const Line& line, bool largest) {
+  std::size_t best = 0;
+  for (std::size_t i = 1; i < line.size() && !std::isnan(line[best]); ++i)
+    if (std::isnan(line[i]) || (largest ? line[i] > line[best] : line[i] < line[best])) best = i;
+  return static_cast<long double>(best);
 }
-void add_var(std::vector<OpCase>& t) {
-  for (const DType dtype : {DType::f32, DType::f64})
-    for (const Shape& shape : {Shape{7}, Shape{33, 17}, Shape{2, 3, 4, 5}, Shape{3, 1000}, Shape{2, 40, 3}})
-      for (const auto& dims : axis_sets(shape.rank()))
-        for (const Layout layout : layouts(shape))
-          for (const bool offset : {false, true})
-            for (const bool unbiased : {false, true}) {
-              if (layout == Layout::expanded) continue;  // equal rows: the mean's rounding is all there is
-              std::int64_t count = 1;
-              for (int d = 0; d < shape.rank(); ++d)
-                if (dims.empty() || std::any_of(dims.begin(), dims.end(),
-                                                [&](int e) { return (e + shape.rank()) % shape.rank() == d; }))
-                  count *= shape[d];
-              if (count < 3) continue;
-              OpCase c{.op = "var",
-                       .text = text_of(dims, false) + (unbiased ? " unbiased" : ""),
-                       .inputs = {{shape, dtype, layout, Values::range, offset ? 9998. : -2., offset ? 10002. : 2.}},
-                       .call = [=](Args x) { return Outputs{var(x[0], dims, false, unbiased)}; }};
-              c.bound = {.c = 16};
-              c.magnitude = [dims](Args x, const Outputs& y) { return var_magnitude(x[0], dims, y); };
-              if (!reduces_rows(dims, shape)) c.rows = 1;
-              c.differentiable = !offset;
-              c.gradient_bound = {.c = 16};
-              c.gradient_in_parts = true;  // x and its mean
-              // g 2 (x - mean) / n: what is lost in x - mean counts by |x| + |mean|.
-              c.gradient_magnitude = [=](Args x, const Outputs&, const Tensor& gy) {
-                Shape kept = x[0].sizes();
-                const Tensor centre = mean(abs(x[0]), dims, true);
-                for (int d = 0; d < kept.rank(); ++d) kept[d] = centre.sizes()[d];
-                const Tensor g = reshape(abs(gy), kept) * (2.0 / static_cast<double>(count - (unbiased ? 1 : 0)));
-                return Magnitudes{values_of(g * (abs(x[0]) + centre))};
-              };
-              t.push_back(std::move(c));
+long double extreme_of(const Line& line, bool largest) {
+  return line[static_cast<std::size_t>(place_of_extreme(line, largest))];
+}
+
+void add_arg(std::vector<OpCase>& t, bool largest, const Input& in, std::optional<int> dim, bool keepdim) {
+  const std::vector<int> dims = dim ? std::vector{*dim} : std::vector<int>{};
+  const std::string text = text_of(dims, keepdim);
+  const unsigned rows = dim && mask_of(dims, in.shape.rank()) != 1u ? 1u : 0u;
+  const auto place = [=](const Line& line) { return place_of_extreme(line, largest); };
+  const auto value = [=](const Line& line) { return extreme_of(line, largest); };
+  OpCase arg{.op = largest ? "argmax" : "argmin",
+             .text = text,
+             .inputs = {in},
+             .call = [=](Args x) { return Outputs{largest ? argmax(x[0], dim, keepdim) : argmin(x[0], dim, keepdim)}; },
+             .rows = rows};
+  arg.oracle = [=](Args x) { return std::vector{by_reduction(x[0], dims, keepdim, DType::i64, place)}; };
+  OpCase both{.op = std::string(largest ? "max" : "min") + (dim ? " along" : ""),
+              .text = text,
+              .inputs = {in},
+              .call =
+                  [=](Args x) {
+                    if (!dim) return Outputs{largest ? max(x[0]) : min(x[0])};
+                    const ValuesIndices y = largest ? max(x[0], *dim, keepdim) : min(x[0], *dim, keepdim);
+                    return Outputs{y.values, y.indices};
+                  },
+              .rows = rows};
+  both.oracle = [=](Args x) {
+    std::vector<Expected> r{by_reduction(x[0], dims, keepdim && dim, x[0].dtype(), value)};
+    if (dim) r.push_back(by_reduction(x[0], dims, keepdim, DType::i64, place));
+    return r;
+  };
+  // Differences need distinct values where one is chosen; a full grid repeats them. Indices have no gradient.
+  OpCase values = both;
+  const bool grid = in.dtype == DType::f32 || in.shape.numel() <= 40;
+  values.differentiable = in.values == Values::normal && grid && is_real(in.dtype);
+  if (values.differentiable && dim) {
+    values.text += " values alone";
+    values.call = [call = both.call](Args x) { return Outputs{call(x)[0]}; };
+    values.oracle = [oracle = both.oracle](Args x) { return std::vector{oracle(x)[0]}; };
+    t.push_back(values);
+  }
+  both.differentiable = values.differentiable && !dim;
+  t.push_back(std::move(arg));
+  t.push_back(std::move(both));
+}
+
+void add_args(std::vector<OpCase>& t) {
+  for (const bool largest : {true, false})
+    for (const DType dtype : {DType::f32, DType::f64, DType::i64, DType::i32, DType::u8, DType::boolean})
+      for (const Shape& shape :
+           {Shape{}, Shape{1}, Shape{7}, Shape{33, 17}, Shape{2, 3, 4, 5}, Shape{1, 4097}, Shape{0, 3}})
+        for (int dim = -1; dim < std::max(shape.rank(), 1); ++dim)  // -1: all elements
+          for (const Layout layout : layouts(shape))
+            for (const Values values : {Values::normal, Values::ties, Values::nonfinite}) {
+              if ((dim < 0 ? shape.numel() : shape.rank() > 0 ? shape[dim] : 1) == 0) continue;
+              if (!is_real(dtype) && values != Values::ties) continue;
+              add_arg(t, largest, {shape, dtype, layout, values}, dim < 0 ? std::optional<int>() : dim, dim % 2 != 0);
             }
 }
 
-void add_arg(std::vector<OpCase>& t) {
-  using Arg = Tensor (*)(const Tensor&, int, bool);
-  const std::pair<const char*, Arg> ops[] = {{"argmax", argmax}, {"argmin", argmin}};
-  for (const auto& [op, f] : ops)
-    for (const DType dtype : {DType::f32, DType::f64, DType::i64, DType::i32, DType::u8})
-      for (const Shape& shape : {Shape{1}, Shape{7}, Shape{33, 17}, Shape{2, 3, 4, 5}, Shape{1, 4097}, Shape{0, 3}})
-        for (int dim = 0; dim < shape.rank(); ++dim)
-          for (const Layout layout : layouts(shape))
-            for (const Values values : {Values::normal, Values::ties, Values::nonfinite}) {
-              if (shape[dim] == 0 || (!is_real(dtype) && values != Values::ties)) continue;
-              const bool keepdim = dim % 2 == 1;
-              t.push_back({.op = op,
-                           .text = text_of({dim}, keepdim),
-                           .inputs = {{shape, dtype, layout, values}},
-                           .call = [=, f = f](Args x) { return Outputs{f(x[0], dim, keepdim)}; },
-                           .rows = dim > 0 ? 1u : 0u});
-            }
+// Products: of several orders of magnitude, of zeros, of everything.
+void add_prod(std::vector<OpCase>& t) {
+  for (const DType dtype : {DType::f32, DType::f64, DType::i64, DType::i32, DType::u8, DType::boolean})
+    for (const Shape& shape : {Shape{}, Shape{0}, Shape{1}, Shape{7}, Shape{3, 0, 2}, Shape{33, 17}, Shape{2, 3, 4, 5},
+                               Shape{1, 4097}, Shape{3, 70}, Shape{70, 1100}})
+      for (int dim = -1; dim < std::max(shape.rank(), 1); ++dim)  // -1: all elements
+        for (const Layout layout : layouts(shape))
+          for (const Values values : {Values::normal, Values::ties, Values::nonfinite, Values::range}) {
+            const bool real = is_real(dtype), all = dim < 0;
+            if (!real && values != Values::ties && values != Values::range) continue;
+            if (shape.numel() > 10000 && (layout != Layout::contiguous || !real)) continue;
+            const std::vector<int> dims = all ? std::vector<int>{} : std::vector{dim};
+            const bool keepdim = dim % 2 == 1;
+            const Input in{shape, dtype, layout, values, real ? 0.7 : -3, real ? 1.4 : 4};
+            OpCase c{
+                .op = all ? "prod" : "prod along", .text = text_of(dims, keepdim), .inputs = {in}, .call = [=](Args x) {
+                  return Outputs{all ? prod(x[0]) : prod(x[0], dim, keepdim)};
+                }};
+            c.oracle = [=](Args x) {
+              return std::vector{by_reduction(x[0], dims, keepdim, real ? dtype : DType::i64, [=](const Line& line) {
+                long double product = 1;
+                std::uint64_t whole = 1;
+                for (const long double v : line)
+                  product *= v, whole *= real ? 1 : static_cast<std::uint64_t>(static_cast<std::int64_t>(v));
+                return real ? product : static_cast<long double>(static_cast<std::int64_t>(whole));
+              })};
+            };
+            const std::int64_t terms = all ? shape.numel() : shape.rank() > 0 ? shape[dim] : 1;
+            if (real) c.bound = {.c = dtype == DType::f32 ? 2. : static_cast<double>(terms + 1), .subnormal = 1000};
+            if (!all && shape.rank() > 0 && dim > 0) c.rows = 1;
+            c.differentiable = real && terms <= 40 && values != Values::nonfinite;
+            c.low = 0.5, c.high = 1.6;
+            c.gradient_bound = {.c = 4};
+            t.push_back(std::move(c));
+          }
+}
+
+// How many are not zero, whether one is, whether all are.
+void add_truths(std::vector<OpCase>& t) {
+  const auto count = [](const Line& line) {
+    return static_cast<long double>(std::count_if(line.begin(), line.end(), [](long double v) { return v != 0; }));
+  };
+  for (const DType dtype : {DType::f32, DType::f64, DType::i64, DType::i32, DType::u8, DType::boolean})
+    for (const Shape& shape : {Shape{}, Shape{0}, Shape{7}, Shape{3, 0, 2}, Shape{33, 17}, Shape{2, 3, 4}})
+      for (const auto& dims : axis_sets(shape.rank()))
+        for (const Layout layout : layouts(shape))
+          for (const Values values : {Values::ties, Values::special, Values::range}) {
+            if (values == Values::special && !is_real(dtype)) continue;
+            const bool keepdim = dims.size() % 2 == 1;
+            const Input in{shape, dtype, layout, values, 1, 3};  // in the range: none is 0
+            const auto add = [&](const char* op, auto f, DType y, bool keeps, auto judge) {
+              OpCase c{.op = op, .text = text_of(dims, keeps), .inputs = {in}, .call = [=](Args x) {
+                         return Outputs{f(x[0])};
+                       }};
+              c.oracle = [=](Args x) { return std::vector{by_reduction(x[0], dims, keeps, y, judge)}; };
+              if (shape.rank() > 0 && !reduces_rows(dims, shape)) c.rows = 1;
+              t.push_back(std::move(c));
+            };
+            add(
+                "any", [=](const Tensor& x) { return any(x, dims, keepdim); }, DType::boolean, keepdim,
+                [=](const Line& l) { return static_cast<long double>(count(l) > 0); });
+            add(
+                "all", [=](const Tensor& x) { return all(x, dims, keepdim); }, DType::boolean, keepdim,
+                [=](const Line& l) {
+                  return static_cast<long double>(count(l) == static_cast<long double>(l.size()));
+                });
+            add(
+                "count_nonzero", [=](const Tensor& x) { return count_nonzero(x, dims); }, DType::i64, false, count);
+          }
+}
+
+// Over several dimensions.
+void add_logsumexp_dims(std::vector<OpCase>& t) {
+  for (const DType dtype : {DType::f32, DType::f64})
+    for (const Shape& shape : {Shape{}, Shape{0}, Shape{7}, Shape{3, 0, 2}, Shape{33, 17}, Shape{2, 3, 4}})
+      for (const auto& dims : axis_sets(shape.rank()))
+        for (const Layout layout : layouts(shape))
+          for (const Values values : {Values::normal, Values::range}) {
+            const bool keepdim = dims.size() % 2 == 1;
+            OpCase c{.op = "logsumexp dims",
+                     .text = text_of(dims, keepdim),
+                     .inputs = {{shape, dtype, layout, values, -300, 300}},
+                     .call = [=](Args x) { return Outputs{logsumexp(x[0], dims, keepdim)}; }};
+            c.oracle = [=](Args x) {
+              Expected r = by_reduction(x[0], dims, keepdim, dtype, [](const Line& line) {
+                long double most = -std::numeric_limits<long double>::infinity(), total = 0;
+                for (const long double v : line) most = std::max(most, v);
+                for (const long double v : line) total += std::exp(v - most);
+                return line.empty() ? most : most + std::log(total);
+              });
+              for (const long double v : r.value) r.magnitude.push_back(static_cast<double>(std::fabs(v)) + 1);
+              return std::vector{r};
+            };
+            c.bound = {.c = dtype == DType::f64 ? 4. : 2.};
+            if (shape.rank() > 0 && !reduces_rows(dims, shape)) c.rows = 1;
+            c.differentiable = values == Values::normal;
+            c.gradient_bound = {.c = 8};
+            c.gradient_magnitude = [=](Args x, const Outputs& y, const Tensor& gy) {
+              const Shape kept = sum(x[0], dims, true).sizes();
+              const Tensor total = reshape(y[0], kept), share = exp(x[0] - total);
+              return Magnitudes{values_of(reshape(abs(gy), kept) * share * (abs(x[0]) + abs(total) + 2))};
+            };
+            t.push_back(std::move(c));
+          }
 }
 
 // Sums of integers and bools are i64; extremes keep the type.
@@ -192,8 +288,10 @@ void add_sum_squares(std::vector<OpCase>& t) {
 
 void add_reduce(std::vector<OpCase>& t) {
   add_reductions(t);
-  add_var(t);
-  add_arg(t);
+  add_args(t);
+  add_prod(t);
+  add_truths(t);
+  add_logsumexp_dims(t);
   add_integers(t);
   add_sum_to(t);
   add_sum_squares(t);

@@ -7,6 +7,8 @@ const std::vector<Family>& families() {
   static const std::vector<Family> all{
       {"elementwise", add_elementwise},
       {"reduce", add_reduce},
+      {"scan", add_scan},
+      {"sort", add_sort},
       {"softmax", add_softmax},
       {"matmul", add_matmul},
       {"linalg", add_linalg},

@@ -10,7 +10,7 @@ template <class F>
 Tensor along(const char* op, const Tensor& x, int dim, F&& f) {
   check_defined(op, "x", x);
   if (x.dim() > 0) return f(x, normalize_dim(op, dim, x.dim()));
-  return reshape(f(reshape(x, {1}), normalize_dim(op, dim, 1)), {});
+  return composed(op, [&] { return reshape(f(reshape(x, {1}), normalize_dim(op, dim, 1)), {}); });
 }
 
 // For each element of x the product of all others along dim. It has gradients: made of scans when x is recorded.

@@ -138,7 +138,7 @@ inline Tensor operator-(const Tensor& a) { return neg(a); }
 
 // ---- reductions (no dims: over everything, giving a 0-d tensor). NaN wins in extremes; empty sums are 0 -------------
 struct ValuesIndices {
-  Tensor values, indices;  // indices i64 along the dimension, without gradient
+  Tensor values, indices;  // indices i64: places along the dimension, without gradient
 };
 struct VarMean {
   Tensor var, mean;
@@ -291,9 +291,6 @@ Tensor conv_transpose3d(const Tensor& x, const Tensor& weight, const Tensor& bia
 
 // ---- pooling of [B, T, C] and [B, H, W, C]
 // ------------------------------------------------------------------------------
-struct ValuesIndices {
-  Tensor values, indices;
-};
 // The last NaN of a window wins, else the first of equals. Indices are i64 positions in the unpadded plane, h * W + w.
 Tensor max_pool1d(const Tensor& x, PerDim<1> kernel_size, MaxPool1dOptions options = {});
 Tensor max_pool2d(const Tensor& x, PerDim<2> kernel_size, MaxPool2dOptions options = {});
@@ -493,5 +490,4 @@ const Tensor& normal_(const Tensor& x, double mean = 0, double std = 1);
 // Copies that an op had to make because a kernel does not take the layout (bytes since start): zero on training paths.
 std::int64_t packed_bytes();
 
-Tensor gather(const Tensor& x, int dim, const Tensor& index);  // TMP
 }  // namespace tapedeck

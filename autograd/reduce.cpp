@@ -118,9 +118,11 @@ Tensor root_of_variance(const Tensor& variance) {
 VarMean moments(const char* op, const Tensor& x, const std::vector<int>& dims, bool keepdim, bool unbiased) {
   detail::check_real(op, x);
   const std::uint32_t mask = dim_mask(op, x, dims);
-  const Tensor centre = mean(x, dims, true), total = sum(square(x - centre), dims, keepdim);
-  const std::int64_t freedom = std::max<std::int64_t>(count_of(x, mask) - (unbiased ? 1 : 0), 0);
-  return {div(total, static_cast<double>(freedom)), keepdim ? centre : reshape(centre, total.sizes())};
+  return detail::composed(op, [&]() -> VarMean {
+    const Tensor centre = mean(x, dims, true), total = sum(square(x - centre), dims, keepdim);
+    const std::int64_t freedom = std::max<std::int64_t>(count_of(x, mask) - (unbiased ? 1 : 0), 0);
+    return {div(total, static_cast<double>(freedom)), keepdim ? centre : reshape(centre, total.sizes())};
+  });
 }
 
 }  // namespace
@@ -137,8 +139,10 @@ Tensor sum(const Tensor& x, const std::vector<int>& dims, bool keepdim) {
 
 Tensor mean(const Tensor& x, const std::vector<int>& dims, bool keepdim) {
   detail::check_real("mean", x);
-  const Tensor total = sum(x, dims, keepdim);
-  return div(total, static_cast<double>(x.numel()) / static_cast<double>(total.numel()));
+  return detail::composed("mean", [&] {
+    const Tensor total = sum(x, dims, keepdim);
+    return div(total, static_cast<double>(x.numel()) / static_cast<double>(total.numel()));
+  });
 }
 
 Tensor prod(const Tensor& x, int dim, bool keepdim) {
@@ -152,7 +156,7 @@ Tensor prod(const Tensor& x, int dim, bool keepdim) {
 
 Tensor prod(const Tensor& x) {
   detail::check_defined("prod", "x", x);
-  return prod(reshape(x, {x.numel()}), 0);
+  return detail::composed("prod", [&] { return prod(reshape(x, {x.numel()}), 0); });
 }
 
 Tensor amax(const Tensor& x, const std::vector<int>& dims, bool keepdim) {
@@ -190,29 +194,28 @@ StdMean std_mean(const Tensor& x, const std::vector<int>& dims, bool keepdim, bo
   return {root_of_variance(m.var), m.mean};
 }
 
+namespace {
+
+Tensor norm_value(const Tensor& x, double p, const std::vector<int>& dims, std::uint32_t mask, bool keepdim) {
+  if (p == 2) return reduce(kernels::norm, x, mask, keepdim, x.dtype());
+  if (p == 1) return sum(abs(x), dims, keepdim);
+  if (p == 0) return sum(cast(ne(x, number(0, x)), x.dtype()), dims, keepdim);
+  if (!std::isinf(p)) return pow(sum(pow(abs(x), p), dims, keepdim), 1 / p);
+  if (count_of(x, mask) == 0) return full(reduced(x.sizes(), mask, keepdim), p > 0 ? 0 : -p, x.options());
+  return p > 0 ? amax(abs(x), dims, keepdim) : amin(abs(x), dims, keepdim);
+}
+
+}  // namespace
+
 // d/dx = sign(x) (|x| / y)^(p - 1), which neither overflows nor divides by 0.
 Tensor norm(const Tensor& x, double p, const std::vector<int>& dims, bool keepdim) {
   detail::check_real("norm", x);
   TD_CHECK(!std::isnan(p), ValueError, "norm: p must be a number, inf or -inf, got NaN");
   const std::uint32_t mask = dim_mask("norm", x, dims);
-  Tensor y;
-  {
+  const Tensor y = detail::composed("norm", [&] {
     const NoGrad pause;
-    const auto extreme_of = [&](Tensor (*f)(const Tensor&, const std::vector<int>&, bool)) {
-      if (count_of(x, mask) > 0) return f(abs(x), dims, keepdim);
-      return full(reduced(x.sizes(), mask, keepdim), p > 0 ? 0 : -p, x.options());
-    };
-    if (p == 2)
-      y = reduce(kernels::norm, x, mask, keepdim, x.dtype());
-    else if (p == 1)
-      y = sum(abs(x), dims, keepdim);
-    else if (p == 0)
-      y = sum(cast(ne(x, number(0, x)), x.dtype()), dims, keepdim);
-    else if (std::isinf(p))
-      y = extreme_of(p > 0 ? amax : amin);
-    else
-      y = pow(sum(pow(abs(x), p), dims, keepdim), 1 / p);
-  }
+    return norm_value(x, p, dims, mask, keepdim);
+  });
   record("norm", y, {&x}, [x = save(x, "x"), y = save(y, "y"), p, mask](const Tensor& gy, Grads& g) {
     const Tensor& v = x.get();
     const Tensor incoming = with_dims(gy, v.sizes(), mask), size = with_dims(y.get(), v.sizes(), mask);
@@ -235,12 +238,13 @@ Tensor norm(const Tensor& x, double p, const std::vector<int>& dims, bool keepdi
 
 Tensor logsumexp(const Tensor& x, int dim, bool keepdim) {
   detail::check_real("logsumexp", x);
-  if (x.dim() == 0) return reshape(logsumexp(reshape(x, {1}), dim, false), {});
-  dim = normalize_dim("logsumexp", dim, x.dim());
-  if (dim != x.dim() - 1) {
-    const Tensor y = transpose(logsumexp(transpose(x, dim, -1), -1, true), dim, -1);
-    return keepdim ? y : squeeze(y, dim);
-  }
+  dim = normalize_dim("logsumexp", dim, std::max(x.dim(), 1));
+  if (x.dim() == 0) return logsumexp(x, std::vector<int>{}, keepdim);
+  if (dim != x.dim() - 1)
+    return detail::composed("logsumexp", [&] {
+      const Tensor y = transpose(logsumexp(transpose(x, dim, -1), -1, true), dim, -1);
+      return keepdim ? y : squeeze(y, dim);
+    });
   const std::uint32_t mask = 1u << dim;
   Tensor y = empty(reduced(x.sizes(), mask, true), x.options());
   kernels::logsumexp(x.device(), {detail::rows_contiguous(x), y});
@@ -256,31 +260,40 @@ Tensor logsumexp(const Tensor& x, int dim, bool keepdim) {
 Tensor logsumexp(const Tensor& x, const std::vector<int>& dims, bool keepdim) {
   detail::check_real("logsumexp", x);
   const std::uint32_t mask = dim_mask("logsumexp", x, dims);
-  if (dims.size() == 1) return logsumexp(x, dims[0], keepdim);
+  if (dims.size() == 1 && x.dim() > 0) return logsumexp(x, dims[0], keepdim);
   std::vector<int> order;
   for (const bool last : {false, true})
     for (int d = 0; d < x.dim(); ++d)
       if ((mask >> d & 1u) == (last ? 1u : 0u)) order.push_back(d);
   Shape rows = reduced(x.sizes(), mask, false);
   rows.push(count_of(x, mask));
-  return reshape(logsumexp(reshape(permute(x, order), rows), -1), reduced(x.sizes(), mask, keepdim));
+  return detail::composed("logsumexp", [&] {
+    return reshape(logsumexp(reshape(permute(x, order), rows), -1), reduced(x.sizes(), mask, keepdim));
+  });
 }
 
+namespace {
+
+// How many elements are 0, or are not.
+Tensor count(const char* op, const Tensor& x, bool zeros, const std::vector<int>& dims, bool keepdim) {
+  dim_mask(op, x, dims);
+  return detail::composed(op, [&] {
+    const NoGrad pause;
+    return sum(zeros ? is_zero(x) : ne(x, number(0, x)), dims, keepdim);
+  });
+}
+
+}  // namespace
+
 Tensor count_nonzero(const Tensor& x, const std::vector<int>& dims) {
-  dim_mask("count_nonzero", x, dims);
-  const NoGrad pause;
-  return sum(ne(x, number(0, x)), dims);
+  return count("count_nonzero", x, false, dims, false);
 }
 Tensor any(const Tensor& x, const std::vector<int>& dims, bool keepdim) {
-  dim_mask("any", x, dims);
-  const NoGrad pause;
-  const Tensor count = sum(ne(x, number(0, x)), dims, keepdim);
-  return ne(count, number(0, count));
+  const Tensor n = count("any", x, false, dims, keepdim);
+  return ne(n, number(0, n));
 }
 Tensor all(const Tensor& x, const std::vector<int>& dims, bool keepdim) {
-  dim_mask("all", x, dims);
-  const NoGrad pause;
-  return is_zero(sum(is_zero(x), dims, keepdim));
+  return is_zero(count("all", x, true, dims, keepdim));
 }
 
 Tensor sum_to(const Tensor& x, const Shape& shape) {
@@ -292,7 +305,7 @@ Tensor sum_to(const Tensor& x, const Shape& shape) {
   std::vector<int> dims;
   for (int d = 0; d < x.dim(); ++d)
     if (d < lead || (shape[d - lead] == 1 && x.sizes()[d] != 1)) dims.push_back(d);
-  return reshape(sum(x, dims, true), shape);
+  return detail::composed("sum_to", [&] { return reshape(sum(x, dims, true), shape); });
 }
 
 }  // namespace tapedeck

@@ -59,14 +59,38 @@ Tensor running_product(const Tensor& x, int dim, bool reverse) {
   return y;
 }
 
+// In ops: gx[k] = exp(x[k] - y[k]) r[k] with r[k] = gy[k] + exp(y[k] - y[k + 1]) r[k + 1]. Where y is -inf, x is, and
+// the gradient is 0.
+Tensor running_logsumexp(const Tensor& x) {
+  const int dim = x.dim() - 1;
+  const Tensor y = empty_like(x), rows = detail::rows_contiguous(x);
+  kernels::logcumsumexp(x.device(), {rows, y, dim});
+  record("logcumsumexp", y, {&x}, [x = save(x, "x"), y = save(y, "y"), dim](const Tensor& gy, Grads& g) {
+    if (!g.graph()) {
+      const Tensor gx = empty_like(gy);
+      kernels::logcumsumexp_backward(gy.device(),
+                                     {detail::rows_contiguous(gy), detail::rows_contiguous(x.get()), y.get(), gx, dim});
+      return g.give(0, gx);
+    }
+    const Tensor nothing = eq(y.get(), number(-kInf, gy)), finite = where(nothing, number(0, gy), y.get());
+    const Tensor decay = exp(y.get() - shift(finite, dim, true, kInf));
+    g.give(0, exp(x.get() - finite) * recurrence(decay, gy, dim, true));
+  });
+  return y;
+}
+
 // The places, and what stands there.
 ValuesIndices running_extreme(const char* op, const kernels::KernelSlot<kernels::CumExtremeArgs>& f, const Tensor& x,
                               int dim) {
-  const Tensor indices = detail::along(op, x, dim, [&](const Tensor& line, int d) {
-    const Tensor y = empty(line.sizes(), {DType::i64, x.device()});
-    f(x.device(), {line, y, d});
-    return y;
-  });
+  const auto places = [&] {
+    const NoGrad pause;
+    return detail::along(op, x, dim, [&](const Tensor& line, int d) {
+      const Tensor y = empty(line.sizes(), {DType::i64, x.device()});
+      f(x.device(), {line, y, d});
+      return y;
+    });
+  };
+  const Tensor indices = places();
   return {gather(x, dim, indices), indices};
 }
 
@@ -93,27 +117,13 @@ Tensor cumprod(const Tensor& x, int dim) {
 ValuesIndices cummax(const Tensor& x, int dim) { return running_extreme("cummax", kernels::cummax, x, dim); }
 ValuesIndices cummin(const Tensor& x, int dim) { return running_extreme("cummin", kernels::cummin, x, dim); }
 
-// In ops: gx[k] = exp(x[k] - y[k]) r[k] with r[k] = gy[k] + exp(y[k] - y[k + 1]) r[k + 1]. Where y is -inf, x is, and
-// the gradient is 0.
 Tensor logcumsumexp(const Tensor& x, int dim) {
   detail::check_real("logcumsumexp", x);
-  if (x.dim() == 0) return reshape(logcumsumexp(reshape(x, {1}), dim), {});
-  dim = normalize_dim("logcumsumexp", dim, x.dim());
-  if (dim != x.dim() - 1) return transpose(logcumsumexp(transpose(x, dim, -1), -1), dim, -1);
-  const Tensor y = empty_like(x), rows = detail::rows_contiguous(x);
-  kernels::logcumsumexp(x.device(), {rows, y, dim});
-  record("logcumsumexp", y, {&x}, [x = save(x, "x"), y = save(y, "y"), dim](const Tensor& gy, Grads& g) {
-    if (!g.graph()) {
-      const Tensor gx = empty_like(gy);
-      kernels::logcumsumexp_backward(gy.device(),
-                                     {detail::rows_contiguous(gy), detail::rows_contiguous(x.get()), y.get(), gx, dim});
-      return g.give(0, gx);
-    }
-    const Tensor nothing = eq(y.get(), number(-kInf, gy)), finite = where(nothing, number(0, gy), y.get());
-    const Tensor decay = exp(y.get() - shift(finite, dim, true, kInf));
-    g.give(0, exp(x.get() - finite) * recurrence(decay, gy, dim, true));
+  return detail::along("logcumsumexp", x, dim, [](const Tensor& line, int d) {
+    if (d == line.dim() - 1) return running_logsumexp(line);
+    return detail::composed("logcumsumexp",
+                            [&] { return transpose(running_logsumexp(transpose(line, d, -1)), d, -1); });
   });
-  return y;
 }
 
 }  // namespace tapedeck

@@ -22,7 +22,7 @@ Tensor places(const char* op, const kernels::KernelSlot<kernels::SortArgs>& f, c
              " elements of dimension ", d, arg("x", x));
     if (count >= 0) shape[d] = count;
     const Tensor y = empty(shape, {DType::i64, x.device()});
-    f(x.device(), {line, y, d, descending});
+    detail::composed(op, [&] { f(x.device(), {line, y, d, descending}); });
     return y;
   });
 }
@@ -40,7 +40,7 @@ Tensor median_place(const Tensor& x, int dim) {
     Shape shape = line.sizes();
     shape[d] = 1;
     const Tensor y = empty(shape, {DType::i64, x.device()});
-    kernels::select_rank(x.device(), {line, y, d, (n - 1) / 2, true});
+    detail::composed("median", [&] { kernels::select_rank(x.device(), {line, y, d, (n - 1) / 2, true}); });
     return y;
   });
 }
@@ -66,12 +66,11 @@ ValuesIndices topk(const Tensor& x, std::int64_t k, int dim, bool largest, bool 
 
 Tensor median(const Tensor& x) {
   detail::check_defined("median", "x", x);
-  Tensor y;
-  {
+  const Tensor y = detail::composed("median", [&] {
     const NoGrad pause;
     const Tensor flat = reshape(x, {x.numel()});
-    y = reshape(gather(flat, 0, median_place(flat, 0)), {});
-  }
+    return reshape(gather(flat, 0, median_place(flat, 0)), {});
+  });
   record("median", y, {&x}, [x = save(x, "x"), y = save(y, "y")](const Tensor& gy, Grads& g) {
     const Tensor equal = cast(eq(x.get(), y.get()), gy.dtype());
     const Tensor chosen = where(is_nan(x.get()), number(1, gy), equal);
@@ -137,13 +136,13 @@ std::vector<Tensor> quantiles_along(const Tensor& x, const std::vector<double>& 
 }  // namespace
 
 Tensor quantile(const Tensor& x, double q, std::optional<int> dim, bool keepdim, QuantileMode mode) {
-  return quantiles_along(x, {q}, dim, keepdim, mode)[0];
+  return detail::composed("quantile", [&] { return quantiles_along(x, {q}, dim, keepdim, mode)[0]; });
 }
 
 Tensor quantile(const Tensor& x, const std::vector<double>& q, std::optional<int> dim, bool keepdim,
                 QuantileMode mode) {
   TD_CHECK(!q.empty(), ValueError, "quantile: the list of q is empty");
-  return stack(quantiles_along(x, q, dim, keepdim, mode));
+  return detail::composed("quantile", [&] { return stack(quantiles_along(x, q, dim, keepdim, mode)); });
 }
 
 namespace {
@@ -163,8 +162,10 @@ Tensor search(const char* op, const char* sequence_name, const Tensor& sorted, c
   const std::int64_t rows = one_for_all ? 1 : detail::row_count(sorted), n = sorted.size(-1);
   const std::int64_t m = one_for_all ? values.numel() : values.size(-1);
   const Tensor y = empty(values.sizes(), {DType::i64, values.device()});
-  kernels::searchsorted(values.device(), {reshape(sorted, {rows, n}), reshape(values, {rows, m}),
-                                          detail::try_reshape(y, {rows, m}), right});
+  detail::composed(op, [&] {
+    kernels::searchsorted(values.device(), {reshape(sorted, {rows, n}), reshape(values, {rows, m}),
+                                            detail::try_reshape(y, {rows, m}), right});
+  });
   return y;
 }
 
@@ -212,7 +213,8 @@ Tensor histc(const Tensor& x, std::int64_t bins, double min, double max) {
   detail::check_real(op, x);
   TD_CHECK(bins > 0, ValueError, op, ": bins must be >= 1, got ", bins);
   const NoGrad pause;
-  if (min == max && x.numel() > 0) min = tapedeck::min(x).item(), max = tapedeck::max(x).item();
+  if (min == max && x.numel() > 0)
+    detail::composed(op, [&] { min = tapedeck::min(x).item(), max = tapedeck::max(x).item(); });
   TD_CHECK(std::isfinite(min) && std::isfinite(max) && min <= max, ValueError, op,
            ": the range must be finite and in order, got [", min, ", ", max, "]", arg("x", x));
   if (min == max) min -= 1, max += 1;

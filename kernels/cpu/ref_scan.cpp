@@ -91,6 +91,11 @@ void scan(const ScanArgs& a) {
   each_lines<2>({a.x, a.y}, a.dim, 2, [&](const auto& at, std::int64_t width) {
     Line<const T> x(at[0], a.x, a.dim, a.reverse);
     Line<Out> y(at[1], a.y, a.dim, a.reverse);
+    if (width == 1) {
+      State alone;
+      for (std::int64_t k = 0; k < n; ++k) y.p[k * y.step] = static_cast<Out>(alone.take(x.p[k * x.step]));
+      return;
+    }
     State state[kSide];
     for (std::int64_t k = 0; k < n; ++k, x.p += x.step, y.p += y.step)
       for (std::int64_t c = 0; c < width; ++c) y.p[c] = static_cast<Out>(state[c].take(x.p[c]));

@@ -106,9 +106,22 @@ void topk_lines(const SortArgs& a) {
   const std::int64_t n = a.x.sizes[a.dim], k = a.y.sizes[a.dim];
   if (k == 0) return;
   each_line<T>(a, 8, [&](const T* x, std::int64_t* y) {
+    const std::int64_t step = a.x.strides[a.dim];
     Record* records = records_for(n);
-    fill_records(records, x, a.x.strides[a.dim], n, a.descending);
-    if (k < n) std::nth_element(records, records + k - 1, records + n);
+    if (k < n / 16) {  // a heap of the best so far, the last of them on top; a later equal is not better
+      fill_records(records, x, step, k, a.descending);
+      std::make_heap(records, records + k);
+      for (std::int64_t i = k; i < n; ++i) {
+        const Record r{key_of(x[i * step], a.descending), i};
+        if (r.key >= records[0].key) continue;
+        std::pop_heap(records, records + k);
+        records[k - 1] = r;
+        std::push_heap(records, records + k);
+      }
+    } else {
+      fill_records(records, x, step, n, a.descending);
+      if (k < n) std::nth_element(records, records + k - 1, records + n);
+    }
     std::sort(records, records + k);
     for (std::int64_t i = 0; i < k; ++i) y[i * a.y.strides[a.dim]] = records[i].place;
   });
@@ -128,21 +141,34 @@ void select_lines(const SelectArgs& a) {
   });
 }
 
+// How many of row's n elements, step by step, `before` holds for: those in front of all others.
+template <class T, class F>
+std::int64_t partition_point(const T* row, std::int64_t step, std::int64_t n, F&& before) {
+  std::int64_t low = 0;
+  while (n > 0) {
+    const std::int64_t half = n / 2;
+    const bool right = before(row[(low + half) * step]);
+    low = right ? low + half + 1 : low;
+    n = right ? n - half - 1 : half;
+  }
+  return low;
+}
+
 template <class T>
 void search_rows(const SearchArgs& a) {
-  const std::int64_t rows = a.values.sizes[0], m = a.values.sizes[1], n = a.sorted.sizes[1];
+  const std::int64_t rows = a.values.sizes[0], m = a.values.sizes[1], n = a.sorted.sizes[1], step = a.sorted.strides[1];
   parallel_for(rows * m, kGrain / 64, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
       const std::int64_t r = i / m, c = i % m;
       const T* row = a.sorted.ptr<const T>() + r * a.sorted.strides[0];
-      const std::uint64_t key = key_of(a.values.ptr<const T>()[r * a.values.strides[0] + c * a.values.strides[1]]);
-      std::int64_t low = 0, high = n;
-      while (low < high) {
-        const std::int64_t middle = low + (high - low) / 2;
-        const std::uint64_t here = key_of(row[middle * a.sorted.strides[1]]);
-        (a.right ? here <= key : here < key) ? low = middle + 1 : high = middle;
-      }
-      a.y.ptr<std::int64_t>()[r * a.y.strides[0] + c * a.y.strides[1]] = low;
+      const T v = a.values.ptr<const T>()[r * a.values.strides[0] + c * a.values.strides[1]];
+      std::int64_t place = n;
+      if (v == v)
+        place = a.right ? partition_point(row, step, n, [v](T e) { return e <= v; })
+                        : partition_point(row, step, n, [v](T e) { return e < v; });
+      else if (!a.right)
+        place = partition_point(row, step, n, [](T e) { return e == e; });
+      a.y.ptr<std::int64_t>()[r * a.y.strides[0] + c * a.y.strides[1]] = place;
     }
   });
 }

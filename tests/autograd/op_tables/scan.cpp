@@ -22,7 +22,7 @@ void add_scan(Table& t) {
   t.add(
       "cumprod long", {{20}}, [](Args x) { return cumprod(x[0], 0); }, 0.5, 1.6);
   t.add(
-      "logcumsumexp far", {{20}}, [](Args x) { return logcumsumexp(x[0] * 40, 0); }, -1, 1, true, 1e-13);
+      "logcumsumexp far", {{20}}, [](Args x) { return logcumsumexp(x[0] * 20, 0); }, -1, 1, true, 1e-13);
   t.add("cummax of ties", {{3, 4}}, [](Args x) { return cummax(cat({x[0], x[0] * 1, x[0]}, 1), 1).values; });
   t.add("scans 0-d", {{}}, [](Args x) {
     return cumsum(x[0], 0) + cumprod(x[0], -1) * 2 + cummax(x[0], 0).values + cummin(x[0], 0).values +

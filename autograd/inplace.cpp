@@ -1,12 +1,16 @@
 // In-place writes: for init, optimizers, running statistics and generation state. They raise the storage's version, so
 // that a rule which saved the old values says so instead of using the new ones.
+#include <tapedeck/autograd/loss_helpers.h>
 #include <tapedeck/autograd/op_helpers.h>
 #include <tapedeck/autograd/ops.h>
 #include <tapedeck/kernels/elementwise.h>
 #include <tapedeck/kernels/random.h>
 #include <tapedeck/tensor/detail_views.h>
 
+#include <algorithm>
 #include <cmath>
+#include <limits>
+#include <utility>
 
 namespace tapedeck {
 namespace {
@@ -35,15 +39,67 @@ const Tensor& written(const Tensor& x) {
   return x;
 }
 
+const Tensor& put(const Tensor& x, const Tensor& values) {
+  kernels::copy(x.device(), {values, x});
+  return written(x);
+}
+
+std::int64_t rows_of(const Tensor& x) { return x.dim() > 0 ? x.size(0) : 1; }
+
 using RandomSlot = kernels::KernelSlot<kernels::RandomArgs>;
 const Tensor& draw(const char* op, const RandomSlot& f, const Tensor& x, double p0, double p1) {
   check_write(op, "x", x);
   detail::check_real(op, x);
   const Tensor y = x.is_contiguous() ? x : empty_like(x);
-  f(x.device(), {y, next_stream(op, x.dim() > 0 ? x.size(0) : 1), p0, p1});
+  f(x.device(), {y, next_stream(op, rows_of(x)), p0, p1});
   if (!y.shares_storage(x)) kernels::copy(x.device(), {y, x});
   return written(x);
 }
+
+// The least number of x's dtype that is not below `bound`; with up = -1 the largest that is not above it.
+double inside(const Tensor& x, double bound, double up) {
+  if (x.dtype() == DType::f64 || std::isinf(bound)) return bound;
+  const float near = static_cast<float>(bound);
+  return (near - bound) * up < 0 ? std::nextafter(near, static_cast<float>(up) * std::numeric_limits<float>::infinity())
+                                 : near;
+}
+
+// A normal between alpha and beta (in standard deviations from the mean), by proposals that are kept or drawn again:
+// every attempt has a key of its own, so that an element depends on its own place alone.
+class TruncatedNormal {
+ public:
+  TruncatedNormal(double mean, double std, double low, double high)
+      : mean_(mean), std_(std), low_(low), high_(high), alpha_((low - mean) / std), beta_((high - mean) / std) {
+    constexpr double half = 0.70710678118654752440;
+    whole_ = 0.5 * (std::erfc(alpha_ * half) - std::erfc(beta_ * half)) > 0.25;
+    mirrored_ = alpha_ + beta_ < 0;  // the heavier side first
+    if (mirrored_) alpha_ = -std::exchange(beta_, -alpha_);
+  }
+
+  // Values like x and where they may be kept.
+  std::pair<Tensor, Tensor> attempt(const Tensor& x, const RandomStream& stream, std::uint64_t n) const {
+    const RandomStream first{mix64(stream.key, 2 * n), stream.rows}, second{mix64(stream.key, 2 * n + 1), stream.rows};
+    const Tensor a = empty_like(x);
+    if (whole_) {
+      kernels::normal(x.device(), {a, first, 0, 1});
+      const Tensor y = a * std_ + mean_;
+      return {y, eq(y, clamp(y, low_, high_))};
+    }
+    // The distance t from the end that is nearer to the mean: an exponential of rate `slope` cut off at the other end
+    // (a uniform when it is flat), kept with probability exp(-(t + alpha - slope)^2 / 2).
+    const double slope = std::max(alpha_, 0.0), width = beta_ - alpha_;
+    kernels::uniform(x.device(), {a, first, 0, 1});
+    const Tensor t = slope * width < 1e-8 ? a * width : log((1 - a) + a * std::exp(-slope * width)) * (-1 / slope);
+    const Tensor u = empty_like(x);
+    kernels::uniform(x.device(), {u, second, 0, 1});
+    const Tensor kept = lt(u, exp(square(t + (alpha_ - slope)) * -0.5));
+    return {mirrored_ ? high_ - t * std_ : t * std_ + low_, kept};
+  }
+
+ private:
+  double mean_, std_, low_, high_, alpha_, beta_;
+  bool whole_, mirrored_;
+};
 
 }  // namespace
 
@@ -86,6 +142,49 @@ const Tensor& uniform_(const Tensor& x, double low, double high) {
 }
 const Tensor& normal_(const Tensor& x, double mean, double std) {
   return draw("normal_", kernels::normal, x, mean, std);
+}
+
+const Tensor& truncated_normal_(const Tensor& x, double mean, double std, double low, double high) {
+  const char* op = "truncated_normal_";
+  check_write(op, "x", x);
+  detail::check_real(op, x);
+  TD_CHECK(std::isfinite(mean) && std::isfinite(std) && std >= 0, ValueError, op, ": mean ", mean, " and std ", std,
+           " must be finite, std >= 0");
+  return put(x, detail::composed(op, [&] {
+               const double first = inside(x, low, 1), last = inside(x, high, -1);
+               TD_CHECK(low <= high && first <= last, ValueError, op, ": no number of ", name(x.dtype()),
+                        " lies between low ", low, " and high ", high);
+               // Nothing is left to chance: no deviation, or the mean so far outside that one end has all the weight.
+               const double away = std::max(low - mean, mean - high);
+               if (std == 0 || (away > 0 && std::isinf(away / std * (away / std))))
+                 return full(x.sizes(), std::min(std::max(mean, first), last), x.options());
+               const TruncatedNormal normal(mean, std, low, high);
+               const RandomStream stream = next_stream(op, rows_of(x));
+               auto [values, kept] = normal.attempt(x, stream, 0);
+               for (std::uint64_t n = 1; sum(kept).item() < static_cast<double>(x.numel()); ++n) {
+                 const auto [more, good] = normal.attempt(x, stream, n);
+                 values = where(kept, values, more);
+                 kept = where(kept, kept, good);
+               }
+               return clamp(values, first, last);
+             }));
+}
+
+const Tensor& exponential_(const Tensor& x, double rate) {
+  check_write("exponential_", "x", x);
+  detail::check_real("exponential_", x);
+  TD_CHECK(rate > 0, ValueError, "exponential_: rate must be above 0, not ", rate);
+  return put(x, detail::composed("exponential_", [&] {
+               return log(detail::open_uniform("exponential_", x.sizes(), x.options())) * (-1 / rate);
+             }));
+}
+
+const Tensor& bernoulli_(const Tensor& x, double p) {
+  check_write("bernoulli_", "x", x);
+  TD_CHECK(p >= 0 && p <= 1, ValueError, "bernoulli_: p must be in [0, 1], got ", p);
+  const Tensor y = empty_like(x);
+  kernels::bernoulli(x.device(), {y, next_stream("bernoulli_", rows_of(x)), p, 0});
+  return put(x, y);
 }
 
 }  // namespace tapedeck

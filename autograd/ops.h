@@ -207,14 +207,82 @@ Tensor histc(const Tensor& x, std::int64_t bins = 100, double min = 0, double ma
 // ------------------------------------------------------------------------------------------
 Tensor softmax(const Tensor& x, int dim);
 Tensor log_softmax(const Tensor& x, int dim);
-enum class Reduction { none, mean, sum };
+// softmax((logits + Gumbel noise) / tau); hard: the one-hot of its largest, with the gradient of the soft one.
+Tensor gumbel_softmax(const Tensor& logits, double tau = 1, bool hard = false, int dim = -1);
+enum class Reduction {
+  none,
+  mean,
+  sum,
+  batchmean
+};  // batchmean (the sum over the size of dimension 0): kl_div's alone
 struct CrossEntropyOptions {
+  Tensor weight{};  // of each class [C], or undefined
   std::int64_t ignore_index = -100;
-  Reduction reduction = Reduction::mean;  // mean over the targets that are not ignored
+  Reduction reduction = Reduction::mean;  // mean over the targets that are not ignored, weighted as they are
+  double label_smoothing = 0;             // in [0, 1]: the part of the target that is spread evenly over all classes
 };
-// x [..., C] logits (classes last: our layout), target i64 [...]; nats. ValueError when a target is outside [0, C).
+// x [..., C] logits (classes last: our layout); nats. target i64 [...], ValueError outside [0, C); or probabilities of
+// x's dtype and shape (mean is then over the rows; ignore_index has no meaning).
 Tensor cross_entropy(const Tensor& x, const Tensor& target, CrossEntropyOptions options = {});
+// x [..., C] logarithms of probabilities, target i64 [...]; weight [C] or undefined.
+Tensor nll_loss(const Tensor& x, const Tensor& target, const Tensor& weight = {}, std::int64_t ignore_index = -100,
+                Reduction reduction = Reduction::mean);
+
+// ---- losses of pairs: x and target have one shape; weights broadcast; targets have gradients too
 Tensor mse_loss(const Tensor& x, const Tensor& target, Reduction reduction = Reduction::mean);
+Tensor l1_loss(const Tensor& x, const Tensor& target, Reduction reduction = Reduction::mean);
+Tensor smooth_l1_loss(const Tensor& x, const Tensor& target, Reduction reduction = Reduction::mean, double beta = 1);
+Tensor huber_loss(const Tensor& x, const Tensor& target, Reduction reduction = Reduction::mean, double delta = 1);
+// x in [0, 1] (ValueError outside); its logarithms end at -100.
+Tensor binary_cross_entropy(const Tensor& x, const Tensor& target, const Tensor& weight = {},
+                            Reduction reduction = Reduction::mean);
+Tensor binary_cross_entropy_with_logits(const Tensor& x, const Tensor& target, const Tensor& weight = {},
+                                        Reduction reduction = Reduction::mean, const Tensor& pos_weight = {});
+// x: logarithms of probabilities; log_target: the target too.
+Tensor kl_div(const Tensor& x, const Tensor& target, Reduction reduction = Reduction::mean, bool log_target = false);
+// var (ValueError below 0) has the shape of x, or without its last dimension, or 1 there; at least eps is used.
+Tensor gaussian_nll_loss(const Tensor& x, const Tensor& target, const Tensor& var, bool full = false, double eps = 1e-6,
+                         Reduction reduction = Reduction::mean);
+Tensor poisson_nll_loss(const Tensor& x, const Tensor& target, bool log_input = true, bool full = false,
+                        double eps = 1e-8, Reduction reduction = Reduction::mean);
+Tensor soft_margin_loss(const Tensor& x, const Tensor& target, Reduction reduction = Reduction::mean);
+Tensor hinge_embedding_loss(const Tensor& x, const Tensor& target, double margin = 1,
+                            Reduction reduction = Reduction::mean);
+Tensor margin_ranking_loss(const Tensor& x1, const Tensor& x2, const Tensor& target, double margin = 0,
+                           Reduction reduction = Reduction::mean);
+
+// ---- losses of rows: the last dimension is reduced
+// x [..., C], target i64 [...], p 1 or 2, weight [C] or undefined.
+Tensor multi_margin_loss(const Tensor& x, const Tensor& target, double p = 1, double margin = 1,
+                         const Tensor& weight = {}, Reduction reduction = Reduction::mean);
+// x, target [..., C]; weight broadcasts to them.
+Tensor multilabel_soft_margin_loss(const Tensor& x, const Tensor& target, const Tensor& weight = {},
+                                   Reduction reduction = Reduction::mean);
+// x1, x2 [..., D], target [...] of 1 and -1.
+Tensor cosine_embedding_loss(const Tensor& x1, const Tensor& x2, const Tensor& target, double margin = 0,
+                             Reduction reduction = Reduction::mean);
+Tensor triplet_margin_loss(const Tensor& anchor, const Tensor& positive, const Tensor& negative, double margin = 1,
+                           double p = 2, double eps = 1e-6, bool swap = false, Reduction reduction = Reduction::mean);
+// Connectionist temporal classification. log_probs [N, T, C] (our layout; PyTorch's is [T, N, C]) or [T, C], made by
+// log_softmax: as in PyTorch, the gradient is the one that log_softmax's gradient turns into that of the logits.
+// targets i64 [N, S] (padded) or all rows in one; input_lengths, target_lengths i64 [N]. ValueError when a label that
+// counts is outside [0, C) or blank, or a length is too large. mean: each loss over its target's length, then over N.
+Tensor ctc_loss(const Tensor& log_probs, const Tensor& targets, const Tensor& input_lengths,
+                const Tensor& target_lengths, std::int64_t blank = 0, Reduction reduction = Reduction::mean,
+                bool zero_infinity = false);
+
+// ---- mixtures: x [..., 3 K] holds K logits of the weights, K means, K logarithms of scales (at least log_scale_min)
+// -log P of bins of width 2 / (classes - 1) around y [...] in [-1, 1]; the first and last reach to infinity. Nats. No
+// difference of sigmoids is ever formed: no bin is too small for the formula.
+Tensor discretized_mix_logistic_loss(const Tensor& x, const Tensor& y, std::int64_t classes = 256,
+                                     double log_scale_min = -32.23619130191664, Reduction reduction = Reduction::mean);
+Tensor mix_gaussian_loss(const Tensor& x, const Tensor& y, double log_scale_min = -32.23619130191664,
+                         Reduction reduction = Reduction::mean);  // -log of the density; the scale is a deviation
+// One number per row, in [-1, 1]: a component by its weight, then one draw of it. No gradient. temperature multiplies
+// the scales and divides the logits; 0 gives the mean of the likeliest component.
+Tensor sample_from_discretized_mix_logistic(const Tensor& x, double log_scale_min = -32.23619130191664,
+                                            double temperature = 1);
+Tensor sample_from_mix_gaussian(const Tensor& x, double log_scale_min = -32.23619130191664, double temperature = 1);
 
 // ---- matrix products
 // ---------------------------------------------------------------------------------------------------- a [..., M, K] @
@@ -472,8 +540,24 @@ Tensor full_like(const Tensor& x, double value);
 // (+ condition of the same shape) -> tanh(first half) * sigmoid(second half), [..., C]. condition may be undefined.
 Tensor gated_activation(const Tensor& x, const Tensor& condition = {});
 Tensor dropout(const Tensor& x, double p, bool training = true);
+Tensor dropout1d(const Tensor& x, double p = 0.5, bool training = true);  // whole channels of [B, T, C] or [T, C]
+Tensor dropout2d(const Tensor& x, double p = 0.5, bool training = true);  // of [B, H, W, C] or [H, W, C]
+Tensor feature_dropout(const Tensor& x, double p, bool training = true);  // of [B, ..., C]
+Tensor alpha_dropout(const Tensor& x, double p = 0.5,
+                     bool training = true);                   // keeps mean and variance of selu's output
 Tensor rand(const Shape& shape, TensorOptions options = {});  // uniform in [0, 1)
 Tensor randn(const Shape& shape, TensorOptions options = {});
+Tensor randint(std::int64_t low, std::int64_t high, const Shape& shape, TensorOptions options = {DType::i64, kCpu});
+Tensor randint(std::int64_t high, const Shape& shape, TensorOptions options = {DType::i64, kCpu});  // in [0, high)
+Tensor randperm(std::int64_t n, TensorOptions options = {DType::i64, kCpu});  // 0 … n-1 in random order
+Tensor rand_like(const Tensor& x);
+Tensor randn_like(const Tensor& x);
+Tensor randint_like(const Tensor& x, std::int64_t low, std::int64_t high);
+Tensor bernoulli(const Tensor& p);            // 1 with the probability that each element says, else 0
+Tensor bernoulli(const Tensor& x, double p);  // like x, 1 with probability p
+// Indices i64 [..., num_samples] drawn by weights [..., C] >= 0, which need not sum to 1; without replacement none
+// twice (ValueError when too few weights are positive).
+Tensor multinomial(const Tensor& weights, std::int64_t num_samples, bool replacement = false);
 // One class per row of logits [..., C] by inverse CDF at u f32 [...] in [0, 1); temperature 0 takes the largest. No
 // gradient.
 Tensor sample_categorical(const Tensor& logits, const Tensor& u, double temperature = 1);
@@ -486,6 +570,24 @@ const Tensor& add_(const Tensor& x, const Tensor& y);  // x += y, same shape
 const Tensor& mul_(const Tensor& x, double factor);
 const Tensor& uniform_(const Tensor& x, double low = 0, double high = 1);
 const Tensor& normal_(const Tensor& x, double mean = 0, double std = 1);
+const Tensor& truncated_normal_(const Tensor& x, double mean = 0, double std = 1, double low = -2,
+                                double high = 2);  // never outside [low, high]
+const Tensor& exponential_(const Tensor& x, double rate = 1);
+const Tensor& bernoulli_(const Tensor& x, double p = 0.5);
+
+// ---- initialisers: in place, of weights [out, in, kernel...]
+enum class Nonlinearity { linear, conv, sigmoid, tanh, relu, leaky_relu, selu };
+enum class Fan { fan_in, fan_out };
+double calculate_gain(Nonlinearity nonlinearity, double param = 0.01);  // param: leaky_relu's slope
+const Tensor& xavier_uniform_(const Tensor& x, double gain = 1);
+const Tensor& xavier_normal_(const Tensor& x, double gain = 1);
+const Tensor& kaiming_uniform_(const Tensor& x, double a = 0, Fan mode = Fan::fan_in,
+                               Nonlinearity nonlinearity = Nonlinearity::leaky_relu);
+const Tensor& kaiming_normal_(const Tensor& x, double a = 0, Fan mode = Fan::fan_in,
+                              Nonlinearity nonlinearity = Nonlinearity::leaky_relu);
+const Tensor& orthogonal_(const Tensor& x, double gain = 1);  // rows (or columns, the fewer) of [out, in * kernel...]
+const Tensor& eye_(const Tensor& x);
+const Tensor& dirac_(const Tensor& x, std::int64_t groups = 1);  // a convolution that passes its input on
 
 // Copies that an op had to make because a kernel does not take the layout (bytes since start): zero on training paths.
 std::int64_t packed_bytes();

@@ -1,4 +1,5 @@
-// The softmax family and the losses made of it.
+// The softmax family and the losses of classes.
+#include <tapedeck/autograd/loss_helpers.h>
 #include <tapedeck/autograd/op_helpers.h>
 #include <tapedeck/autograd/ops.h>
 #include <tapedeck/kernels/index.h>
@@ -40,59 +41,110 @@ Tensor log_softmax(const Tensor& x, int dim) {
   return y;
 }
 
+// Noise -log(-log u), u in (0, 1): both logarithms stay finite.
+Tensor gumbel_softmax(const Tensor& logits, double tau, bool hard, int dim) {
+  const char* op = "gumbel_softmax";
+  return detail::composed(op, [&] {
+    detail::check_real(op, logits, "logits");
+    TD_CHECK(tau > 0, ValueError, op, ": tau must be above 0, not ", tau);
+    dim = normalize_dim(op, dim, logits.dim());
+    if (dim != logits.dim() - 1) return transpose(gumbel_softmax(transpose(logits, dim, -1), tau, hard, -1), dim, -1);
+    const Tensor noise = neg(log(neg(log(detail::open_uniform(op, logits.sizes(), logits.options())))));
+    const Tensor soft = softmax((logits + noise) / tau, -1);
+    if (!hard || soft.numel() == 0) return soft;
+    const Tensor y = one_hot(argmax(soft, -1), soft.size(-1), soft.dtype());
+    record(op, y, {&soft}, [](const Tensor& gy, Grads& g) { g.give(0, gy); });
+    return y;
+  });
+}
+
+// ---- classes --------------------------------------------------------------------------------------------------------
 namespace {
 
 Tensor only(std::int64_t value) { return tensor(std::vector{value}, {}); }
 
+// target must be i64 and of the shape of x without its last dimension.
+void check_classes(const char* op, const Tensor& x, const Tensor& target) {
+  TD_CHECK(target.dtype() == DType::i64, DTypeError, op, ": target must be i64 class indices", arg("target", target));
+  Shape shape = x.sizes();
+  shape.erase(x.dim() - 1);
+  TD_CHECK(target.sizes() == shape, ShapeError, op, ": target must have shape ", to_string(shape), arg("x", x),
+           arg("target", target));
+}
+
 // How many targets count; ValueError when one that counts is outside [0, classes). Every target is looked at once, or
 // twice when some are ignored.
-std::int64_t count_targets(const Tensor& target, std::int64_t classes, std::int64_t ignore_index) {
+std::int64_t count_targets(const char* op, const Tensor& target, std::int64_t classes, std::int64_t ignore_index) {
   if (target.numel() == 0) return 0;
   std::int64_t range[2];
   kernels::index_range(target.device(), {target, range});
   const bool some_ignored = range[0] <= ignore_index && ignore_index <= range[1];
   if (!some_ignored) {
-    detail::check_index("cross_entropy", "target", target, classes);
+    detail::check_index(op, "target", target, classes);
     return target.numel();
   }
   const TensorOptions i64 = target.options();
   const Tensor counts = ne(target, only(ignore_index).to(target.device()));
-  detail::check_index("cross_entropy", "target", where(counts, target, zeros({}, i64)), classes);
+  detail::check_index(op, "target", where(counts, target, zeros({}, i64)), classes);
   return static_cast<std::int64_t>(sum(counts).item());
 }
 
-}  // namespace
+// The class of every target, 0 where it is ignored; and which count.
+struct Classes {
+  Tensor index, counts;
+  Classes(const Tensor& target, std::int64_t ignored) : counts(ne(target, only(ignored).to(target.device()))) {
+    index = where(counts, target, zeros({}, target.options()));
+  }
+  Tensor hot(std::int64_t classes, DType dtype) const { return one_hot(index, classes, dtype); }
+  // What each target weighs: its class's weight (1 without weights), 0 when it is ignored.
+  Tensor weights(const Tensor& weight, const Tensor& like) const {
+    const Tensor counted = cast(counts, like.dtype());
+    return weight.defined() ? counted * squeeze(embedding(index, unsqueeze(weight, 1)), -1) : counted;
+  }
+};
 
-Tensor cross_entropy(const Tensor& x, const Tensor& target, CrossEntropyOptions options) {
-  const char* op = "cross_entropy";
+void check_class_inputs(const char* op, const Tensor& x, const Tensor& target, const Tensor& weight,
+                        Reduction reduction) {
   detail::check_real(op, x);
   detail::check_defined(op, "target", target);
-  TD_CHECK(target.dtype() == DType::i64, DTypeError, op, ": target must be i64 class indices", arg("target", target));
   TD_CHECK(target.device() == x.device(), DeviceError, op, ": devices differ", arg("x", x), arg("target", target));
   TD_CHECK(x.dim() >= 1, ShapeError, op, ": x needs a last dimension of classes", arg("x", x));
-  Shape shape = x.sizes();
-  shape.erase(x.dim() - 1);
-  TD_CHECK(target.sizes() == shape, ShapeError, op, ": target must have shape ", to_string(shape), arg("x", x),
-           arg("target", target));
-  const std::int64_t counted = count_targets(target, x.size(-1), options.ignore_index), n = target.numel();
+  detail::check_reduction(op, reduction);
+  if (!weight.defined()) return;
+  detail::check_same(op, "x", x, "weight", weight);
+  TD_CHECK(weight.sizes() == Shape{x.size(-1)}, ShapeError, op, ": weight must have one element for each of ",
+           x.size(-1), " classes", arg("weight", weight));
+}
 
+Tensor weighted(const Tensor& each, const Tensor& weights, Reduction reduction) {
+  if (reduction == Reduction::none) return each;
+  return reduction == Reduction::sum ? sum(each) : sum(each) / sum(weights);
+}
+
+// Targets i64, no weights and no smoothing: one kernel.
+Tensor plain_cross_entropy(const Tensor& x, const Tensor& target, std::int64_t ignore_index, Reduction reduction) {
+  const char* op = "cross_entropy";
+  const std::int64_t counted = count_targets(op, target, x.size(-1), ignore_index), n = target.numel();
   const Tensor flat = detail::try_reshape(detail::packed(target), {n}), losses = empty({n}, x.options());
-  kernels::cross_entropy(x.device(), {as_rows(x), flat, losses, options.ignore_index});
-  const bool each = options.reduction == Reduction::none;
-  const double divisor = options.reduction == Reduction::mean ? static_cast<double>(counted) : 1;
-  const Tensor y = each ? detail::try_reshape(losses, shape) : sum(losses) / divisor;
+  kernels::cross_entropy(x.device(), {as_rows(x), flat, losses, ignore_index});
+  const bool each = reduction == Reduction::none;
+  const double divisor = reduction == Reduction::mean ? static_cast<double>(counted) : 1;
+  Tensor y;
+  {
+    const NoGrad pause;
+    y = each ? detail::try_reshape(losses, target.sizes()) : sum(losses) / divisor;
+  }
   record(op, y, {&x},
-         [x = save(x, "x"), target = save(flat, "target"), divisor, each, ignored = options.ignore_index](
-             const Tensor& gy, Grads& g) {
+         [x = save(x, "x"), target = save(flat, "target"), divisor, each, ignored = ignore_index](const Tensor& gy,
+                                                                                                  Grads& g) {
            const Tensor &logits = x.get(), &t = target.get();
            const std::int64_t n = t.numel(), classes = logits.size(-1);
            const Tensor each_g = each ? reshape(gy, {n}) : expand(gy / divisor, {n});
            Tensor gx;
            if (g.graph()) {
-             const Tensor counts = ne(t, only(ignored).to(t.device()));
-             const Tensor hot = one_hot(where(counts, t, zeros({}, t.options())), classes, gy.dtype());
-             const Tensor scale = each_g * cast(counts, gy.dtype());
-             gx = (softmax(reshape(logits, {n, classes}), -1) - hot) * unsqueeze(scale, 1);
+             const Classes of(t, ignored);
+             const Tensor scale = each_g * cast(of.counts, gy.dtype());
+             gx = (softmax(reshape(logits, {n, classes}), -1) - of.hot(classes, gy.dtype())) * unsqueeze(scale, 1);
            } else {
              gx = empty({n, classes}, logits.options());
              kernels::cross_entropy_backward(gy.device(), {each_g, as_rows(logits), t, gx, ignored});
@@ -102,14 +154,58 @@ Tensor cross_entropy(const Tensor& x, const Tensor& target, CrossEntropyOptions 
   return y;
 }
 
-Tensor mse_loss(const Tensor& x, const Tensor& target, Reduction reduction) {
-  detail::check_real("mse_loss", x);
-  detail::check_same("mse_loss", "x", x, "target", target);
-  TD_CHECK(x.sizes() == target.sizes(), ShapeError, "mse_loss: shapes must be equal", arg("x", x),
+// The target is a distribution of its own in every row.
+Tensor soft_cross_entropy(const Tensor& x, const Tensor& target, const CrossEntropyOptions& o) {
+  const char* op = "cross_entropy";
+  detail::check_same(op, "x", x, "target", target);
+  TD_CHECK(target.sizes() == x.sizes(), ShapeError, op, ": target probabilities must have the shape of x", arg("x", x),
            arg("target", target));
-  const Tensor squares = square(x - target);
-  if (reduction == Reduction::none) return squares;
-  return reduction == Reduction::mean ? mean(squares) : sum(squares);
+  const double share = o.label_smoothing / static_cast<double>(x.size(-1));
+  const Tensor p = o.label_smoothing > 0 ? target * (1 - o.label_smoothing) + share : target;
+  const Tensor terms = log_softmax(x, -1) * (o.weight.defined() ? p * o.weight : p), each = neg(sum(terms, {-1}));
+  if (o.reduction == Reduction::none) return each;
+  return o.reduction == Reduction::mean ? sum(each) / static_cast<double>(each.numel()) : sum(each);
+}
+
+}  // namespace
+
+Tensor cross_entropy(const Tensor& x, const Tensor& target, CrossEntropyOptions o) {
+  const char* op = "cross_entropy";
+  return detail::composed(op, [&] {
+    check_class_inputs(op, x, target, o.weight, o.reduction);
+    TD_CHECK(o.label_smoothing >= 0 && o.label_smoothing <= 1, ValueError, op,
+             ": label_smoothing must be in [0, 1], not ", o.label_smoothing);
+    if (is_real(target.dtype()) && target.dim() == x.dim()) return soft_cross_entropy(x, target, o);
+    check_classes(op, x, target);
+    if (!o.weight.defined() && o.label_smoothing == 0)
+      return plain_cross_entropy(x, target, o.ignore_index, o.reduction);
+    Tensor each = plain_cross_entropy(x, target, o.ignore_index, Reduction::none);
+    const Classes of(target, o.ignore_index);
+    const Tensor weights = of.weights(o.weight, x);
+    if (o.weight.defined()) each = each * weights;
+    if (o.label_smoothing > 0) {
+      const Tensor logs = log_softmax(x, -1), all = sum(o.weight.defined() ? logs * o.weight : logs, {-1});
+      const Tensor spread = where(of.counts, all, scalar(0, x.options()));
+      each = each * (1 - o.label_smoothing) - spread * (o.label_smoothing / static_cast<double>(x.size(-1)));
+    }
+    return weighted(each, weights, o.reduction);
+  });
+}
+
+Tensor nll_loss(const Tensor& x, const Tensor& target, const Tensor& weight, std::int64_t ignore_index,
+                Reduction reduction) {
+  const char* op = "nll_loss";
+  return detail::composed(op, [&] {
+    check_class_inputs(op, x, target, weight, reduction);
+    check_classes(op, x, target);
+    count_targets(op, target, x.size(-1), ignore_index);
+    const Classes of(target, ignore_index);
+    const Tensor chosen = of.hot(x.size(-1), DType::boolean), weights = of.weights(weight, x);
+    const Tensor none = scalar(0, x.options());
+    Tensor each = where(of.counts, neg(sum(where(chosen, x, none), {-1})), none);
+    if (weight.defined()) each = each * weights;
+    return weighted(each, weights, reduction);
+  });
 }
 
 }  // namespace tapedeck

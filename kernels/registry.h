@@ -17,6 +17,7 @@ void register_conv(std::vector<SlotBase*>& slots);
 void register_pool(std::vector<SlotBase*>& slots);
 void register_index(std::vector<SlotBase*>& slots);
 void register_random(std::vector<SlotBase*>& slots);
+void register_loss(std::vector<SlotBase*>& slots);
 void register_optim(std::vector<SlotBase*>& slots);
 void register_norm(std::vector<SlotBase*>& slots);
 void register_rnn(std::vector<SlotBase*>& slots);

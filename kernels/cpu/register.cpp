@@ -12,6 +12,7 @@ void register_cpu_kernels(std::vector<SlotBase*>& slots) {
   register_pool(slots);
   register_index(slots);
   register_random(slots);
+  register_loss(slots);
   register_optim(slots);
   register_norm(slots);
   register_rnn(slots);

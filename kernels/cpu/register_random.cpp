@@ -6,11 +6,17 @@ namespace tapedeck::kernels {
 
 KernelSlot<RandomArgs> uniform("uniform"), normal("normal"), bernoulli("bernoulli");
 KernelSlot<DropoutArgs> dropout("dropout");
+KernelSlot<IntegersArgs> integers("integers");
+KernelSlot<PermutationArgs> permutation("permutation");
+KernelSlot<MultinomialArgs> multinomial("multinomial");
+KernelSlot<OrthonormalArgs> orthonormal("orthonormal");
 
 void register_random(std::vector<SlotBase*>& slots) {
   add_simd_random();
   add_ref_random();
-  slots.insert(slots.end(), {&uniform, &normal, &bernoulli, &dropout});
+  add_ref_draws();
+  slots.insert(slots.end(),
+               {&uniform, &normal, &bernoulli, &dropout, &integers, &permutation, &multinomial, &orthonormal});
 }
 
 }  // namespace tapedeck::kernels

@@ -99,6 +99,7 @@ void add_scan(Table& t);
 void add_sort(Table& t);
 void add_softmax(Table& t);
 void add_linalg(Table& t);
+void add_loss(Table& t);
 void add_matmul(Table& t);
 void add_norm(Table& t);
 void add_conv(Table& t);

@@ -1,46 +1,13 @@
-// Random ops and slots, against Philox and Box-Muller written out here; writes in place.
+// Random ops and slots, against Philox and Box-Muller written out here; dropout; writes in place.
 #include <tapedeck/autograd/ops.h>
 #include <tapedeck/kernels/random.h>
-#include <tapedeck/tensor/philox.h>
-#include <tapedeck/tensor/random.h>
 
 #include <cmath>
 
-#include "cases/op_case.h"
+#include "cases/draws.h"
 
 namespace tapedeck::cases {
 namespace {
-
-using Wide = long double;
-
-// Element e of row r of a tensor drawn with `key`, by f(key, r, e).
-template <class F>
-Expected drawn(const Shape& shape, DType dtype, std::uint64_t key, F&& f) {
-  Expected r{shape, dtype, {}, {}};
-  const std::int64_t rows = shape.rank() > 0 ? shape[0] : 1, width = rows > 0 ? shape.numel() / rows : 0;
-  for (std::int64_t row = 0; row < rows; ++row)
-    for (std::int64_t e = 0; e < width; ++e)
-      r.value.push_back(f(key, static_cast<std::uint64_t>(row), static_cast<std::uint64_t>(e)));
-  return r;
-}
-double unit(std::uint64_t key, std::uint64_t row, std::uint64_t e) {
-  return std::ldexp(static_cast<double>(philox_word(key, row, e) >> 8), -24);
-}
-double gauss(std::uint64_t key, std::uint64_t row, std::uint64_t e) {
-  const double first = philox_word(key, row, e & ~std::uint64_t{1}), second = philox_word(key, row, e | 1);
-  const double radius = std::sqrt(-2 * std::log(std::ldexp(first + 0.5, -32))),
-               angle = 2 * 3.14159265358979323846 * std::ldexp(second, -32);
-  return radius * (e % 2 == 0 ? std::cos(angle) : std::sin(angle));
-}
-
-// The first key that `op` draws from in a scope of this seed.
-std::uint64_t first_key(std::uint64_t seed, const char* op, const Shape& shape) {
-  const RandomScope scope(seed, 1);
-  return next_stream(op, shape.rank() > 0 ? shape[0] : 1).key;
-}
-
-const Shape kShapes[] = {{},       {0},       {1},          {7},       {3, 0, 2}, {1, 1, 1}, {3, 5},
-                         {33, 17}, {2, 3, 4}, {2, 3, 4, 5}, {1, 4097}, {9000},    {5, 2003}};
 
 void add_draws(std::vector<OpCase>& t) {
   for (const DType dtype : {DType::f32, DType::f64})

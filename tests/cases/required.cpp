@@ -11,31 +11,44 @@ namespace {
 
 struct Promise {
   int cases;  // forward and gradient cases together
+  const char* family;
   const char* ops;
 };
 
 constexpr Promise kPromises[] = {
-    // Ops that compute.
-    {100,
-     "neg abs exp log log1p sqrt rsqrt square reciprocal sin cos sigmoid logsigmoid tanh relu leaky_relu elu gelu silu "
-     "mish softplus clamp pow add sub mul div maximum minimum "
-     "sum mean prod amax amin max min argmax argmin var std var_mean std_mean norm logsumexp any all count_nonzero "
-     "cumsum cumprod cummax cummin logcumsumexp sort argsort topk median quantile searchsorted bucketize bincount "
-     "histc "
-     "softmax log_softmax cross_entropy mse_loss "
-     "matmul linear dropout gated_activation "
-     "conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d max_pool1d max_pool2d "
-     "max_pool1d_with_indices max_pool2d_with_indices avg_pool1d avg_pool2d adaptive_max_pool1d adaptive_max_pool2d "
-     "adaptive_max_pool1d_with_indices adaptive_max_pool2d_with_indices adaptive_avg_pool1d adaptive_avg_pool2d "
-     "interpolate fold index_add scatter_add embedding_bag arange linspace logspace"},
-    // Ops that move, select or compare.
-    {60,
-     "eq ne lt le gt ge where embedding one_hot reshape flatten permute transpose squeeze unsqueeze expand slice "
-     "narrow "
-     "select unfold split chunk cat stack contiguous clone cast pixel_shuffle pixel_unshuffle "
-     "movedim broadcast_to diagonal unbind meshgrid repeat repeat_interleave tile flip roll pad diag diag_embed tril "
-     "triu index_select index_copy index_fill gather scatter take_along_dim index index_put masked_fill "
-     "masked_select nonzero eye ones ones_like full_like"},
+    // 100: computes; 60: moves, selects, compares or draws
+    {100, "elementwise",
+     "neg abs sign exp expm1 log log1p log2 log10 sqrt rsqrt square reciprocal sin cos tan asin acos atan sinh "
+     "cosh asinh acosh atanh erf sigmoid logsigmoid tanh relu relu6 leaky_relu prelu elu selu celu gelu silu "
+     "mish softplus softsign softshrink hardtanh hardsigmoid hardswish snake floor ceil round trunc frac clamp "
+     "nan_to_num add sub mul div pow fmod remainder maximum minimum atan2 hypot lerp addcmul addcdiv "
+     "gated_activation"},
+    {100, "reductions and scans",
+     "sum mean prod amax amin max min argmax argmin var std norm logsumexp any all count_nonzero cumsum cumprod "
+     "cummax logcumsumexp median quantile topk sort argsort searchsorted bucketize bincount histc"},
+    {100, "index", "scatter_add index_add embedding_bag fold arange linspace"},
+    {100, "linear algebra", "matmul linear bmm addmm baddbmm outer dot einsum cdist cosine_similarity normalize"},
+    {100, "convolution and resampling",
+     "conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d max_pool1d max_pool2d avg_pool1d "
+     "avg_pool2d adaptive_avg_pool1d adaptive_avg_pool2d adaptive_max_pool1d adaptive_max_pool2d interpolate"},
+    {100, "normalisation",
+     "layer_norm rms_norm group_norm batch_norm instance_norm weight_norm spectral_norm local_response_norm"},
+    {100, "losses",
+     "softmax log_softmax gumbel_softmax cross_entropy nll_loss binary_cross_entropy "
+     "binary_cross_entropy_with_logits mse_loss l1_loss smooth_l1_loss huber_loss kl_div gaussian_nll_loss "
+     "poisson_nll_loss hinge_embedding_loss cosine_embedding_loss triplet_margin_loss margin_ranking_loss "
+     "ctc_loss discretized_mix_logistic_loss mix_gaussian_loss"},
+    {100, "sequences", "rnn gru lstm scaled_dot_product_attention rotary_embedding sinusoidal_positions"},
+    {100, "random", "dropout dropout1d dropout2d multinomial"},
+    {60, "predicates", "isnan isinf isfinite logical_not eq ne lt le gt ge logical_and logical_or logical_xor where"},
+    {60, "shape and index",
+     "reshape flatten permute transpose squeeze unsqueeze expand repeat repeat_interleave tile cat stack split "
+     "chunk narrow slice select flip roll pad unfold gather scatter index_select index_put take_along_dim "
+     "masked_fill masked_select nonzero diag tril triu one_hot embedding meshgrid pixel_shuffle contiguous "
+     "clone cast"},
+    {60, "random draws",
+     "rand randn randint randperm bernoulli normal_ uniform_ truncated_normal_ xavier_uniform_ xavier_normal_ "
+     "kaiming_uniform_ kaiming_normal_ orthogonal_"},
 };
 
 }  // namespace

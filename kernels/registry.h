@@ -21,5 +21,6 @@ void register_loss(std::vector<SlotBase*>& slots);
 void register_optim(std::vector<SlotBase*>& slots);
 void register_norm(std::vector<SlotBase*>& slots);
 void register_rnn(std::vector<SlotBase*>& slots);
+void register_fft(std::vector<SlotBase*>& slots);
 
 }  // namespace tapedeck::kernels

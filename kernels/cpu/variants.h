@@ -36,5 +36,7 @@ void add_simd_distance();
 void add_ref_distance();
 void add_simd_rnn();
 void add_ref_rnn();
+void add_stockham_fft();
+void add_ref_fft();
 
 }  // namespace tapedeck::kernels

@@ -459,6 +459,47 @@ Tensor sinusoidal_positions(std::int64_t time, std::int64_t channels, std::int64
                             TensorOptions options = {});
 
 // ---- shape: views never copy; reshape copies only when strides force it ----
+// ---- signal: complex numbers are a last dimension of 2 (re, im) -----------------------------------------------------
+enum class FftNorm { backward, ortho, forward };  // which direction is divided by n; ortho: both by sqrt(n)
+// Any length n >= 1: x is cut or continued with zeros to it. dim counts without the dimension of (re, im).
+Tensor fft(const Tensor& x, std::optional<std::int64_t> n = {}, int dim = -1, FftNorm norm = FftNorm::backward);
+Tensor ifft(const Tensor& x, std::optional<std::int64_t> n = {}, int dim = -1, FftNorm norm = FftNorm::backward);
+// Real x -> the bins 0 … n/2 in place of dim, and a last dimension of 2.
+Tensor rfft(const Tensor& x, std::optional<std::int64_t> n = {}, int dim = -1, FftNorm norm = FftNorm::backward);
+// The inverse of rfft: n (else 2 (bins - 1)) real samples; what the bins 0 and n/2 have of im is ignored.
+Tensor irfft(const Tensor& x, std::optional<std::int64_t> n = {}, int dim = -1, FftNorm norm = FftNorm::backward);
+Tensor complex_mul(const Tensor& a, const Tensor& b);
+Tensor complex_conj(const Tensor& x);
+Tensor complex_abs(const Tensor& x);    // [..., 2] -> [...], without overflow; its gradient at 0 is 0
+Tensor complex_angle(const Tensor& x);  // radians in (-pi, pi]; its gradient at 0 is 0
+Tensor polar(const Tensor& abs, const Tensor& angle);  // -> [..., 2]
+// Windows of n samples; periodic: for spectra (one period of n), else symmetric.
+Tensor hann_window(std::int64_t n, bool periodic = true, TensorOptions options = {});
+Tensor hamming_window(std::int64_t n, bool periodic = true, double alpha = 0.54, double beta = 0.46,
+                      TensorOptions options = {});
+Tensor blackman_window(std::int64_t n, bool periodic = true, TensorOptions options = {});
+Tensor bartlett_window(std::int64_t n, bool periodic = true, TensorOptions options = {});
+Tensor kaiser_window(std::int64_t n, bool periodic = true, double beta = 12, TensorOptions options = {});
+// [..., frames, size] -> [..., (frames - 1) hop + size]: the sum of the frames, each hop samples after the last.
+Tensor overlap_add(const Tensor& frames, std::int64_t hop);
+struct StftOptions {
+  std::optional<std::int64_t> hop_length{};  // n_fft / 4
+  std::optional<std::int64_t> win_length{};  // n_fft; a shorter window stands in the middle of the frame
+  Tensor window{};                           // [win_length] of x's dtype; undefined: ones
+  bool center = true;                        // frames are centred on their samples: n_fft / 2 are padded on both sides
+  PadMode pad_mode = PadMode::reflect;
+  bool normalized = false;  // divided by sqrt(n_fft)
+  bool onesided = true;     // the bins 0 … n_fft / 2
+};
+// x [time] or [batch, time] -> [batch, frames, bins, 2]: time before channels, unlike PyTorch's [batch, bins, frames].
+Tensor stft(const Tensor& x, std::int64_t n_fft, const StftOptions& options = {});
+// The least-squares inverse (Griffin and Lim, 1984). length: cuts or continues with zeros. ValueError where the squares
+// of the windows do not cover a sample.
+Tensor istft(const Tensor& x, std::int64_t n_fft, const StftOptions& options = {},
+             std::optional<std::int64_t> length = {});
+
+// ---- shape: views never copy; reshape copies only when strides force it
+// ---------------------------------------------------
 Tensor reshape(const Tensor& x, const Shape& shape);  // one size may be -1
 Tensor flatten(const Tensor& x, int start = 0, int end = -1);
 Tensor permute(const Tensor& x, const std::vector<int>& order);

@@ -109,6 +109,7 @@ void add_shape(Table& t);
 void add_index(Table& t);
 void add_fused(Table& t);
 void add_sequence(Table& t);
+void add_fourier(Table& t);
 
 struct Family {
   const char* name;

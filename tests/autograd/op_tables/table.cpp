@@ -24,6 +24,7 @@ const std::vector<Family>& families() {
       {"linalg", add_linalg},           {"norm", add_norm},     {"conv", add_conv},       {"pool", add_pool},
       {"interpolate", add_interpolate}, {"shape", add_shape},   {"fused", add_fused},
       {"loss", add_loss},
+      {"fourier", add_fourier},
   };
   // clang-format on
   return all;

@@ -35,6 +35,7 @@ const std::vector<OpCase>& table() {
     add_loss(t), add_sequence_loss(t), add_more_random(t), add_init(t);
     add_elementwise(t), add_reduce(t), add_softmax(t), add_matmul(t), add_conv(t);
     add_index(t), add_shape(t), add_random(t), add_fused(t), add_optim(t), add_signal(t);
+    add_signal(t);
     return t;
   }();
   return all;

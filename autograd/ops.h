@@ -15,7 +15,7 @@
 
 namespace tapedeck {
 
-// ---- elementwise: unary ---------------------------------------------------------------------------------------------
+// ---- elementwise: unary ----
 Tensor neg(const Tensor& x);
 Tensor abs(const Tensor& x);
 Tensor sign(const Tensor& x);  // -1, 0 or 1; 0 for NaN; no slope anywhere, like floor, ceil, round and trunc
@@ -58,7 +58,7 @@ Tensor isinf(const Tensor& x);
 Tensor isfinite(const Tensor& x);
 Tensor logical_not(const Tensor& x);
 
-// ---- elementwise: activations; at an infinity they give their limit -------------------------------------------------
+// ---- elementwise: activations; at an infinity they give their limit ----
 Tensor sigmoid(const Tensor& x);
 Tensor logsigmoid(const Tensor& x);
 Tensor tanh(const Tensor& x);
@@ -83,7 +83,7 @@ Tensor hardswish(const Tensor& x);
 Tensor snake(const Tensor& x, double alpha = 1);     // x + sin^2(alpha x) / alpha
 Tensor snake(const Tensor& x, const Tensor& alpha);  // alpha broadcasts: [C] is one per channel; 0 gives x
 
-// ---- elementwise: binary and ternary, with NumPy broadcasting -------------------------------------------------------
+// ---- elementwise: binary and ternary, with NumPy broadcasting ----
 Tensor add(const Tensor& a, const Tensor& b);
 Tensor sub(const Tensor& a, const Tensor& b);
 Tensor mul(const Tensor& a, const Tensor& b);
@@ -136,7 +136,7 @@ inline Tensor operator-(double a, const Tensor& b) { return add(neg(b), a); }
 inline Tensor operator/(double a, const Tensor& b) { return mul(reciprocal(b), a); }
 inline Tensor operator-(const Tensor& a) { return neg(a); }
 
-// ---- reductions (no dims: over everything, giving a 0-d tensor). NaN wins in extremes; empty sums are 0 -------------
+// ---- reductions (no dims: over everything, giving a 0-d tensor). NaN wins in extremes; empty sums are 0 ----
 struct ValuesIndices {
   Tensor values, indices;  // indices i64: places along the dimension, without gradient
 };
@@ -173,14 +173,14 @@ Tensor all(const Tensor& x, const std::vector<int>& dims = {}, bool keepdim = fa
 Tensor count_nonzero(const Tensor& x, const std::vector<int>& dims = {});  // i64
 Tensor sum_to(const Tensor& x, const Shape& shape);                        // undoes broadcasting: sums down to `shape`
 
-// ---- scans along a dimension (0-d tensors have one of size 1, here and below) ---------------------------------------
+// ---- scans along a dimension (0-d tensors have one of size 1, here and below) ----
 Tensor cumsum(const Tensor& x, int dim);  // of integers and bools: i64
 Tensor cumprod(const Tensor& x, int dim);
 ValuesIndices cummax(const Tensor& x, int dim);  // the last of equals; NaN wins from where it stands
 ValuesIndices cummin(const Tensor& x, int dim);
 Tensor logcumsumexp(const Tensor& x, int dim);
 
-// ---- sorting and searching: stable; NaN is larger than all numbers, -0 equals 0 -------------------------------------
+// ---- sorting and searching: stable; NaN is larger than all numbers, -0 equals 0 ----
 ValuesIndices sort(const Tensor& x, int dim = -1, bool descending = false);
 Tensor argsort(const Tensor& x, int dim = -1, bool descending = false);
 // Of equals the first are taken. `sorted` promises an order; without it the order is the same.
@@ -203,8 +203,7 @@ Tensor bincount(const Tensor& x, const Tensor& weights = {}, std::int64_t minlen
 // count. min == max: the range of x.
 Tensor histc(const Tensor& x, std::int64_t bins = 100, double min = 0, double max = 0);
 
-// ---- softmax family and losses
-// ------------------------------------------------------------------------------------------
+// ---- softmax family and losses ----
 Tensor softmax(const Tensor& x, int dim);
 Tensor log_softmax(const Tensor& x, int dim);
 // softmax((logits + Gumbel noise) / tau); hard: the one-hot of its largest, with the gradient of the soft one.
@@ -284,14 +283,13 @@ Tensor sample_from_discretized_mix_logistic(const Tensor& x, double log_scale_mi
                                             double temperature = 1);
 Tensor sample_from_mix_gaussian(const Tensor& x, double log_scale_min = -32.23619130191664, double temperature = 1);
 
-// ---- matrix products
-// ---------------------------------------------------------------------------------------------------- a [..., M, K] @
-// b [..., K, N], batch dimensions broadcast; 1-d operands as in PyTorch.
+// ---- matrix products ----
+// a [..., M, K] @ b [..., K, N], batch dimensions broadcast; 1-d operands as in PyTorch.
 Tensor matmul(const Tensor& a, const Tensor& b);
 // x [..., in] @ weight[out, in]^T + bias [out]; bias may be undefined.
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias = {});
 
-// ---- linear algebra --------------------------------------------------------------------------------------------------
+// ---- linear algebra ----
 Tensor mm(const Tensor& a, const Tensor& b);     // [M, K] @ [K, N]
 Tensor mv(const Tensor& a, const Tensor& x);     // [M, K] @ [K]
 Tensor bmm(const Tensor& a, const Tensor& b);    // [B, M, K] @ [B, K, N], nothing broadcasts
@@ -314,7 +312,7 @@ Tensor pairwise_distance(const Tensor& x1, const Tensor& x2, double p = 2, doubl
 Tensor cosine_similarity(const Tensor& x1, const Tensor& x2, int dim = 1, double eps = 1e-8);
 Tensor normalize(const Tensor& x, double p = 2, int dim = 1, double eps = 1e-12);  // x / max(|x|_p, eps)
 
-// ---- normalisation: channels last; weight and bias may be undefined --------------------------------------------------
+// ---- normalisation: channels last; weight and bias may be undefined ----
 // (x - mean) / sqrt(variance + eps) * weight + bias over the last dimensions, whose sizes are `shape` (weight's, too).
 Tensor layer_norm(const Tensor& x, const Shape& shape, const Tensor& weight = {}, const Tensor& bias = {},
                   double eps = 1e-5);
@@ -342,8 +340,7 @@ struct SpectralNorm {
 // method from u. The two vectors count as constants in the gradient.
 SpectralNorm spectral_norm(const Tensor& weight, const Tensor& u, int iterations = 1, double eps = 1e-12, int dim = 0);
 
-// ---- convolution
-// --------------------------------------------------------------------------------------------------------
+// ---- convolution ----
 // x [B, T, I], weight [O, I/groups, K], bias [O] or undefined -> [B, T', O]; images are [B, H, W, I] with weights
 // [O, I/groups, KH, KW], volumes [B, D, H, W, I] with [O, I/groups, KD, KH, KW].
 Tensor conv1d(const Tensor& x, const Tensor& weight, const Tensor& bias = {}, Conv1dOptions options = {});
@@ -357,8 +354,7 @@ Tensor conv_transpose2d(const Tensor& x, const Tensor& weight, const Tensor& bia
 Tensor conv_transpose3d(const Tensor& x, const Tensor& weight, const Tensor& bias = {},
                         ConvTranspose3dOptions options = {});
 
-// ---- pooling of [B, T, C] and [B, H, W, C]
-// ------------------------------------------------------------------------------
+// ---- pooling of [B, T, C] and [B, H, W, C] ----
 // The last NaN of a window wins, else the first of equals. Indices are i64 positions in the unpadded plane, h * W + w.
 Tensor max_pool1d(const Tensor& x, PerDim<1> kernel_size, MaxPool1dOptions options = {});
 Tensor max_pool2d(const Tensor& x, PerDim<2> kernel_size, MaxPool2dOptions options = {});
@@ -373,8 +369,7 @@ ValuesIndices adaptive_max_pool2d_with_indices(const Tensor& x, PerDim<2> output
 Tensor adaptive_avg_pool1d(const Tensor& x, PerDim<1> output_size);
 Tensor adaptive_avg_pool2d(const Tensor& x, PerDim<2> output_size);
 
-// ---- other sizes of [B, T, C] and [B, H, W, C]
-// --------------------------------------------------------------------------
+// ---- other sizes of [B, T, C] and [B, H, W, C] ----
 Tensor interpolate(const Tensor& x, InterpolateOptions options);  // linear: [B, T, C] only; bilinear: [B, H, W, C] only
 // [B, T, C * r] -> [B, T * r, C], [B, H, W, C * r * r] -> [B, H * r, W * r, C]; the channel is c * r * r + row * r +
 // col.
@@ -415,7 +410,7 @@ Tensor masked_fill(const Tensor& x, const Tensor& mask, const Tensor& value);  /
 Tensor masked_select(const Tensor& x, const Tensor& mask);                     // 1-d; x and mask broadcast
 Tensor nonzero(const Tensor& x);  // i64 [count, dimensions], in row-major order
 
-// ---- sequences ------------------------------------------------------------------------------------------------------
+// ---- sequences ----
 // Recurrent layers. x [batch, time, channels]; h0, c0 [layers x directions, batch, state] or undefined (zeros).
 // weights: for each layer, and in it for each direction, weight_ih [G state, in], weight_hh [G state, state], bias_ih
 // and bias_hh [G state] (or undefined), with G = 1, 3 (order r z n) or 4 (order i f g o). No second form.
@@ -459,47 +454,6 @@ Tensor sinusoidal_positions(std::int64_t time, std::int64_t channels, std::int64
                             TensorOptions options = {});
 
 // ---- shape: views never copy; reshape copies only when strides force it ----
-// ---- signal: complex numbers are a last dimension of 2 (re, im) -----------------------------------------------------
-enum class FftNorm { backward, ortho, forward };  // which direction is divided by n; ortho: both by sqrt(n)
-// Any length n >= 1: x is cut or continued with zeros to it. dim counts without the dimension of (re, im).
-Tensor fft(const Tensor& x, std::optional<std::int64_t> n = {}, int dim = -1, FftNorm norm = FftNorm::backward);
-Tensor ifft(const Tensor& x, std::optional<std::int64_t> n = {}, int dim = -1, FftNorm norm = FftNorm::backward);
-// Real x -> the bins 0 … n/2 in place of dim, and a last dimension of 2.
-Tensor rfft(const Tensor& x, std::optional<std::int64_t> n = {}, int dim = -1, FftNorm norm = FftNorm::backward);
-// The inverse of rfft: n (else 2 (bins - 1)) real samples; what the bins 0 and n/2 have of im is ignored.
-Tensor irfft(const Tensor& x, std::optional<std::int64_t> n = {}, int dim = -1, FftNorm norm = FftNorm::backward);
-Tensor complex_mul(const Tensor& a, const Tensor& b);
-Tensor complex_conj(const Tensor& x);
-Tensor complex_abs(const Tensor& x);    // [..., 2] -> [...], without overflow; its gradient at 0 is 0
-Tensor complex_angle(const Tensor& x);  // radians in (-pi, pi]; its gradient at 0 is 0
-Tensor polar(const Tensor& abs, const Tensor& angle);  // -> [..., 2]
-// Windows of n samples; periodic: for spectra (one period of n), else symmetric.
-Tensor hann_window(std::int64_t n, bool periodic = true, TensorOptions options = {});
-Tensor hamming_window(std::int64_t n, bool periodic = true, double alpha = 0.54, double beta = 0.46,
-                      TensorOptions options = {});
-Tensor blackman_window(std::int64_t n, bool periodic = true, TensorOptions options = {});
-Tensor bartlett_window(std::int64_t n, bool periodic = true, TensorOptions options = {});
-Tensor kaiser_window(std::int64_t n, bool periodic = true, double beta = 12, TensorOptions options = {});
-// [..., frames, size] -> [..., (frames - 1) hop + size]: the sum of the frames, each hop samples after the last.
-Tensor overlap_add(const Tensor& frames, std::int64_t hop);
-struct StftOptions {
-  std::optional<std::int64_t> hop_length{};  // n_fft / 4
-  std::optional<std::int64_t> win_length{};  // n_fft; a shorter window stands in the middle of the frame
-  Tensor window{};                           // [win_length] of x's dtype; undefined: ones
-  bool center = true;                        // frames are centred on their samples: n_fft / 2 are padded on both sides
-  PadMode pad_mode = PadMode::reflect;
-  bool normalized = false;  // divided by sqrt(n_fft)
-  bool onesided = true;     // the bins 0 … n_fft / 2
-};
-// x [time] or [batch, time] -> [batch, frames, bins, 2]: time before channels, unlike PyTorch's [batch, bins, frames].
-Tensor stft(const Tensor& x, std::int64_t n_fft, const StftOptions& options = {});
-// The least-squares inverse (Griffin and Lim, 1984). length: cuts or continues with zeros. ValueError where the squares
-// of the windows do not cover a sample.
-Tensor istft(const Tensor& x, std::int64_t n_fft, const StftOptions& options = {},
-             std::optional<std::int64_t> length = {});
-
-// ---- shape: views never copy; reshape copies only when strides force it
-// ---------------------------------------------------
 Tensor reshape(const Tensor& x, const Shape& shape);  // one size may be -1
 Tensor flatten(const Tensor& x, int start = 0, int end = -1);
 Tensor permute(const Tensor& x, const std::vector<int>& order);
@@ -556,6 +510,45 @@ Tensor diag_embed(const Tensor& x, std::int64_t offset = 0, int dim1 = -2, int d
 Tensor tril(const Tensor& x, std::int64_t diagonal = 0);  // zeros above that diagonal of the last two dimensions
 Tensor triu(const Tensor& x, std::int64_t diagonal = 0);
 
+// ---- signal: complex numbers are a last dimension of 2 (re, im) ----
+enum class FftNorm { backward, ortho, forward };  // which direction is divided by n; ortho: both by sqrt(n)
+// Any length n >= 1: x is cut or continued with zeros to it. dim counts without the dimension of (re, im).
+Tensor fft(const Tensor& x, std::optional<std::int64_t> n = {}, int dim = -1, FftNorm norm = FftNorm::backward);
+Tensor ifft(const Tensor& x, std::optional<std::int64_t> n = {}, int dim = -1, FftNorm norm = FftNorm::backward);
+// Real x -> the bins 0 … n/2 in place of dim, and a last dimension of 2.
+Tensor rfft(const Tensor& x, std::optional<std::int64_t> n = {}, int dim = -1, FftNorm norm = FftNorm::backward);
+// The inverse of rfft: n (else 2 (bins - 1)) real samples; what the bins 0 and n/2 have of im is ignored.
+Tensor irfft(const Tensor& x, std::optional<std::int64_t> n = {}, int dim = -1, FftNorm norm = FftNorm::backward);
+Tensor complex_mul(const Tensor& a, const Tensor& b);
+Tensor complex_conj(const Tensor& x);
+Tensor complex_abs(const Tensor& x);    // [..., 2] -> [...], without overflow; its gradient at 0 is 0
+Tensor complex_angle(const Tensor& x);  // radians in (-pi, pi]; its gradient at 0 is 0
+Tensor polar(const Tensor& abs, const Tensor& angle);  // -> [..., 2]
+// Windows of n samples; periodic: for spectra (one period of n), else symmetric.
+Tensor hann_window(std::int64_t n, bool periodic = true, TensorOptions options = {});
+Tensor hamming_window(std::int64_t n, bool periodic = true, double alpha = 0.54, double beta = 0.46,
+                      TensorOptions options = {});
+Tensor blackman_window(std::int64_t n, bool periodic = true, TensorOptions options = {});
+Tensor bartlett_window(std::int64_t n, bool periodic = true, TensorOptions options = {});
+Tensor kaiser_window(std::int64_t n, bool periodic = true, double beta = 12, TensorOptions options = {});
+// [..., frames, size] -> [..., (frames - 1) hop + size]: the sum of the frames, each hop samples after the last.
+Tensor overlap_add(const Tensor& frames, std::int64_t hop);
+struct StftOptions {
+  std::optional<std::int64_t> hop_length{};  // n_fft / 4
+  std::optional<std::int64_t> win_length{};  // n_fft; a shorter window stands in the middle of the frame
+  Tensor window{};                           // [win_length] of x's dtype; undefined: ones
+  bool center = true;                        // frames are centred on their samples: n_fft / 2 are padded on both sides
+  PadMode pad_mode = PadMode::reflect;
+  bool normalized = false;  // divided by sqrt(n_fft)
+  bool onesided = true;     // the bins 0 … n_fft / 2
+};
+// x [time] or [batch, time] -> [batch, frames, bins, 2]: time before channels, unlike PyTorch's [batch, bins, frames].
+Tensor stft(const Tensor& x, std::int64_t n_fft, const StftOptions& options = {});
+// The least-squares inverse (Griffin and Lim, 1984). length: cuts or continues with zeros. ValueError where the squares
+// of the windows do not cover a sample.
+Tensor istft(const Tensor& x, std::int64_t n_fft, const StftOptions& options = {},
+             std::optional<std::int64_t> length = {});
+
 // ---- creation (empty, zeros, full, zeros_like: tensor/tensor.h) ----
 // A number as it is written: arange(5) is i64, arange(5.) f32.
 struct Number {
@@ -576,9 +569,8 @@ Tensor ones(const Shape& shape, TensorOptions options = {});
 Tensor ones_like(const Tensor& x);
 Tensor full_like(const Tensor& x, double value);
 
-// ---- fused and random
-// ------------------------------------------------------------------------------------------------------- x [..., 2C]
-// (+ condition of the same shape) -> tanh(first half) * sigmoid(second half), [..., C]. condition may be undefined.
+// ---- fused and random ----
+// x [..., 2C] (+ condition of the same shape) -> tanh(first half) * sigmoid(second half), [..., C]. condition may be undefined.
 Tensor gated_activation(const Tensor& x, const Tensor& condition = {});
 Tensor dropout(const Tensor& x, double p, bool training = true);
 Tensor dropout1d(const Tensor& x, double p = 0.5, bool training = true);  // whole channels of [B, T, C] or [T, C]
@@ -603,8 +595,7 @@ Tensor multinomial(const Tensor& weights, std::int64_t num_samples, bool replace
 // gradient.
 Tensor sample_categorical(const Tensor& logits, const Tensor& u, double temperature = 1);
 
-// ---- in place (raise the version; for init, optimizers and state, never for recorded tensors)
-// ---------------------------------
+// ---- in place (raise the version; for init, optimizers and state, never for recorded tensors) ----
 const Tensor& copy_(const Tensor& to, const Tensor& from);
 const Tensor& fill_(const Tensor& x, double value);
 const Tensor& add_(const Tensor& x, const Tensor& y);  // x += y, same shape

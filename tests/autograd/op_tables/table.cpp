@@ -20,9 +20,6 @@ const std::vector<Family>& families() {
       {"fused", add_fused},
       {"sequence", add_sequence},
       {"index", add_index},
-      {"elementwise", add_elementwise}, {"reduce", add_reduce}, {"softmax", add_softmax}, {"matmul", add_matmul},
-      {"linalg", add_linalg},           {"norm", add_norm},     {"conv", add_conv},       {"pool", add_pool},
-      {"interpolate", add_interpolate}, {"shape", add_shape},   {"fused", add_fused},
       {"loss", add_loss},
       {"fourier", add_fourier},
   };

@@ -37,9 +37,11 @@ constexpr Promise kPromises[] = {
      "softmax log_softmax gumbel_softmax cross_entropy nll_loss binary_cross_entropy "
      "binary_cross_entropy_with_logits mse_loss l1_loss smooth_l1_loss huber_loss kl_div gaussian_nll_loss "
      "poisson_nll_loss hinge_embedding_loss cosine_embedding_loss triplet_margin_loss margin_ranking_loss "
-     "ctc_loss discretized_mix_logistic_loss mix_gaussian_loss"},
+     "ctc_loss discretized_mix_logistic_loss mix_gaussian_loss soft_margin_loss multi_margin_loss "
+     "multilabel_soft_margin_loss"},
     {100, "sequences", "rnn gru lstm scaled_dot_product_attention rotary_embedding sinusoidal_positions"},
-    {100, "random", "dropout dropout1d dropout2d multinomial"},
+    {100, "random",
+     "dropout dropout1d dropout2d feature_dropout alpha_dropout multinomial truncated_normal_ exponential_"},
     {60, "predicates", "isnan isinf isfinite logical_not eq ne lt le gt ge logical_and logical_or logical_xor where"},
     {60, "shape and index",
      "reshape flatten permute transpose squeeze unsqueeze expand repeat repeat_interleave tile cat stack split "
@@ -48,7 +50,8 @@ constexpr Promise kPromises[] = {
      "clone cast"},
     {60, "random draws",
      "rand randn randint randperm bernoulli normal_ uniform_ truncated_normal_ xavier_uniform_ xavier_normal_ "
-     "kaiming_uniform_ kaiming_normal_ orthogonal_"},
+     "kaiming_uniform_ kaiming_normal_ orthogonal_ eye_ dirac_ bernoulli_ rand_like randn_like randint_like "
+     "sample_from_discretized_mix_logistic sample_from_mix_gaussian"},
 };
 
 }  // namespace

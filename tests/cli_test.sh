@@ -163,6 +163,10 @@ refuses 2 'exists and is not a folder' train cfg.json --data sounds --out cfg.js
 refuses 2 'holds files but no run' train cfg.json --data sounds --out sounds --force
 full_stderr() { "$tapedeck" trian 2>/dev/full; [ $? = 2 ]; }
 check 'a message that cannot be written keeps the exit code' full_stderr
+"$tapedeck" train cfg.json --data sounds --out closed <&- >&- 2>&-
+check "no result without a standard output" test $? = 1
+check "messages never go into the run's files" cmp run/metrics.jsonl closed/metrics.jsonl
+works info closed
 works train cfg.json --data odd --out odd-run --quiet --set io.sample_rate=8000
 works train cfg.json --data sounds --out forced --quiet
 works train cfg.json --data sounds --out forced --quiet --force
@@ -240,7 +244,13 @@ refuses 4 'step-6.*model.safetensors changed' info ill
 check "info tells what it can all the same" grep -q 'step 12 *verified' stdout
 refuses 4 'step-6.*model.safetensors changed' info ill --json
 check "also for machines" python3 -c 'import json; r=json.load(open("stdout")); assert [c["problem"] is None for c in r["checkpoints"]] == [False, True]'
-for file in run.json config.json; do rm -rf ill; cp -r run ill; echo '{' >ill/$file; refuses 4 "$file" info ill; done
+for text in '{' '{}' '[]' '{"data": {"source": "x", "sample_rate": 1, "files": [3]}}'; do
+  for file in run.json config.json; do
+    rm -rf ill; cp -r run ill; echo "$text" >ill/$file
+    refuses 4 "$file" info ill
+    refuses 4 "$file|model has" train --resume ill
+  done
+done
 rm -rf ill; cp -r run ill; : >ill/metrics.jsonl; refuses 4 'metrics.jsonl' info ill
 rm -rf ill; cp -r run ill; rm -r ill/checkpoints/step-*; refuses 4 'step-12' info ill
 

@@ -51,8 +51,13 @@ std::string verified_init(const std::string& run, const io::Node& about) {
 io::Node read_about(const std::string& path) {
   io::Node about = read_state(path);
   try {
-    about.at("data").at("source").string();
-    about.at("data").at("files").items();
+    const io::Node& data = about.at("data");
+    data.at("source").string();
+    data.at("sample_rate").integer();
+    for (const io::Node& sound : data.at("files").items()) {
+      sound.at("path").string();
+      sound.at("sha256").string();
+    }
   } catch (const FormatError& problem) {
     throw FormatError(io::printable(path) + ": " + problem.what());
   }
@@ -143,10 +148,17 @@ RunHealth run_health(const std::string& path) {
     }
   };
   io::Node about;
-  check([&] { read_run_config(path + "/config.json"); });
+  RunConfig config;
+  check([&] { config = read_run_config(path + "/config.json"); });
+  const bool readable = health.problems.empty();
   check([&] { about = read_about(path + "/run.json"); });
   if (!health.newest.empty()) {
     check([&] { check_metrics(path, health.newest); });
+    check([&] {
+      const RunConfig saved = read_run_config(health.newest + "/config.json");
+      TD_CHECK(!readable || (io::equal(config.net, saved.net) && io::equal(config.io, saved.io)), FormatError,
+               io::printable(path), "/config.json: describes another net or io than the newest checkpoint does");
+    });
   } else if (health.checkpoints.empty()) {
     check([&] { io::find_checkpoint(checkpoints, false); });
     if (about.is_object()) check([&] { verified_init(path, about); });

@@ -1,4 +1,5 @@
 // tapedeck: the command line.
+#include <fcntl.h>
 #include <signal.h>
 #include <tapedeck/io/config.h>
 #include <tapedeck/io/file.h>
@@ -96,7 +97,16 @@ int parse_and_run(int argc, char** argv) {
   return run();
 }
 
+// A closed standard stream must not become the number of a file that we open: messages would be written into it. What
+// stands there instead cannot be written to, as a closed one.
+void occupy_standard_streams() {
+  for (int fd = 0; fd <= 2; ++fd) {
+    if (::fcntl(fd, F_GETFD) < 0 && ::open("/dev/null", O_RDONLY) < 0) return;
+  }
+}
+
 int run_main(int argc, char** argv) {
+  occupy_standard_streams();
   ::signal(SIGPIPE, SIG_IGN);
   ::signal(SIGXFSZ, SIG_IGN);  // a file size limit is an error of the write, not the end of the process
   int code;

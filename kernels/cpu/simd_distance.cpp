@@ -1,4 +1,5 @@
-// Distances in f32: differences in double, their sums in 16 virtual lanes; gradients in the order of the other rows.
+// Distances in f32: differences in double, their sums in 16 virtual lanes (of rows shorter than that, in order, with
+// many rows side by side); gradients in the order of the other rows.
 #include <tapedeck/kernels/cpu/isa.h>
 #include <tapedeck/kernels/cpu/iterate.h>
 #include <tapedeck/kernels/cpu/variants.h>
@@ -19,6 +20,24 @@ namespace tapedeck::kernels::HWY_NAMESPACE {
 
 HWY_INLINE double power_of(double x, double p) { return hn::GetLane(pow(D(x), D(p)).v); }
 
+// What a difference d = |a - b| adds to a sum. NaN wins.
+struct Square {
+  HWY_INLINE D operator()(D acc, D d) const { return fma(d, d, acc); }
+};
+struct Plain {
+  HWY_INLINE D operator()(D acc, D d) const { return acc + d; }
+};
+struct Count {
+  HWY_INLINE D operator()(D acc, D d) const { return acc + select(d == d, select(d == D(0), d, D(1)), d); }
+};
+struct Larger {
+  HWY_INLINE D operator()(D acc, D d) const { return select(d > acc, d, select(d == d, acc, d)); }
+};
+struct Power {
+  double p;
+  HWY_INLINE D operator()(D acc, D d) const { return acc + pow(d, D(p)); }
+};
+
 // step(lanes, |a - b|) over both rows; what is padded differs by 0.
 template <class Step>
 HWY_INLINE Lanes over_differences(const float* a, const float* b, std::int64_t n, const Step& step) {
@@ -34,9 +53,7 @@ HWY_INLINE Lanes over_differences(const float* a, const float* b, std::int64_t n
   return l;
 }
 double largest_difference(const float* a, const float* b, std::int64_t n) {
-  const Lanes top = over_differences(a, b, n, [](D acc, D d) HWY_ATTR {  // NaN wins
-    return select(d > acc, d, select(d == d, acc, d));
-  });
+  const Lanes top = over_differences(a, b, n, Larger());
   HWY_ALIGN double l[kBlock];
   top.store_to(l);
   double best = 0;
@@ -51,20 +68,50 @@ void distance_row(const float* a, const float* b, std::int64_t stride, std::int6
   for (std::int64_t r = 0; r < rows; ++r, b += stride) {
     double d;
     if (p == 2) {
-      d = std::sqrt(over_differences(a, b, n, [](D acc, D v) HWY_ATTR { return fma(v, v, acc); }).sum());
+      d = std::sqrt(over_differences(a, b, n, Square()).sum());
     } else if (p == 1) {
-      d = over_differences(a, b, n, [](D acc, D v) HWY_ATTR { return acc + v; }).sum();
+      d = over_differences(a, b, n, Plain()).sum();
     } else if (p == 0) {
-      d = over_differences(a, b, n, [](D acc, D v) HWY_ATTR {
-            return acc + select(v == v, select(v == D(0), v, D(1)), v);
-          }).sum();
+      d = over_differences(a, b, n, Count()).sum();
     } else if (std::isinf(p)) {
       d = largest_difference(a, b, n);
     } else {
-      const D exponent(p);
-      d = power_of(over_differences(a, b, n, [=](D acc, D v) HWY_ATTR { return acc + pow(v, exponent); }).sum(), 1 / p);
+      d = power_of(over_differences(a, b, n, Power{p}).sum(), 1 / p);
     }
     y[r] = static_cast<float>(d);
+  }
+}
+
+// For short rows: the distances of row a from `rows` others, one to a lane; t holds those side by side, element m of
+// row r at t[m * spacing + r], with room for whole vectors.
+template <class Step, class Finish>
+HWY_INLINE void distance_lanes(const float* a, const float* t, std::int64_t spacing, std::int64_t rows, std::int64_t n,
+                               float* y, const Step& step, const Finish& finish) {
+  for (std::int64_t r = 0; r < rows; r += kLanes) {
+    D low(0), high(0);
+    for (std::int64_t m = 0; m < n; ++m) {
+      const F v = load(t + m * spacing + r);
+      const D x(static_cast<double>(a[m]));
+      low = step(low, abs(x - lower(v))), high = step(high, abs(x - upper(v)));
+    }
+    const F d = narrow(finish(low), finish(high));
+    rows - r < kLanes ? store_first(d, y + r, rows - r) : store(d, y + r);
+  }
+}
+void distance_columns(const float* a, const float* t, std::int64_t spacing, std::int64_t rows, std::int64_t n, double p,
+                      float* y) {
+  const auto as_it_is = [](D total) HWY_ATTR { return total; };
+  if (p == 2) {
+    distance_lanes(a, t, spacing, rows, n, y, Square(), [](D total) HWY_ATTR { return sqrt(total); });
+  } else if (p == 1) {
+    distance_lanes(a, t, spacing, rows, n, y, Plain(), as_it_is);
+  } else if (p == 0) {
+    distance_lanes(a, t, spacing, rows, n, y, Count(), as_it_is);
+  } else if (std::isinf(p)) {
+    distance_lanes(a, t, spacing, rows, n, y, Larger(), as_it_is);
+  } else {
+    const double root = 1 / p;
+    distance_lanes(a, t, spacing, rows, n, y, Power{p}, [=](D total) HWY_ATTR { return pow(total, D(root)); });
   }
 }
 
@@ -128,7 +175,34 @@ T* row_of(const TensorView& x, std::int64_t b, std::int64_t r) {
   return x.ptr<T>() + b * x.strides[0] + r * x.strides[1];
 }
 
+constexpr std::int64_t kShort = 16;   // rows below this length go side by side
+constexpr std::int64_t kSide = 1024;  // so many at a time
+
+// Each task lays the other rows side by side once for each run of its own rows.
+void short_distances(const CdistArgs& a) {
+  const auto columns = TD_TARGET(distance_columns);
+  const std::int64_t n = a.x1.sizes[2], p = a.x1.sizes[1], others = a.x2.sizes[1];
+  const std::int64_t spacing = (std::min(others, kSide) + 15) / 16 * 16;
+  const std::int64_t grain = std::max<std::int64_t>(16, row_grain(others * (n + 4)));
+  parallel_for(a.x1.sizes[0] * p, grain, [&](std::int64_t begin, std::int64_t end) {
+    auto* side = static_cast<float*>(workspace(static_cast<std::size_t>((n + 1) * spacing) * sizeof(float)));
+    std::fill_n(side, (n + 1) * spacing, 0.0f);
+    for (std::int64_t i = begin, next; i < end; i = next) {
+      const std::int64_t b = i / p;
+      next = std::min(end, (b + 1) * p);
+      for (std::int64_t r = 0; r < others; r += kSide) {
+        const std::int64_t count = std::min(kSide, others - r);
+        for (std::int64_t k = 0; k < count; ++k)
+          for (std::int64_t m = 0; m < n; ++m) side[m * spacing + k] = row_of<const float>(a.x2, b, r + k)[m];
+        for (std::int64_t j = i; j < next; ++j)
+          columns(row_of<const float>(a.x1, b, j % p), side, spacing, count, n, a.p, row_of<float>(a.y, b, j % p) + r);
+      }
+    }
+  });
+}
+
 void distances(const CdistArgs& a) {
+  if (a.x1.sizes[2] < kShort) return short_distances(a);
   const auto row = TD_TARGET(distance_row);
   each_row(a.x1, a.x2, a.p, [&](std::int64_t b, std::int64_t i) {
     row(row_of<const float>(a.x1, b, i), row_of<const float>(a.x2, b, 0), a.x2.strides[1], a.x2.sizes[1], a.x1.sizes[2],

@@ -174,7 +174,7 @@ Tensor slopes(const Tensor& d, const Tensor& distance, double p) {
 void add_cdist(std::vector<OpCase>& t) {
   const std::pair<Shape, Shape> shapes[] = {{{3, 5}, {4, 5}},     {{1, 1}, {1, 1}},         {{0, 3}, {2, 3}},
                                             {{2, 0}, {3, 0}},     {{2, 3, 16}, {2, 5, 16}}, {{2, 1, 3, 4}, {3, 2, 4}},
-                                            {{33, 17}, {40, 17}}, {{3, 300}, {2, 300}}};
+                                            {{33, 17}, {40, 17}}, {{3, 300}, {2, 300}},     {{2, 3}, {1030, 3}}};
   for (const DType dtype : kTypes)
     for (const auto& [a, b] : shapes)
       for (const double p : {2., 1., kInf, 0., 0.5, 3.7})

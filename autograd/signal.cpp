@@ -1,9 +1,8 @@
 // Fourier transforms, short-time transforms and complex numbers as a trailing dimension of 2 (re, im).
 #include <tapedeck/autograd/op_helpers.h>
 #include <tapedeck/autograd/ops.h>
-#include <tapedeck/kernels/elementwise.h>
 #include <tapedeck/kernels/fft.h>
-#include <tapedeck/kernels/index.h>
+#include <tapedeck/tensor/detail_views.h>
 
 #include <cmath>
 #include <numbers>
@@ -239,20 +238,15 @@ Tensor kaiser_window(std::int64_t n, bool periodic, double beta, TensorOptions o
 // ---- short-time transforms ------------------------------------------------------------------------------------------
 Tensor overlap_add(const Tensor& frames, std::int64_t hop) {
   const char* op = "overlap_add";
-  detail::check_real(op, frames, "frames");
-  TD_CHECK(frames.dim() >= 2, ShapeError, op, ": frames must be [..., frames, size]", arg("frames", frames));
-  TD_CHECK(hop >= 1, ValueError, op, ": hop must be at least 1, got ", hop);
-  const std::int64_t count = frames.size(-2), size = frames.size(-1);
-  TD_CHECK(count >= 1 && size >= 1 && hop <= (std::int64_t{1} << 40) / count, ShapeError, op,
-           ": needs a frame of at least one sample, and a hop that keeps the sum below 2^40", arg("frames", frames));
-  Shape shape = frames.sizes();
-  shape.erase(frames.dim() - 1);
-  const int dim = shape.rank() - 1;
-  shape[dim] = (count - 1) * hop + size;
-  const Tensor y = empty(shape, frames.options());
-  kernels::unfold_backward(y.device(), {frames, y, dim, hop});
-  record(op, y, {&frames}, [=](const Tensor& gy, Grads& g) { g.give(0, unfold(gy, dim, size, hop)); });
-  return y;
+  return composed(op, [&] {
+    detail::check_real(op, frames, "frames");
+    TD_CHECK(frames.dim() >= 2, ShapeError, op, ": frames must be [..., frames, size]", arg("frames", frames));
+    const std::int64_t count = frames.size(-2), size = frames.size(-1);
+    TD_CHECK(hop >= 1, ValueError, op, ": hop must be at least 1, got ", hop);
+    TD_CHECK(count >= 1 && size >= 1 && hop <= (std::int64_t{1} << 40) / count, ShapeError, op,
+             ": needs a frame of at least one sample, and a hop that keeps the sum below 2^40", arg("frames", frames));
+    return fold(frames, frames.dim() - 2, (count - 1) * hop + size, hop);
+  });
 }
 
 namespace {

@@ -1,6 +1,6 @@
-# Writes OUTPUT, a header that names the commit of SOURCE. Every build runs this, but the file changes only when the commit
-# does, so nothing is compiled or linked in vain. The commit is "" where SOURCE is no git checkout of its own: an archive,
-# a copy inside another project, a machine without git.
+# Writes OUTPUT, a header that names the commit of SOURCE. Every build runs this, but the file changes only when the
+# commit does, so nothing is compiled or linked in vain. The commit is "" where SOURCE is no git checkout of its own: an
+# archive, a copy inside another project, a machine without git.
 #   cmake -D SOURCE=... -D OUTPUT=... -P version.cmake
 function(ask_git answer)  # ask_git(VARIABLE ARGUMENTS...): what git prints; unset when it fails
   execute_process(COMMAND git --no-optional-locks -C ${SOURCE} ${ARGN}

@@ -330,7 +330,7 @@ void add_detach(std::vector<OpCase>& t) {
                      .call =
                          [](Args x) {
                            Tape tape;
-                           if (x[0].defined()) tape.watch(x[0]);
+                           if (x[0].defined() && is_real(x[0].dtype())) tape.watch(x[0]);
                            const Tensor y = detach(x[0]);
                            TD_CHECK(!is_recorded(y) && y.shares_storage(x[0]), TapeError,
                                     "detach: not a constant view");

@@ -570,7 +570,7 @@ Tensor ones_like(const Tensor& x);
 Tensor full_like(const Tensor& x, double value);
 
 // ---- fused and random ----
-// x [..., 2C] (+ condition of the same shape) -> tanh(first half) * sigmoid(second half), [..., C]. condition may be undefined.
+// x [..., 2C] (+ condition of the same shape, or undefined) -> tanh(first half) * sigmoid(second half), [..., C].
 Tensor gated_activation(const Tensor& x, const Tensor& condition = {});
 Tensor dropout(const Tensor& x, double p, bool training = true);
 Tensor dropout1d(const Tensor& x, double p = 0.5, bool training = true);  // whole channels of [B, T, C] or [T, C]

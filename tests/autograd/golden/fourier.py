@@ -52,7 +52,7 @@ case("complex_conj", [(3, 4, 2)], lambda x: r(c(x).conj().resolve_conj()))
 case("complex_abs", [(3, 4, 2)], lambda x: c(x).abs())
 case("complex_abs at 0", [(2, 2)], lambda x: c(torch.cat([x * 0, x])).abs())
 case("complex_angle", [(3, 4, 2)], lambda x: c(x).angle())
-case("polar", [(3, 4), (3, 4)], lambda a, p: r(torch.polar(a, p * 3)))
+case("polar", [(3, 4), (3, 4)], lambda a, p: r(torch.polar(a, p * 3)), 0.1, 1)
 for n in [1, 7, 8]:
     for name in ["hann_window", "hamming_window", "blackman_window", "bartlett_window", "kaiser_window"]:
         for periodic in [True, False]:

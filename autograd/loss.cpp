@@ -263,7 +263,7 @@ Tensor multi_margin_loss(const Tensor& x, const Tensor& target, double p, double
                " classes", arg("weight", weight));
     }
     const Tensor hot = one_hot(target, classes, DType::boolean), none = number(0, x);
-    const Tensor own = sum(where(hot, x, none), {-1}, true);
+    const Tensor own = gather(x, -1, unsqueeze(target, -1));
     Tensor short_by = where(hot, none, relu(x - own + margin));
     if (p == 2) short_by = square(short_by);
     Tensor each = sum(short_by, {-1}) / static_cast<double>(classes);

@@ -200,9 +200,8 @@ Tensor nll_loss(const Tensor& x, const Tensor& target, const Tensor& weight, std
     check_classes(op, x, target);
     count_targets(op, target, x.size(-1), ignore_index);
     const Classes of(target, ignore_index);
-    const Tensor chosen = of.hot(x.size(-1), DType::boolean), weights = of.weights(weight, x);
-    const Tensor none = scalar(0, x.options());
-    Tensor each = where(of.counts, neg(sum(where(chosen, x, none), {-1})), none);
+    const Tensor chosen = squeeze(gather(x, -1, unsqueeze(of.index, -1)), -1), weights = of.weights(weight, x);
+    Tensor each = where(of.counts, neg(chosen), scalar(0, x.options()));
     if (weight.defined()) each = each * weights;
     return weighted(each, weights, reduction);
   });

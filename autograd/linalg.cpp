@@ -4,9 +4,6 @@
 #include <tapedeck/kernels/distance.h>
 #include <tapedeck/tensor/detail_views.h>
 
-#include <cmath>
-#include <limits>
-
 namespace tapedeck {
 namespace {
 
@@ -15,8 +12,6 @@ void check_ranks(const char* op, const Tensor& a, int a_rank, const Tensor& b, i
   TD_CHECK(a.dim() == a_rank && b.dim() == b_rank, ShapeError, op, ": needs ", a_rank, " and ", b_rank, " dimensions",
            arg("a", a), arg("b", b));
 }
-
-Tensor number(double value, const Tensor& like) { return scalar(value, like.options()); }
 
 // beta * x + alpha * product, x broadcast to the product.
 Tensor plus_product(const char* op, const Tensor& x, const Tensor& a, const Tensor& b, double beta, double alpha) {
@@ -28,22 +23,9 @@ Tensor plus_product(const char* op, const Tensor& x, const Tensor& a, const Tens
   return beta == 0 ? y : y + (beta == 1 ? x : x * beta);
 }
 
-// The p-norm along one dimension. Where it is 0 its gradient is 0: the root never sees the 0.
 Tensor norm_along(const char* op, const Tensor& x, double p, int dim, bool keepdim) {
   TD_CHECK(p >= 0, ValueError, op, ": p must be 0 or greater but is ", p, arg("x", x));
-  if (p == 0) return sum(cast(ne(x, number(0, x)), x.dtype()), {dim}, keepdim);
-  if (p == 1) return sum(abs(x), {dim}, keepdim);
-  if (std::isinf(p)) return x.size(dim) == 0 ? sum(x, {dim}, keepdim) : amax(abs(x), {dim}, keepdim);
-  const Tensor zero = number(0, x), one = number(1, x);
-  Tensor powers;
-  if (p == 2) {
-    powers = square(x);
-  } else {
-    const Tensor nothing = eq(x, zero);
-    powers = where(nothing, zero, pow(abs(where(nothing, one, x)), p));
-  }
-  const Tensor total = sum(powers, {dim}, keepdim), none = eq(total, zero), safe = where(none, one, total);
-  return where(none, zero, p == 2 ? sqrt(safe) : pow(safe, 1 / p));
+  return norm(x, p, {dim}, keepdim);
 }
 
 }  // namespace

@@ -4,8 +4,7 @@
 #include <tapedeck/kernels/norm.h>
 #include <tapedeck/tensor/detail_views.h>
 
-#include <cmath>
-#include <limits>
+#include <algorithm>
 
 namespace tapedeck {
 namespace {
@@ -237,8 +236,7 @@ Tensor weight_norm(const Tensor& v, const Tensor& g, std::optional<int> dim) {
     const int kept = dim ? normalize_dim("weight_norm", *dim, v.dim()) : -1;
     for (int d = 0; d < v.dim(); ++d)
       if (d != kept) over.push_back(d);
-    const Tensor squares = square(v);
-    return v * (g / sqrt(over.empty() ? squares : sum(squares, over, true)));
+    return v * (g / (over.empty() ? abs(v) : norm(v, 2, over, true)));
   });
 }
 

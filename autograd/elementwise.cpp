@@ -148,7 +148,9 @@ void check_bounds(const char* op, const Tensor& x, double low, double high) {
 
 Tensor leaky_relu(const Tensor& x, double negative_slope) { return unary(kLeakyRelu, x, negative_slope); }
 Tensor elu(const Tensor& x, double alpha) { return unary(kElu, x, alpha); }
-Tensor relu6(const Tensor& x) { return unary(kRelu6, x, 0, 6); }
+Tensor relu6(const Tensor& x) {
+  return detail::composed("relu6", [&] { return unary(kRelu6, x, 0, 6); });
+}
 Tensor pow(const Tensor& x, double exponent) { return unary(kPow, x, exponent); }
 
 Tensor celu(const Tensor& x, double alpha) {
@@ -224,13 +226,12 @@ Tensor nan_to_num(const Tensor& x, double nan, std::optional<double> posinf, std
   check_number("nan_to_num", x);
   if (!is_real(x.dtype())) return clone(x);
   const double most = x.dtype() == DType::f64 ? std::numeric_limits<double>::max() : std::numeric_limits<float>::max();
-  Tensor y;
-  {
+  const Tensor y = detail::composed("nan_to_num", [&] {
     const NoGrad pause;
     const double inf = std::numeric_limits<double>::infinity();
-    y = where(eq(x, -inf), number(neginf.value_or(-most), x), where(isnan(x), number(nan, x), x));
-    y = where(eq(x, inf), number(posinf.value_or(most), x), y);
-  }
+    const Tensor low = where(eq(x, -inf), number(neginf.value_or(-most), x), where(isnan(x), number(nan, x), x));
+    return where(eq(x, inf), number(posinf.value_or(most), x), low);
+  });
   record("nan_to_num", y, {&x},
          [x = save(x, "x")](const Tensor& gy, Grads& g) { g.give(0, where(isfinite(x.get()), gy, number(0, gy))); });
   return y;
@@ -251,7 +252,9 @@ Tensor add(const Tensor& x, double b) {
   return y;
 }
 
-Tensor sub(const Tensor& x, double b) { return add(x, -b); }
+Tensor sub(const Tensor& x, double b) {
+  return detail::composed("sub", [&] { return add(x, -b); });
+}
 
 Tensor mul(const Tensor& x, double b) {
   check_scalar("mul", x, b);
@@ -358,6 +361,11 @@ Tensor div(const Tensor& a, const Tensor& b) {
   return y;
 }
 
+Tensor operator/(double a, const Tensor& b) {
+  detail::check_real("div", b, "b");
+  return div(number(a, b), b);
+}
+
 Tensor maximum(const Tensor& a, const Tensor& b) { return extremum("maximum", kernels::maximum, a, b, gt); }
 Tensor minimum(const Tensor& a, const Tensor& b) { return extremum("minimum", kernels::minimum, a, b, lt); }
 
@@ -433,18 +441,20 @@ Tensor hypot(const Tensor& a, const Tensor& b) {
 
 Tensor prelu(const Tensor& x, const Tensor& weight) {
   detail::check_real("prelu", x);
-  detail::check_defined("prelu", "weight", weight);
+  detail::check_same("prelu", "x", x, "weight", weight);
   TD_CHECK(weight.numel() == 1 || (weight.dim() == 1 && x.dim() > 0 && weight.size(0) == x.size(-1)), ShapeError,
            "prelu: weight must have one element, or one per channel (last dimension of x)", arg("x", x),
            arg("weight", weight));
-  const Tensor w = weight.numel() == 1 ? reshape(weight, {}) : weight;
-  const Tensor y = binary("prelu", kernels::prelu, x, w);
-  record("prelu", y, {&x, &w}, [x = save(x, "x"), w = save(w, "weight")](const Tensor& gy, Grads& g) {
-    const Tensor positive = gt(x.get(), 0), none = number(0, gy);
-    if (g.wants(0)) give_reduced(g, 0, where(positive, gy, gy * w.get()));
-    if (g.wants(1)) give_reduced(g, 1, gy * where(positive, none, x.get()));
+  return detail::composed("prelu", [&] {
+    const Tensor w = weight.numel() == 1 ? reshape(weight, {}) : weight;
+    const Tensor y = binary("prelu", kernels::prelu, x, w);
+    record("prelu", y, {&x, &w}, [x = save(x, "x"), w = save(w, "weight")](const Tensor& gy, Grads& g) {
+      const Tensor positive = gt(x.get(), 0), none = number(0, gy);
+      if (g.wants(0)) give_reduced(g, 0, where(positive, gy, gy * w.get()));
+      if (g.wants(1)) give_reduced(g, 1, gy * where(positive, none, x.get()));
+    });
+    return y;
   });
-  return y;
 }
 
 Tensor snake(const Tensor& x, const Tensor& alpha) {

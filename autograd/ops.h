@@ -133,7 +133,7 @@ inline Tensor operator/(const Tensor& a, double b) { return div(a, b); }
 inline Tensor operator+(double a, const Tensor& b) { return add(b, a); }
 inline Tensor operator*(double a, const Tensor& b) { return mul(b, a); }
 inline Tensor operator-(double a, const Tensor& b) { return add(neg(b), a); }
-inline Tensor operator/(double a, const Tensor& b) { return mul(reciprocal(b), a); }
+Tensor operator/(double a, const Tensor& b);  // real tensors only
 inline Tensor operator-(const Tensor& a) { return neg(a); }
 
 // ---- reductions (no dims: over everything, giving a 0-d tensor). NaN wins in extremes; empty sums are 0 ----

@@ -53,6 +53,7 @@ plain() {  # plain NAME COMMAND...: a program whose last line says `N passed, N 
   count "$name" "$ok" "$bad"
 }
 [ -x "$build/bin/op_cases" ] && plain op_cases "$build/bin/op_cases"
+[ -x "$build/bin/op_cases" ] && [ -z "$sanitize" ] && plain op_cases_sweep "$build/bin/op_cases" --sweep ${full:+--full}
 ctest --test-dir "$build" -R compile_fail >"$build/test-logs/compile_fail.log" 2>&1  # what must not compile does not
 count compile_fail "$(grep -c ' Passed ' "$build/test-logs/compile_fail.log")" "$(grep -cE '\*\*\*(Failed|Not Run|Timeout)' "$build/test-logs/compile_fail.log")"
 for script in tests/*_test.sh; do plain "$(basename "$script" .sh)" bash "$script" "$build" ${full:+--full}; done

@@ -98,6 +98,37 @@ TEST(Elementwise, SpecialValues) {
   check("minimum", minimum(scalar(0, kF64), x), {-kInf, 0, nan}), check("exp", exp(x), {0, kInf, nan});
   check("log", log(f64({0, -1}, {2})), {-kInf, nan}), check("sqrt", sqrt(f64({0, -1}, {2})), {0, nan});
   check("pow", pow(f64({0, 2, nan}, {3}), 0), {1, 1, 1});
+  // Limits, where PyTorch has NaN for Inf * 0 or Inf / Inf.
+  check("gelu", gelu(x), {0, kInf, nan}), check("gelu tanh", gelu(x, Approximate::tanh), {0, kInf, nan});
+  check("hardswish", hardswish(x), {0, kInf, nan}), check("softsign", softsign(x), {-1, 1, nan});
+  check("snake", snake(x), {-kInf, kInf, nan}), check("snake of 0", snake(f64({3}, {1}), 0), {3});
+  check("softshrink", softshrink(x), {-kInf, kInf, nan}), check("hardshrink", hardshrink(x), {-kInf, kInf, nan});
+  check("hardtanh", hardtanh(x), {-1, 1, nan}), check("hardsigmoid", hardsigmoid(x), {0, 1, nan});
+  check("sign", sign(x), {-1, 1, 0}), check("frac", frac(x), {nan, nan, nan});
+  check("erf", erf(x), {-1, 1, nan}), check("erfc", erfc(x), {2, 0, nan}), check("expm1", expm1(x), {-1, kInf, nan});
+  check("asinh", asinh(x), {-kInf, kInf, nan}), check("acosh", acosh(x), {nan, kInf, nan});
+  check("atanh", atanh(f64({1, -1, 2}, {3})), {kInf, -kInf, nan});
+  check("nan_to_num", nan_to_num(x), {-0x1.fffffffffffffp1023, 0x1.fffffffffffffp1023, 0});
+  check("nan_to_num", nan_to_num(x, 1, 2, 3), {3, 2, 1});
+  check("round", round(f64({0.5, 1.5, -2.5}, {3})), {0, 2, -2});
+  check("isnan", isnan(x), {0, 0, 1}), check("isinf", isinf(x), {1, 1, 0}), check("isfinite", isfinite(x), {0, 0, 0});
+  check("logical_not", logical_not(f64({0, -0.0, nan}, {3})), {1, 1, 0});
+}
+
+// Python's % and C's, with values that PyTorch 1.13 gives.
+TEST(Elementwise, RemaindersAsInPyTorch) {
+  const double nan = std::nan("");
+  const Tensor a = f64({5, -5, 5, -5, 0, -0.0, 1, kInf, 1, nan, -1}, {11});
+  const Tensor b = f64({3, 3, -3, -3, -3, 3, 0, 2, kInf, 1, kInf}, {11});
+  for (const DType t : {DType::f64, DType::f32}) {
+    expect_close(values(fmod(cast(a, t), cast(b, t))), {2, -2, 2, -2, 0, 0, nan, nan, 1, nan, -1}, 0, "fmod");
+    expect_close(values(remainder(cast(a, t), cast(b, t))), {2, 1, -1, -2, 0, 0, nan, nan, 1, nan, kInf}, 0,
+                 "remainder");
+  }
+  const Tensor i = i64({7, -7, std::numeric_limits<std::int64_t>::min()}, {3});
+  EXPECT_EQ(fmod(i, 4).to_vector<std::int64_t>(), (std::vector<std::int64_t>{3, -3, 0}));
+  EXPECT_EQ(remainder(i, -4).to_vector<std::int64_t>(), (std::vector<std::int64_t>{-1, -3, 0}));
+  EXPECT_EQ(fmod(i, -1).to_vector<std::int64_t>(), (std::vector<std::int64_t>{0, 0, 0}));
 }
 
 // What the gradient is where there is no derivative.
@@ -122,6 +153,19 @@ TEST(Elementwise, GradientsAtKinks) {
   EXPECT_EQ(slope([](const Tensor& x) { return clamp(x, -1, 1); }, 1), 1);
   EXPECT_EQ(slope([](const Tensor& x) { return clamp(x, -1, 1); }, -1), 1);
   EXPECT_EQ(slope([](const Tensor& x) { return clamp(x, -1, 1); }, 1.5), 0);
+  EXPECT_EQ(slope([](const Tensor& x) { return hardtanh(x); }, 1), 0);
+  EXPECT_EQ(slope([](const Tensor& x) { return hardtanh(x); }, -1), 0);
+  EXPECT_EQ(slope(relu6, 6), 0);
+  EXPECT_EQ(slope(hardsigmoid, 3), 0);
+  EXPECT_EQ(slope(hardswish, 3), 1.5);
+  EXPECT_EQ(slope(hardswish, -3), -0.5);
+  EXPECT_EQ(slope([](const Tensor& x) { return hardshrink(x); }, 0.5), 0);
+  EXPECT_EQ(slope([](const Tensor& x) { return softshrink(x); }, -0.5), 0);
+  EXPECT_EQ(slope([](const Tensor& x) { return celu(x, 2); }, 0), 1);
+  EXPECT_EQ(slope([](const Tensor& x) { return prelu(x, scalar(0.25, kF64)); }, 0), 0.25);
+  EXPECT_EQ(slope([](const Tensor& x) { return nan_to_num(x); }, kInf), 0);
+  EXPECT_EQ(slope(round, 0.5), 0);
+  EXPECT_EQ(slope(frac, 1), 1);
   EXPECT_EQ(slope([](const Tensor& x) { return maximum(x, scalar(2, kF64)); }, 2), 0.5);
   EXPECT_EQ(slope([](const Tensor& x) { return minimum(scalar(2, kF64), x); }, 2), 0.5);
   EXPECT_EQ(slope([](const Tensor& x) { return pow(x, 0); }, 0), 0);
@@ -202,6 +246,14 @@ TEST(Elementwise, ErrorsNameBothArguments) {
   EXPECT_TRUE(says(error_of<DTypeError>([&] { eq(i, i) + eq(i, i); }), "bool tensors have no arithmetic"));
   EXPECT_TRUE(says(error_of<ValueError>([&] { exp(Tensor()); }), "exp: x is an undefined tensor"));
   EXPECT_TRUE(says(error_of<ValueError>([&] { a + Tensor(); }), "add: b is an undefined tensor"));
+  EXPECT_TRUE(says(error_of<DTypeError>([&] { lt(i, 0.5); }), "lt: the real scalar 0.5 does not fit an integer"));
+  EXPECT_TRUE(says(error_of<DTypeError>([&] { 2 / i; }), "div: needs a real tensor"));
+  EXPECT_TRUE(says(error_of<DTypeError>([&] { frac(i); }), "frac: needs a real tensor"));
+  EXPECT_TRUE(says(error_of<ShapeError>([&] { prelu(a, tensor({1, 2, 3})); }), "prelu: weight must have one element"));
+  EXPECT_TRUE(says(error_of<ValueError>([&] { fmod(i, i64({0, 1}, {2})); }), "fmod: the divisor of an integer"));
+  EXPECT_TRUE(says(error_of<ValueError>([&] { remainder(i, 0); }), "remainder: the divisor of an integer"));
+  EXPECT_TRUE(says(error_of<ValueError>([&] { softshrink(a, -1); }), "softshrink: lambd -1 must not be negative"));
+  EXPECT_TRUE(says(error_of<ValueError>([&] { celu(a, 0); }), "celu: alpha must not be 0"));
   EXPECT_TRUE(says(error_of<ValueError>([&] { clamp(a, 2, 1); }), "clamp: low 2 must not be above high 1"));
 }
 

@@ -3,6 +3,7 @@
 //   op_cases --filter GLOB                 some of the cases
 //   op_cases --replay 'conv1d#12'          one case in detail
 //   op_cases --list | --count | --support  cases by name; how many of each op; slots by variant and dtype
+//   op_cases --sweep [--full] [--filter GLOB] [--bits 0xPATTERN]   functions of one f32 over bit patterns of it
 //   op_cases --hostile GLOB [--seconds N] [--seed N]   ops with broken arguments; a seed without seconds replays one
 //   call op_cases --check-matrix FILE           every case; FILE's support matrix must be current (--write-matrix mends
 //   it)
@@ -15,12 +16,14 @@
 #include <cstdlib>
 #include <cstring>
 #include <map>
+#include <optional>
 #include <set>
 
 #include "cases/coverage.h"
 #include "cases/driver.h"
 #include "cases/guard.h"
 #include "cases/hostile.h"
+#include "cases/patterns.h"
 
 namespace tapedeck::cases {
 namespace {
@@ -88,6 +91,8 @@ struct Wanted {
   std::uint64_t seed = 0;
   double seconds = 0;
   std::string filter = "*", replay, check, write;  // the last two: files with a support matrix
+  bool sweep = false, full = false;
+  std::optional<std::uint32_t> bits;
   bool coverage = false, list = false, count = false, support = false;
 };
 
@@ -100,6 +105,7 @@ int run(const Wanted& w) {
     std::printf("%d passed, %d failed\n", faults == 0, faults);
     return faults == 0 ? 0 : 1;
   }
+  if (w.sweep) return sweep_patterns({.filter = w.filter, .all = w.full, .only = w.bits});
   if (w.count) return count();
   if (w.list) {
     for (const Named& n : named_table()) std::printf("%s: %s\n", n.name.c_str(), describe(*n.c).c_str());
@@ -150,7 +156,7 @@ int run(const Wanted& w) {
 int usage() {
   std::fprintf(stderr,
                "usage: op_cases [--coverage] [--check-matrix FILE | --write-matrix FILE] | --filter GLOB | --replay "
-               "NAME | --list | --count | --support\n");
+               "NAME | --sweep [--full] [--filter GLOB] [--bits PATTERN] | --list | --count | --support\n");
   return 2;
 }
 
@@ -172,6 +178,12 @@ int main_of(int argc, char** argv) {
       w.check = argv[++i];
     else if (a == "--write-matrix" && i + 1 < argc)
       w.write = argv[++i];
+    else if (a == "--sweep")
+      w.sweep = true;
+    else if (a == "--full")
+      w.full = true;
+    else if (a == "--bits" && i + 1 < argc)
+      w.bits = static_cast<std::uint32_t>(std::strtoul(argv[++i], nullptr, 16));
     else if (a == "--coverage")
       w.coverage = true;
     else if (a == "--list")

@@ -105,7 +105,7 @@ const Unary kUnary[] = {
     {.op = "operator* left", .f = TD_CALL(1.25 * x), .oracle = TD_ORACLE(x * T(1.25L))},
     {.op = "operator- left", .f = TD_CALL(1.5 - x), .oracle = TD_ORACLE(T(1.5L) - x)},
     {.op = "operator/ left", .f = TD_CALL(2 / x), .oracle = TD_ORACLE(2 / x), .low = 0.5, .high = 2,
-     .gradient = {.c = 4}},
+     .gradient = {.c = 6}},
     {.op = "relu", .f = relu, .oracle = TD_ORACLE(x <= 0 ? 0 : x)},
     {.op = "relu6", .f = relu6, .oracle = TD_ORACLE(between(x, T(0), T(6)))},
     {.op = "leaky_relu", .text = "slope 0.25", .f = TD_CALL(leaky_relu(x, 0.25)),

@@ -71,6 +71,23 @@ void add_conv1d(const char* slot, int64_t dilation, const char* variant, int thr
   })->UseRealTime();
 }
 
+// x [4,64,64,64], w [64,64,3,3], same.
+void add_conv2d(const char* slot, const char* variant, int threads) {
+  const std::string name = std::string(slot) + "/4x64x64x64 3x3/" + variant + "/threads:" + std::to_string(threads);
+  benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) {
+    std::vector<float> xm, wm, ym;
+    const TensorView x = view(xm, {4, 64, 64, 64}), w = view(wm, {64, 64, 3, 3}), y = view(ym, {4, 64, 64, 64});
+    kernels::ConvShape shape;
+    shape.pad[0] = shape.pad[1] = 1;
+    kernels::SlotBase& which = kernels::slot(slot);
+    measure(state, which, variant, threads, 2.0 * 16384 * 64 * 576, [&] {
+      if (&which == &kernels::conv) kernels::conv(kCpu, {x, w, {}, y, shape, 0});
+      if (&which == &kernels::conv_input_grad) kernels::conv_input_grad(kCpu, {y, w, x, shape, 0, {}});
+      if (&which == &kernels::conv_weight_grad) kernels::conv_weight_grad(kCpu, {y, x, w, shape, 0});
+    });
+  })->UseRealTime();
+}
+
 // A step of a generation plan: `rows` rows of k inputs with packed weights.
 void add_gemv(int64_t rows, int64_t n, int64_t k, int threads) {
   const std::string name = "gemv_packed/" + std::to_string(rows) + " rows n " + std::to_string(n) + "/" +
@@ -123,6 +140,7 @@ int main(int argc, char** argv) {
       for (const int64_t dilation : {1, 32, 512}) add_conv1d("conv1d", dilation, variant, threads);
       add_conv1d("conv1d_input_grad", 32, variant, threads);
       add_conv1d("conv1d_weight_grad", 32, variant, threads);
+      for (const char* slot : {"conv", "conv_input_grad", "conv_weight_grad"}) add_conv2d(slot, variant, threads);
     }
   }
   for (const int64_t rows : {1, 4, 64}) {

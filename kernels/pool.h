@@ -30,7 +30,8 @@ struct PoolDim {
     const std::int64_t start = o * stride - pad;
     const std::int64_t skipped = start < 0 ? (-start + dilation - 1) / dilation : 0;
     const std::int64_t first = start + skipped * dilation;
-    return {first, first >= size ? 0 : std::min(kernel - skipped, (size - 1 - first) / dilation + 1)};
+    const std::int64_t left = size - 1 - first;
+    return {first, left < 0 ? 0 : std::min(kernel - skipped, (dilation == 1 ? left : left / dilation) + 1)};
   }
   // The outputs whose windows may hold place p.
   Range outputs_of(std::int64_t p) const {

@@ -59,22 +59,49 @@ struct Window {
     }
   }
   int64_t tap_count() const { return taps[0] * taps[1] * taps[2]; }
-  // The input rows of all taps of output row r.
-  void pointers(int64_t r, const float* zeros, const float** to) const {
-    int64_t at[3];
-    for (int d = 2; d >= 0; --d) at[d] = r % rows[d] * step[d] + first[d], r /= rows[d];
-    const float* sequence = data + r * batch_stride;
-    for (int64_t a = 0; a < taps[0]; ++a) {
-      const int64_t ia = at[0] + a * tap_step[0];
-      for (int64_t b = 0; b < taps[1]; ++b) {
-        const int64_t ib = at[1] + b * tap_step[1];
-        const bool in = ia >= 0 && ia < size[0] && ib >= 0 && ib < size[1];
-        const float* line = in ? sequence + ia * stride[0] + ib * stride[1] : nullptr;
-        for (int64_t c = 0, ic = at[2]; c < taps[2]; ++c, ic += tap_step[2])
-          *to++ = in && ic >= 0 && ic < size[2] ? line + ic * stride[2] : zeros;
+};
+
+// Output rows of a window, one after the other.
+class WindowRows {
+ public:
+  WindowRows(const Window& window, int64_t row) : w_(window), sequence_(row) {
+    for (int d = 2; d >= 0; --d) p_[d] = sequence_ % w_.rows[d], sequence_ /= w_.rows[d];
+    line();
+  }
+  // The input rows of all taps of this output row.
+  void pointers(const float* zeros, const float** to) const {
+    const int64_t at = p_[2] * w_.step[2] + w_.first[2];
+    for (int64_t a = 0, ia = at_[0]; a < w_.taps[0]; ++a, ia += w_.tap_step[0]) {
+      for (int64_t b = 0, ib = at_[1]; b < w_.taps[1]; ++b, ib += w_.tap_step[1]) {
+        const bool in = ia >= 0 && ia < w_.size[0] && ib >= 0 && ib < w_.size[1];
+        const float* row = in ? data_ + ia * w_.stride[0] + ib * w_.stride[1] : nullptr;
+        for (int64_t c = 0, ic = at; c < w_.taps[2]; ++c, ic += w_.tap_step[2])
+          *to++ = in && ic >= 0 && ic < w_.size[2] ? row + ic * w_.stride[2] : zeros;
       }
     }
   }
+  void next() {
+    if (++p_[2] < w_.rows[2]) return;
+    p_[2] = 0;
+    if (++p_[1] == w_.rows[1]) {
+      p_[1] = 0;
+      if (++p_[0] == w_.rows[0]) p_[0] = 0, ++sequence_;
+    }
+    line();
+  }
+  // Where this row lies in a space of the window's output rows.
+  float* row(const Space& y) const {
+    return y.data + sequence_ * y.batch_stride + p_[0] * y.stride[0] + p_[1] * y.stride[1] + p_[2] * y.stride[2];
+  }
+
+ private:
+  void line() {
+    for (int d = 0; d < 2; ++d) at_[d] = p_[d] * w_.step[d] + w_.first[d];
+    data_ = w_.data + sequence_ * w_.batch_stride;
+  }
+  const Window& w_;
+  int64_t sequence_, p_[3], at_[2];
+  const float* data_;
 };
 
 // The shape with its dimensions where Space has them.
@@ -161,6 +188,7 @@ struct Depthwise {
   int64_t bias_stride;
 };
 void depthwise(const Depthwise& d);
+inline constexpr int kDepthwiseRows = 8;  // worked on side by side
 
 // sum[tap][c] = the sum over rows of gy[row][c] * input[tap][c], in chunks of 256 rows, `wave` of which are worked on
 // at a time.

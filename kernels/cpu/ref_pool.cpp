@@ -36,9 +36,36 @@ struct Plane {
   // f(b, h, w) for rows [begin, end).
   template <class F>
   void each(int64_t begin, int64_t end, F&& f) const {
-    for (int64_t r = begin; r < end; ++r) f(r / width / height, r / width % height, r % width);
+    if (begin >= end) return;
+    int64_t w = begin % width, h = begin / width % height, b = begin / width / height;
+    for (int64_t r = begin; r < end; ++r) {
+      f(b, h, w);
+      if (++w < width) continue;
+      w = 0;
+      if (++h == height) h = 0, ++b;
+    }
   }
 };
+
+// Rows of n channels. best = the larger of both, and turn = `now` (when asked for) where `from` is taken.
+template <class T, class Turn>
+void take_larger(const T* __restrict from, T* __restrict best, Turn* __restrict turn, Turn now, int64_t n) {
+  const auto larger = [](T v, T than) { return (v > than) | (v != v); };
+  if (turn)
+    for (int64_t c = 0; c < n; ++c) turn[c] = larger(from[c], best[c]) ? now : turn[c];
+  for (int64_t c = 0; c < n; ++c) best[c] = larger(from[c], best[c]) ? from[c] : best[c];
+}
+template <class T>
+void add_scaled(const T* __restrict from, double weight, bool first, double* __restrict total, int64_t n) {
+  if (first)  // a sum of nothing would lose the sign of zero
+    for (int64_t c = 0; c < n; ++c) total[c] = weight * from[c];
+  else
+    for (int64_t c = 0; c < n; ++c) total[c] += weight * from[c];
+}
+template <class T>
+void mix_two(const T* __restrict a, double of_a, const T* __restrict b, double of_b, T* __restrict to, int64_t n) {
+  for (int64_t c = 0; c < n; ++c) to[c] = static_cast<T>(of_a * a[c] + of_b * b[c]);
+}
 
 template <class T>
 void max_rows(const MaxPoolArgs& a) {
@@ -56,16 +83,12 @@ void max_rows(const MaxPoolArgs& a) {
       for (int64_t c0 = 0; c0 < channels; c0 += kBlock) {
         const int64_t n = std::min(kBlock, channels - c0);
         std::fill_n(best, n, -std::numeric_limits<T>::infinity());
-        std::fill_n(turn, n, Turn(0));
+        if (a.index) std::fill_n(turn, n, Turn(0));
         Turn now = 0;
         for (int64_t i = 0; i < h.count; ++i)
           for (int64_t j = 0; j < w.count; ++j, ++now) {
             const T* from = x.row(b, h.first + i * dh.dilation, w.first + j * dw.dilation) + c0;
-            for (int64_t c = 0; c < n; ++c) {
-              const bool take = (from[c] > best[c]) | (from[c] != from[c]);
-              best[c] = take ? from[c] : best[c];
-              turn[c] = take ? now : turn[c];
-            }
+            take_larger(from, best, a.index ? turn : nullptr, now, n);
           }
         std::copy_n(best, n, to + c0);
         if (!a.index) continue;
@@ -143,17 +166,17 @@ void mix(const InterpolateArgs& a) {
         std::copy_n(row(j0), channels, y);
         continue;
       }
+      if (j1 == j0 + 2 && divisor == 1) {
+        mix_two(row(j0), weight(j0), row(j0 + 1), weight(j0 + 1), y, channels);
+        continue;
+      }
       for (int64_t c0 = 0; c0 < channels; c0 += kBlock) {
         const int64_t n = std::min(kBlock, channels - c0);
-        for (int64_t j = j0; j < j1; ++j) {
-          const T* from = row(j) + c0;
-          const double w = weight(j);
-          if (j == j0)
-            for (int64_t c = 0; c < n; ++c) total[c] = w * from[c];
-          else
-            for (int64_t c = 0; c < n; ++c) total[c] += w * from[c];
-        }
-        for (int64_t c = 0; c < n; ++c) y[c0 + c] = static_cast<T>(total[c] / divisor);
+        for (int64_t j = j0; j < j1; ++j) add_scaled(row(j) + c0, weight(j), j == j0, total, n);
+        if (sizeof(T) == 4)  // the quotient in double is rounded once more: a product is as good
+          for (int64_t c = 0; c < n; ++c) y[c0 + c] = static_cast<T>(total[c] * (1 / divisor));
+        else
+          for (int64_t c = 0; c < n; ++c) y[c0 + c] = static_cast<T>(total[c] / divisor);
       }
     }
   });

@@ -41,14 +41,31 @@ HWY_INLINE void outputs(const simd::Depthwise& d, std::int64_t taps, const float
   }
 }
 
+// The rows of the next block come from memory meanwhile: going through 8 rows side by side, the processor does not see
+// them coming.
 template <int kRows>
 HWY_NOINLINE void rows(const simd::Depthwise& d, std::int64_t taps, const float* const* x, float* const* y,
                        const float* bias) {
   std::int64_t c = 0;
-  for (; c + kLanes <= d.channels; c += kLanes)
+  std::uintptr_t ahead = 0, step = 0;  // the farthest row, and how far the next ones are apart: hints, nothing is read
+  if constexpr (kRows > 1) {
+    if (taps > 0) {
+      const auto address = [&](std::int64_t i) { return reinterpret_cast<std::uintptr_t>(x[i]); };
+      ahead = std::max(address(kRows * taps - 1), address((kRows - 1) * taps));
+      step = address((kRows - 1) * taps) - address((kRows - 2) * taps);
+    }
+  }
+  for (; c + kLanes <= d.channels; c += kLanes) {
+    if constexpr (kRows > 1) {
+      HWY_UNROLL(8)
+      for (std::uintptr_t r = 1; r <= kRows; ++r)
+        __builtin_prefetch(
+            reinterpret_cast<const void*>(ahead + r * step + static_cast<std::uintptr_t>(c) * sizeof(float)));
+    }
     outputs<kRows>(
         d, taps, x, y, bias, c, [](const float* p) HWY_ATTR { return load(p); },
         [](F v, float* p) HWY_ATTR { store(v, p); });
+  }
   if (const std::int64_t rest = d.channels - c; rest > 0)
     outputs<kRows>(
         d, taps, x, y, bias, c, [=](const float* p) HWY_ATTR { return load_first(p, rest); },
@@ -89,7 +106,7 @@ HWY_NOINLINE void some_taps(std::int64_t rows, std::int64_t taps, const float* c
 
 void output_rows(const simd::Depthwise& d, std::int64_t taps, std::int64_t count, const float* const* x,
                  float* const* y, const float* bias) {
-  if (count == 8) return rows<8>(d, taps, x, y, bias);
+  if (count == simd::kDepthwiseRows) return rows<simd::kDepthwiseRows>(d, taps, x, y, bias);
   for (std::int64_t r = 0; r < count; ++r) rows<1>(d, taps, x + r * taps, y + r, bias);
 }
 
@@ -108,7 +125,7 @@ HWY_AFTER_NAMESPACE();
 namespace tapedeck::kernels::simd {
 
 void depthwise(const Depthwise& d) {
-  constexpr int64_t kRows = 8;
+  constexpr int64_t kRows = kDepthwiseRows;
   const auto output_rows = use_avx512() ? N_AVX3::output_rows : N_AVX2::output_rows;
   const int64_t taps = d.window->tap_count(), all = d.y->rows();
   const int64_t grain = kRows * (1 + 65536 / (kRows * d.channels * (taps + 2)));
@@ -119,12 +136,10 @@ void depthwise(const Depthwise& d) {
     if (d.bias)
       for (int64_t c = 0; c < d.channels; ++c) bias[c] = d.bias[c * d.bias_stride];
     float* y[kRows];
+    WindowRows row(*d.window, begin);
     for (int64_t r = begin; r < end; r += kRows) {
       const int64_t count = std::min(kRows, end - r);
-      for (int64_t i = 0; i < count; ++i) {
-        d.window->pointers(r + i, d.zeros, x + i * taps);
-        y[i] = d.y->row(r + i);
-      }
+      for (int64_t i = 0; i < count; ++i, row.next()) row.pointers(d.zeros, x + i * taps), y[i] = row.row(*d.y);
       output_rows(d, taps, count, x, y, d.bias ? bias : nullptr);
     }
   });
@@ -145,12 +160,10 @@ void depthwise_weight(const DepthwiseWeight& d) {
         float* sum = d.partial + chunk * floats;
         std::fill_n(sum, floats, 0.0f);
         const int64_t r0 = (first + chunk) * kChunk, r1 = std::min(all, r0 + kChunk);
+        WindowRows row(*d.window, r0);
         for (int64_t r = r0; r < r1; r += kRows) {
           const int64_t count = std::min(kRows, r1 - r);
-          for (int64_t i = 0; i < count; ++i) {
-            d.window->pointers(r + i, d.zeros, x + i * taps);
-            gy[i] = d.gy->row(r + i);
-          }
+          for (int64_t i = 0; i < count; ++i, row.next()) row.pointers(d.zeros, x + i * taps), gy[i] = row.row(*d.gy);
           weight_rows(count, taps, gy, x, sum, d.channels);
         }
       }

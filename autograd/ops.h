@@ -521,8 +521,8 @@ Tensor rfft(const Tensor& x, std::optional<std::int64_t> n = {}, int dim = -1, F
 Tensor irfft(const Tensor& x, std::optional<std::int64_t> n = {}, int dim = -1, FftNorm norm = FftNorm::backward);
 Tensor complex_mul(const Tensor& a, const Tensor& b);
 Tensor complex_conj(const Tensor& x);
-Tensor complex_abs(const Tensor& x);    // [..., 2] -> [...], without overflow; its gradient at 0 is 0
-Tensor complex_angle(const Tensor& x);  // radians in (-pi, pi]; its gradient at 0 is 0
+Tensor complex_abs(const Tensor& x);                   // [..., 2] -> [...], without overflow; its gradient at 0 is 0
+Tensor complex_angle(const Tensor& x);                 // radians in (-pi, pi]; its gradient at 0 is 0
 Tensor polar(const Tensor& abs, const Tensor& angle);  // -> [..., 2]
 // Windows of n samples; periodic: for spectra (one period of n), else symmetric.
 Tensor hann_window(std::int64_t n, bool periodic = true, TensorOptions options = {});

@@ -193,14 +193,15 @@ Tensor polar(const Tensor& abs, const Tensor& angle) {
 // ---- windows --------------------------------------------------------------------------------------------------------
 namespace {
 
-// w(t) for t in [0, 1], at n points; a periodic window is a symmetric one of n + 1 points without the last.
+// w(t) for t in [0, 1/2], mirrored, at n points; a periodic window is a symmetric one of n + 1 points without the last.
 template <class F>
 Tensor window(const char* op, std::int64_t n, bool periodic, TensorOptions options, F&& w) {
   TD_CHECK(n >= 0 && n <= std::int64_t{1} << 40, ValueError, op, ": the length must be 0 to 2^40, got ", n);
   TD_CHECK(is_real(options.dtype), DTypeError, op, ": windows are real, not ", name(options.dtype));
   std::vector<double> values(static_cast<std::size_t>(n), 1);
   const double span = static_cast<double>(periodic ? n : n - 1);
-  for (std::int64_t k = 0; n > 1 && k < n; ++k) values[static_cast<std::size_t>(k)] = w(static_cast<double>(k) / span);
+  for (std::int64_t k = 0; n > 1 && k < n; ++k)
+    values[static_cast<std::size_t>(k)] = w(std::min(static_cast<double>(k), span - static_cast<double>(k)) / span);
   return cast(tensor(values, {n}), options.dtype).to(options.device);
 }
 

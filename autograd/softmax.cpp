@@ -14,7 +14,8 @@ using detail::rows_contiguous;
 Tensor softmax(const Tensor& x, int dim) {
   detail::check_real("softmax", x);
   dim = normalize_dim("softmax", dim, x.dim());
-  if (dim != x.dim() - 1) return transpose(softmax(transpose(x, dim, -1), -1), dim, -1);
+  if (dim != x.dim() - 1)
+    return detail::composed("softmax", [&] { return transpose(softmax(transpose(x, dim, -1), -1), dim, -1); });
   const Tensor y = empty_like(x);
   kernels::softmax(x.device(), {rows_contiguous(x), y});
   record("softmax", y, {&x}, [y = save(y, "y")](const Tensor& gy, Grads& g) {
@@ -29,7 +30,8 @@ Tensor softmax(const Tensor& x, int dim) {
 Tensor log_softmax(const Tensor& x, int dim) {
   detail::check_real("log_softmax", x);
   dim = normalize_dim("log_softmax", dim, x.dim());
-  if (dim != x.dim() - 1) return transpose(log_softmax(transpose(x, dim, -1), -1), dim, -1);
+  if (dim != x.dim() - 1)
+    return detail::composed("log_softmax", [&] { return transpose(log_softmax(transpose(x, dim, -1), -1), dim, -1); });
   const Tensor y = empty_like(x);
   kernels::log_softmax(x.device(), {rows_contiguous(x), y});
   record("log_softmax", y, {&x}, [y = save(y, "y")](const Tensor& gy, Grads& g) {

@@ -52,7 +52,8 @@ plain() {  # plain NAME COMMAND...: a program whose last line says `N passed, N 
   [ "$bad" != 0 ] && tail -60 "$log"
   count "$name" "$ok" "$bad"
 }
-[ -x "$build/bin/op_cases" ] && plain op_cases "$build/bin/op_cases"
+# Sanitizers are slow: a quarter of the cases.
+[ -x "$build/bin/op_cases" ] && plain op_cases "$build/bin/op_cases" $([ -n "$sanitize" ] && echo --sample 4 || echo --check-matrix kernels/README.md)
 [ -x "$build/bin/op_cases" ] && [ -z "$sanitize" ] && plain op_cases_sweep "$build/bin/op_cases" --sweep ${full:+--full}
 ctest --test-dir "$build" -R compile_fail >"$build/test-logs/compile_fail.log" 2>&1  # what must not compile does not
 count compile_fail "$(grep -c ' Passed ' "$build/test-logs/compile_fail.log")" "$(grep -cE '\*\*\*(Failed|Not Run|Timeout)' "$build/test-logs/compile_fail.log")"

@@ -1,5 +1,6 @@
-// The recurrent cells' formulas, for double and for vectors, in the terms of elementwise_math.h. SIMD files include this
-// once per target, behind elementwise_math.h, with TD_CELL_NAMESPACE set to the target's namespace; others get `math`.
+// The recurrent cells' formulas, for double and for vectors, in the terms of elementwise_math.h. SIMD files include
+// this once per target, behind elementwise_math.h, with TD_CELL_NAMESPACE set to the target's namespace; others get
+// `math`.
 #ifndef TD_CELL_NAMESPACE
 #pragma once
 #define TD_CELL_NAMESPACE math

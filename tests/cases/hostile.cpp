@@ -159,9 +159,10 @@ std::string fault_of(const OpCase& c, Args inputs, bool on_tape) {
       y = call_case(c, inputs);
       done = true;
     } catch (const Error& e) {
-      if (tape.size() != nodes) fault = std::string("threw and left the tape longer: ") + e.what();
+      if (!c.prepares && tape.size() != nodes) fault = std::string("threw and left the tape longer: ") + e.what();
       const std::string op = c.op.substr(0, c.op.find(' '));
-      if (op.find("operator") == std::string::npos && std::string(e.what()).find(op) == std::string::npos)
+      if (!c.prepares && op.find("operator") == std::string::npos &&
+          std::string(e.what()).find(op) == std::string::npos)
         fault = "the error does not name " + op + ": " + e.what();
     } catch (const std::exception& e) {
       fault = std::string("threw what is no tapedeck::Error: ") + e.what();

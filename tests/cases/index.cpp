@@ -223,6 +223,7 @@ void add_sampling(std::vector<OpCase>& t) {
                            {rows, DType::f32, Layout::contiguous, Values::positive}},
                 .call = [=](Args x) { return Outputs{sample_categorical(x[0], cast(x[1], DType::f32), temperature)}; }};
             if (rows.rank() > 0) c.rows = 3;
+            c.prepares = true;
             t.push_back(std::move(c));
           }
 }

@@ -43,8 +43,9 @@ struct OpCase {
   Relative gradient_relative = Relative::value;
   std::function<Magnitudes(Args, const Outputs&, const Tensor& gy)> gradient_magnitude{};
 
-  double flops = 0;      // multiplications and additions of a contraction, else 0
-  double bytes() const;  // of the inputs
+  bool prepares = false;  // `call` does more than the op: errors of broken arguments may name others
+  double flops = 0;       // multiplications and additions of a contraction, else 0
+  double bytes() const;   // of the inputs
 };
 
 // The table, in a fixed order.

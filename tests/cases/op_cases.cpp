@@ -1,12 +1,12 @@
 // op_cases: runs the table of op cases through its drivers.
 //   op_cases [--coverage]                  every case and what was never called; prints the calls too
 //   op_cases --filter GLOB                 some of the cases
+//   op_cases --sample N                    one case in N, and the broken arguments; no coverage
 //   op_cases --replay 'conv1d#12'          one case in detail
 //   op_cases --list | --count | --support  cases by name; how many of each op; slots by variant and dtype
 //   op_cases --sweep [--full] [--filter GLOB] [--bits 0xPATTERN]   functions of one f32 over bit patterns of it
-//   op_cases --hostile GLOB [--seconds N] [--seed N]   ops with broken arguments; a seed without seconds replays one
-//   call op_cases --check-matrix FILE           every case; FILE's support matrix must be current (--write-matrix mends
-//   it)
+//   op_cases --hostile GLOB [--seconds N] [--seed N]   ops with broken arguments; a seed without seconds: one call
+//   op_cases --check-matrix FILE           every case; FILE's support matrix must be current (--write-matrix mends it)
 #include <fnmatch.h>
 #include <tapedeck/tensor/parallel.h>
 
@@ -90,6 +90,7 @@ struct Wanted {
   std::string hostile;  // ops to call with broken arguments
   std::uint64_t seed = 0;
   double seconds = 0;
+  int sample = 1;                                  // one case in so many
   std::string filter = "*", replay, check, write;  // the last two: files with a support matrix
   bool sweep = false, full = false;
   std::optional<std::uint32_t> bits;
@@ -120,6 +121,7 @@ int run(const Wanted& w) {
   std::map<std::string, std::pair<double, double>> worst;  // by op: forward, gradient
   std::map<std::string, double> seconds;
   for (const Named& n : named_table()) {
+    if (seed_of(*n.c) % static_cast<std::uint64_t>(w.sample) != 0) continue;
     if (fnmatch(w.filter.c_str(), n.name.c_str(), 0) != 0 && fnmatch(w.filter.c_str(), n.c->op.c_str(), 0) != 0)
       continue;
     const auto begin = Clock::now();
@@ -142,11 +144,12 @@ int run(const Wanted& w) {
                 errors.second, seconds[op],
                 printed[op] > 0 ? (", " + std::to_string(printed[op]) + " failed").c_str() : "");
   int missing = 0;
-  if (w.filter == "*") {
-    missing = coverage(callers, ops_run, w.coverage) + missing_ops();
+  if (w.filter == "*" && w.sample == 1) {
+    missing = run_hostile("*", 0, kHostileRounds, 0) + coverage(callers, ops_run, w.coverage) + missing_ops();
     if (!w.write.empty() && !write_matrix(w.write)) ++missing;
     if (!w.check.empty() && !check_matrix(w.check)) ++missing;
   }
+  if (w.filter == "*" && w.sample > 1) missing = run_hostile("*", 0, kHostileRounds, 0);
   std::printf("%d comparisons with a reference in %.1f s\n", comparisons,
               std::chrono::duration<double>(Clock::now() - start).count());
   std::printf("%d passed, %d failed\n", passed, failed + missing);
@@ -170,6 +173,8 @@ int main_of(int argc, char** argv) {
       w.replay = argv[++i];
     else if (a == "--hostile" && i + 1 < argc)
       w.hostile = argv[++i];
+    else if (a == "--sample" && i + 1 < argc)
+      w.sample = std::max(1, std::atoi(argv[++i]));
     else if (a == "--seed" && i + 1 < argc)
       w.seed = std::strtoull(argv[++i], nullptr, 10);
     else if (a == "--seconds" && i + 1 < argc)

@@ -1,5 +1,6 @@
 // Pooling: windows of every size, stride, padding and dilation that fit.
 #include <tapedeck/autograd/ops.h>
+#include <tapedeck/kernels/pool.h>
 
 #include <map>
 
@@ -144,12 +145,50 @@ void add_adaptive(std::vector<OpCase>& t, Turns& turns) {
       }
 }
 
+// The adjoint of max pooling's gradient, which gradients of gradients call; held against loops.
+void add_pool_gather(std::vector<OpCase>& t) {
+  for (const DType dtype : {DType::f32, DType::f64})
+    for (const auto& [positions, windows] : {std::pair<int64_t, int64_t>{1, 1}, {7, 3}, {20, 33}, {0, 0}, {300, 2}})
+      for (const int64_t channels : {1, 5, 17, 64})
+        for (const Values values : {Values::normal, Values::special, Values::ties}) {
+          OpCase c{.op = "kernel max_pool_gather",
+                   .text = "",
+                   .inputs = {{{2, positions, channels}, dtype, Layout::contiguous, values},
+                              {{2, windows, channels},
+                               DType::i64,
+                               Layout::contiguous,
+                               Values::range,
+                               -1,
+                               static_cast<double>(positions)}},
+                   .call = [](Args x) {
+                     const Tensor y = empty(x[1].sizes(), x[0].options());
+                     kernels::max_pool_gather(kCpu, {x[0], x[1], y});
+                     return Outputs{y};
+                   }};
+          c.rows = 3;
+          c.oracle = [](Args x) {
+            const Expected from = expected_from(x[0], x[0].dtype());
+            const auto index = x[1].to_vector<int64_t>();
+            const int64_t count = x[0].size(1), rows = x[1].size(1), width = x[0].size(2);
+            Expected r{x[1].sizes(), x[0].dtype(), {}, {}};
+            for (std::size_t i = 0; i < index.size(); ++i) {
+              const auto at = static_cast<int64_t>(i), b = at / std::max<int64_t>(1, rows * width);
+              r.value.push_back(
+                  index[i] < 0 ? 0 : from.value[static_cast<std::size_t>((b * count + index[i]) * width + at % width)]);
+            }
+            return std::vector{r};
+          };
+          t.push_back(std::move(c));
+        }
+}
+
 }  // namespace
 
 void add_pool(std::vector<OpCase>& t) {
   Turns turns;
   add_windows(t, turns);
   add_adaptive(t, turns);
+  add_pool_gather(t);
 }
 
 }  // namespace tapedeck::cases

@@ -95,6 +95,7 @@ void add_in_place(std::vector<OpCase>& t) {
                    TD_CHECK(y.version() > version, ValueError, "the version did not move");
                    return Outputs{y};
                  }});
+    t.back().prepares = true;
   };
   for (const DType dtype : {DType::f32, DType::f64, DType::i64})
     for (const Shape& shape : shapes())

@@ -9,6 +9,7 @@
 #include <exception>
 #include <memory>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -43,7 +44,10 @@ struct Job {
 class Pool {
  public:
   explicit Pool(int threads) {
-    for (int i = 1; i < threads; ++i) workers_.emplace_back([this] { run(); });
+    try {
+      for (int i = 1; i < threads; ++i) workers_.emplace_back([this] { run(); });
+    } catch (const std::system_error&) {  // the system gives no more: those that are there do all the work
+    }
   }
   ~Pool() {
     {
@@ -113,7 +117,7 @@ int default_threads() {
 struct Shared {
   std::mutex busy;
   std::atomic<int> threads{default_threads()};
-  std::unique_ptr<Pool> pool = std::make_unique<Pool>(threads);
+  std::unique_ptr<Pool> pool;  // made by the first job that is worth it
 };
 Shared& shared() {
   static Shared s;
@@ -136,6 +140,7 @@ void parallel_for(std::int64_t n, std::int64_t grain, FunctionRef<void(std::int6
   // With one thread, or when another thread's job holds the pool, the caller works alone.
   const std::unique_lock busy =
       s.threads == 1 ? std::unique_lock<std::mutex>() : std::unique_lock(s.busy, std::try_to_lock);
+  if (busy.owns_lock() && !s.pool) s.pool = std::make_unique<Pool>(s.threads);
   busy.owns_lock() ? s.pool->run(job) : job.work();
   if (job.failure) std::rethrow_exception(job.failure);
 }
@@ -148,7 +153,7 @@ void set_num_threads(int n) {
   Shared& s = shared();
   const std::lock_guard lock(s.busy);
   if (n == s.threads) return;
-  s.pool = std::make_unique<Pool>(n);
+  s.pool.reset();
   s.threads = n;
 }
 

@@ -16,6 +16,9 @@ std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
 
 LinearMap::LinearMap(const char* op, std::int64_t input_count, std::int64_t output_count, std::int64_t terms)
     : inputs(input_count) {
+  constexpr std::int64_t kMost = std::int64_t{1} << 32;  // terms; more is refused before memory is asked for
+  TD_CHECK(output_count <= kMost / std::max<std::int64_t>(1, terms), MemoryError, op, ": no memory for a table of ",
+           output_count, " places");
   try {
     first.reserve(at(output_count)), last.reserve(at(output_count));
     index.reserve(at(output_count * terms)), weight.reserve(at(output_count * terms));

@@ -111,8 +111,8 @@ void record_node(const char* op, std::span<const Tensor* const> outputs, std::sp
   }
   const auto n_in = static_cast<std::int32_t>(inputs.size()), n_out = static_cast<std::int32_t>(outputs.size());
   const auto end_slot = static_cast<std::int32_t>(tape.slots_.size());
-  tape.nodes_.push_back(
-      {op, detail::module_path, std::exchange(detail::note, {}), first, n_in, n_out, end_slot, std::move(rule)});
+  tape.nodes_.push_back({op, detail::module_path, detail::note, first, n_in, n_out, end_slot, std::move(rule)});
+  detail::note = {};
 }
 
 // ---- backward -------------------------------------------------------------------------------------------------------

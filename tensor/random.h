@@ -54,7 +54,7 @@ extern constinit thread_local std::uint64_t module_path;  // hash of the innermo
 // RAII: adds a module's path to the key of the draws made inside.
 class RandomPath {
  public:
-  explicit RandomPath(std::uint64_t path_hash) : outer_(std::exchange(detail::module_path, path_hash)) {}
+  explicit RandomPath(std::uint64_t path_hash) : outer_(detail::module_path) { detail::module_path = path_hash; }
   ~RandomPath() { detail::module_path = outer_; }
   RandomPath(const RandomPath&) = delete;
 

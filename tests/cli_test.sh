@@ -326,7 +326,7 @@ long=(--set train.max_steps=400 --quiet)
 works train cfg.json --data sounds --out whole "${long[@]}"
 interrupt() {  # interrupt SIGNAL CODE RUN: during the run; then resume
   "$tapedeck" train cfg.json --data sounds --out "$3" "${long[@]}" >stdout 2>stderr & local pid=$!
-  for _ in $(seq 200); do [ -e "$3/checkpoints/LATEST" ] && break; sleep 0.02; done
+  for _ in $(seq 3000); do [ -e "$3/checkpoints/LATEST" ] && break; sleep 0.02; done
   if [ "$1" = INT ]; then  # while it runs, a second process is refused
     timeout 60 "$tapedeck" train --resume "$3" >/dev/null 2>second; local second=$?
     kill -0 $pid 2>/dev/null && { check "a locked run exits 2" test $second = 2; check "and names the process" grep -q "$pid" second; }
@@ -346,14 +346,14 @@ interrupt KILL 137 by-kill
 interrupt HUP 129 by-hup
 works train cfg.json --data sounds --out talking --quiet --set train.max_steps=2
 "$tapedeck" train --resume talking --quiet --set train.max_steps=4 --set train.sample_every=3 --set train.sample_seconds=3600 >stdout 2>stderr & pid=$!
-for _ in $(seq 200); do [ -e talking/samples/step-3 ] && break; sleep 0.02; done
+for _ in $(seq 3000); do [ -e talking/samples/step-3 ] && break; sleep 0.02; done
 kill -TERM $pid; wait $pid; check "a long sample does not hold up a signal" test $? = 143
 nohup "$tapedeck" train cfg.json --data sounds --out by-nohup "${long[@]}" >stdout 2>stderr & pid=$!
-for _ in $(seq 200); do [ -e by-nohup/checkpoints/LATEST ] && break; sleep 0.02; done
+for _ in $(seq 3000); do [ -e by-nohup/checkpoints/LATEST ] && break; sleep 0.02; done
 kill -HUP $pid; wait $pid; check "nohup outlives a hang-up" test $? = 0
 # A second SIGINT does not wait for the step: the first is noticed after it, some seconds later.
 "$tapedeck" train cfg.json --data sounds --out twice --quiet --set train.save_every=1 --set train.batch_size=512 --set train.segment=2000 >stdout 2>stderr & pid=$!
-for _ in $(seq 500); do [ -e twice/checkpoints/LATEST ] && break; sleep 0.02; done
+for _ in $(seq 3000); do [ -e twice/checkpoints/LATEST ] && break; sleep 0.02; done
 kill -INT $pid; sleep 0.1; kill -INT $pid; wait $pid; check "a second SIGINT exits 130" test $? = 130
 check "without waiting for the step" sh -c '! grep -q saved stderr'
 works info twice

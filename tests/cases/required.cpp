@@ -40,6 +40,8 @@ constexpr Promise kPromises[] = {
      "ctc_loss discretized_mix_logistic_loss mix_gaussian_loss soft_margin_loss multi_margin_loss "
      "multilabel_soft_margin_loss"},
     {100, "sequences", "rnn gru lstm scaled_dot_product_attention rotary_embedding sinusoidal_positions"},
+    {100, "signal", "rfft irfft fft ifft stft istft overlap_add"},
+    {60, "windows", "hann_window hamming_window blackman_window bartlett_window kaiser_window"},
     {100, "random",
      "dropout dropout1d dropout2d feature_dropout alpha_dropout multinomial truncated_normal_ exponential_"},
     {60, "predicates", "isnan isinf isfinite logical_not eq ne lt le gt ge logical_and logical_or logical_xor where"},

@@ -40,7 +40,8 @@ Tensor repeated_index(std::int64_t n, Device device, Count count) {
   std::int64_t total = 0;
   for (std::int64_t i = 0; i < n; ++i) {
     TD_CHECK(count(i) >= 0, ValueError, "repeat_interleave: repeats must be >= 0, got ", count(i));
-    TD_CHECK(!__builtin_add_overflow(total, count(i), &total), ShapeError, "repeat_interleave: too many elements");
+    TD_CHECK(!__builtin_add_overflow(total, count(i), &total), ShapeError, "repeat_interleave: ", count(i),
+             " more elements are too many");
   }
   const Tensor index = empty({total}, {DType::i64, kCpu});
   std::int64_t* to = index.data<std::int64_t>();
@@ -140,7 +141,7 @@ Tensor repeat(const Tensor& x, const Shape& repeats) {
     shape[d] = d < lead ? 1 : x.sizes()[d - lead];
     out[d] = times(op, shape[d], repeats[d]);
   }
-  const Tensor y = empty(out, x.options());
+  const Tensor y = detail::empty_for(op, out, x.options());
   if (y.numel() > 0) {
     const auto block = [&](int dims) {  // the part of y that has the sizes of x in its first `dims` dimensions
       Tensor part = y;
@@ -262,11 +263,13 @@ Tensor diag_embed(const Tensor& x, std::int64_t offset, int dim1, int dim2) {
   const int row = normalize_dim(op, dim1, x.dim() + 1), column = normalize_dim(op, dim2, x.dim() + 1);
   TD_CHECK(row != column, ValueError, op, ": dimension ", row, " is given twice", arg("x", x));
   constexpr std::int64_t kFar = std::int64_t{1} << 59;  // beyond any size
-  const std::int64_t size = x.size(-1) + std::abs(std::clamp(offset, -kFar, kFar));
+  TD_CHECK(offset > -kFar && offset < kFar, ShapeError, op, ": a diagonal ", offset, " from the middle is too far",
+           arg("x", x));
+  const std::int64_t size = x.size(-1) + std::abs(offset);
   Shape shape = x.sizes();
   shape.erase(x.dim() - 1);
   for (const int d : {std::min(row, column), std::max(row, column)}) shape.insert(d, size);
-  const Tensor y = zeros(shape, x.options());
+  const Tensor y = detail::named(op, [&] { return zeros(shape, x.options()); });
   copy_into(diagonal(y, offset, row, column), x);
   record(op, y, {&x}, [=](const Tensor& gy, Grads& g) { g.give(0, diagonal(gy, offset, row, column)); });
   return y;

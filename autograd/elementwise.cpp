@@ -393,9 +393,11 @@ namespace {
 // fmod and remainder: y = a - q b with a whole q, which the gradient of b is the negative of. Found from y, since
 // rounding a / b may step over a whole number.
 Tensor modulo(const char* op, const KernelSlot<BinaryArgs>& f, const Tensor& a, const Tensor& b) {
-  if (b.defined() && !is_real(b.dtype()) && b.numel() > 0 && b.dtype() != DType::boolean)
+  if (b.defined() && !is_real(b.dtype()) && b.numel() > 0 && b.dtype() != DType::boolean) {
+    detail::check_same(op, "a", a, "b", b);
     TD_CHECK(sum(eq(b, number(0, b))).item() == 0, ValueError, op, ": the divisor of an integer must not be 0",
              arg("b", b));
+  }
   const Tensor y = binary(op, f, a, b);
   record(
       op, y, {&a, &b},

@@ -22,16 +22,24 @@ Fans fans(const char* op, const Tensor& x) {
 
 double xavier_std(const char* op, const Tensor& x, double gain) {
   const Fans fan = fans(op, x);
+  TD_CHECK(std::isfinite(gain) && gain >= 0, ValueError, op, ": gain must be finite and >= 0, not ", gain);
   return x.numel() > 0 ? gain * std::sqrt(2 / (fan.in + fan.out)) : 0;
 }
 double kaiming_std(const char* op, const Tensor& x, double a, Fan mode, Nonlinearity nonlinearity) {
   const Fans fan = fans(op, x);
+  TD_CHECK(std::isfinite(a), ValueError, op, ": a must be finite, not ", a);
   const double gain = calculate_gain(nonlinearity, a);
   return x.numel() > 0 ? gain / std::sqrt(mode == Fan::fan_in ? fan.in : fan.out) : 0;
 }
-const Tensor& uniform_of_std(const Tensor& x, double std) {
+const Tensor& uniform_of_std(const char* op, const Tensor& x, double std) {
   const double bound = std::sqrt(3.0) * std;
-  return uniform_(x, -bound, bound);
+  return detail::named(op, [&]() -> const Tensor& { return uniform_(x, -bound, bound); });
+}
+const Tensor& normal_of_std(const char* op, const Tensor& x, double std) {
+  return detail::named(op, [&]() -> const Tensor& { return normal_(x, 0, std); });
+}
+const Tensor& put(const char* op, const Tensor& x, const Tensor& values) {
+  return detail::named(op, [&]() -> const Tensor& { return copy_(x, values); });
 }
 
 }  // namespace
@@ -52,20 +60,21 @@ double calculate_gain(Nonlinearity nonlinearity, double param) {
 }
 
 const Tensor& xavier_uniform_(const Tensor& x, double gain) {
-  return uniform_of_std(x, xavier_std("xavier_uniform_", x, gain));
+  return uniform_of_std("xavier_uniform_", x, xavier_std("xavier_uniform_", x, gain));
 }
 const Tensor& xavier_normal_(const Tensor& x, double gain) {
-  return normal_(x, 0, xavier_std("xavier_normal_", x, gain));
+  return normal_of_std("xavier_normal_", x, xavier_std("xavier_normal_", x, gain));
 }
 const Tensor& kaiming_uniform_(const Tensor& x, double a, Fan mode, Nonlinearity nonlinearity) {
-  return uniform_of_std(x, kaiming_std("kaiming_uniform_", x, a, mode, nonlinearity));
+  return uniform_of_std("kaiming_uniform_", x, kaiming_std("kaiming_uniform_", x, a, mode, nonlinearity));
 }
 const Tensor& kaiming_normal_(const Tensor& x, double a, Fan mode, Nonlinearity nonlinearity) {
-  return normal_(x, 0, kaiming_std("kaiming_normal_", x, a, mode, nonlinearity));
+  return normal_of_std("kaiming_normal_", x, kaiming_std("kaiming_normal_", x, a, mode, nonlinearity));
 }
 
 const Tensor& orthogonal_(const Tensor& x, double gain) {
   fans("orthogonal_", x);
+  TD_CHECK(std::isfinite(gain), ValueError, "orthogonal_: gain must be finite, not ", gain);
   if (x.numel() == 0) return x;
   const std::int64_t rows = x.size(0), columns = x.numel() / rows;
   detail::composed("orthogonal_", [&] {
@@ -84,7 +93,7 @@ const Tensor& eye_(const Tensor& x) {
   TD_CHECK(x.dim() == 2, ShapeError, "eye_: x must be a matrix", arg("x", x));
   const Tensor host = zeros(x.sizes());
   for (std::int64_t i = 0; i < std::min(x.size(0), x.size(1)); ++i) host.data<float>()[i * (x.size(1) + 1)] = 1;
-  return copy_(x, host);
+  return put("eye_", x, host);
 }
 
 const Tensor& dirac_(const Tensor& x, std::int64_t groups) {
@@ -101,7 +110,7 @@ const Tensor& dirac_(const Tensor& x, std::int64_t groups) {
     for (int d = 2; d < x.dim(); ++d) at += x.size(d) / 2 * step[d];
     host.data<float>()[at] = 1;
   }
-  return copy_(x, host);
+  return put("dirac_", x, host);
 }
 
 }  // namespace tapedeck

@@ -138,9 +138,13 @@ const Tensor& mul_(const Tensor& x, double factor) {
 }
 
 const Tensor& uniform_(const Tensor& x, double low, double high) {
+  TD_CHECK(low <= high && std::isfinite(high - low), ValueError, "uniform_: needs finite low <= high, got ", low,
+           " and ", high);
   return draw("uniform_", kernels::uniform, x, low, high);
 }
 const Tensor& normal_(const Tensor& x, double mean, double std) {
+  TD_CHECK(std::isfinite(mean) && std::isfinite(std) && std >= 0, ValueError, "normal_: mean ", mean, " and std ", std,
+           " must be finite, std >= 0");
   return draw("normal_", kernels::normal, x, mean, std);
 }
 

@@ -156,6 +156,7 @@ Tensor normalize(const Tensor& x, double p, int dim, double eps) {
   return detail::composed("normalize", [&] {
     detail::check_real("normalize", x);
     dim = normalize_dim("normalize", dim, x.dim());
+    TD_CHECK(eps >= 0, ValueError, "normalize: eps must be 0 or greater but is ", eps, arg("x", x));
     return x / clamp(norm_along("normalize", x, p, dim, true), eps);
   });
 }

@@ -193,6 +193,7 @@ Tensor poisson_nll_loss(const Tensor& x, const Tensor& target, bool log_input, b
                         Reduction reduction) {
   return detail::composed("poisson_nll_loss", [&] {
     check_pair("poisson_nll_loss", x, target, reduction);
+    TD_CHECK(eps >= 0, ValueError, "poisson_nll_loss: eps must be >= 0, not ", eps);
     Tensor each = log_input ? exp(x) - target * x : x - target * log(x + eps);
     if (full) {  // Stirling's approximation of log(target!), for targets above 1
       const Tensor large = gt(target, number(1, target)), n = where(large, target, number(1, target));

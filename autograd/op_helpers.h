@@ -14,6 +14,20 @@ void check_index(const char* op, const char* name, const Tensor& index, std::int
 
 TensorView broadcast(const Tensor& x, const Shape& shape);  // x repeated (stride 0) to `shape`, which must fit
 
+// f(), an error of which names `op` first: for what makes sizes of options, and for parts that record nothing.
+template <class F>
+decltype(auto) named(const char* op, F&& f) {
+  try {
+    return f();
+  } catch (Error& e) {
+    e.name(op);
+    throw;
+  }
+}
+inline Tensor empty_for(const char* op, const Shape& shape, TensorOptions options) {
+  return named(op, [&] { return empty(shape, options); });
+}
+
 // Layouts that kernels ask for. Each returns x itself or a view of it when it can; copies count in packed_bytes().
 Tensor packed(const Tensor& x);           // contiguous
 Tensor rows_contiguous(const Tensor& x);  // last dimension contiguous

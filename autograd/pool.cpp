@@ -38,7 +38,8 @@ Windows<N> fixed(const char* op, const Tensor& x, PerDim<N> kernel, PerDim<N> st
     TD_CHECK(k >= 1 && step >= 1 && dilation[d] >= 1, ValueError, op,
              ": kernel_size, stride and dilation must be >= 1; got ", k, ", ", step, ", ", dilation[d]);
     TD_CHECK(size <= most && step <= most && k <= most / dilation[d], ValueError, op,
-             ": sizes, stride, and kernel_size times dilation, must be at most 2^40", arg("x", x));
+             ": sizes, stride, and kernel_size times dilation, must be at most 2^40; got ", size, ", ", step, ", and ",
+             k, " times ", dilation[d], arg("x", x));
     TD_CHECK(pad >= 0 && pad <= k / 2, ValueError, op, ": padding must be from 0 to half of kernel_size ", k, ", got ",
              pad);
     const int64_t room = size + 2 * pad - (k - 1) * dilation[d] - 1;

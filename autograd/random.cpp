@@ -30,13 +30,13 @@ RandomStream stream_of(const char* op, const Shape& shape) { return next_stream(
 
 Tensor uniform_of(const char* op, const Shape& shape, TensorOptions options) {
   check_options(op, options);
-  const Tensor y = empty(shape, options);
+  const Tensor y = detail::empty_for(op, shape, options);
   kernels::uniform(y.device(), {y, stream_of(op, shape), 0, 1});
   return y;
 }
 Tensor normal_of(const char* op, const Shape& shape, TensorOptions options) {
   check_options(op, options);
-  const Tensor y = empty(shape, options);
+  const Tensor y = detail::empty_for(op, shape, options);
   kernels::normal(y.device(), {y, stream_of(op, shape), 0, 1});
   return y;
 }
@@ -46,7 +46,7 @@ Tensor integers_of(const char* op, std::int64_t low, std::int64_t high, const Sh
     TD_CHECK(options.dtype != DType::boolean && (is_real(options.dtype) || options.dtype == DType::i64 ||
                                                  fits(static_cast<double>(end), options.dtype)),
              DTypeError, op, ": ", end, " does not fit ", name(options.dtype));
-  const Tensor y = empty(shape, options);
+  const Tensor y = detail::empty_for(op, shape, options);
   const std::uint64_t range = static_cast<std::uint64_t>(high) - static_cast<std::uint64_t>(low);
   kernels::integers(y.device(), {y, stream_of(op, shape), low, range});
   return y;
@@ -137,16 +137,23 @@ Tensor randint(std::int64_t high, const Shape& shape, TensorOptions options) {
   return integers_of("randint", 0, high, shape, options);
 }
 
-Tensor rand_like(const Tensor& x) { return uniform_of("rand_like", x.sizes(), x.options()); }
-Tensor randn_like(const Tensor& x) { return normal_of("randn_like", x.sizes(), x.options()); }
+Tensor rand_like(const Tensor& x) {
+  detail::check_defined("rand_like", "x", x);
+  return uniform_of("rand_like", x.sizes(), x.options());
+}
+Tensor randn_like(const Tensor& x) {
+  detail::check_defined("randn_like", "x", x);
+  return normal_of("randn_like", x.sizes(), x.options());
+}
 Tensor randint_like(const Tensor& x, std::int64_t low, std::int64_t high) {
+  detail::check_defined("randint_like", "x", x);
   return integers_of("randint_like", low, high, x.sizes(), x.options());
 }
 
 Tensor randperm(std::int64_t n, TensorOptions options) {
   TD_CHECK(n >= 0, ShapeError, "randperm: n must be >= 0, not ", n);
   TD_CHECK(options.dtype == DType::i64, DTypeError, "randperm: indices are i64, not ", name(options.dtype));
-  const Tensor y = empty({n}, options);
+  const Tensor y = detail::empty_for("randperm", {n}, options);
   kernels::permutation(y.device(), {y, next_stream("randperm", 1)});
   return y;
 }

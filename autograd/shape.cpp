@@ -45,7 +45,7 @@ void record_reshape(const char* op, const Tensor& x, const Tensor& y) {
 
 Tensor reshape(const Tensor& x, const Shape& shape) {
   detail::check_defined("reshape", "x", x);
-  Tensor y = detail::try_reshape(x, shape);
+  Tensor y = detail::named("reshape", [&] { return detail::try_reshape(x, shape); });
   if (!y.defined()) y = detail::try_reshape(detail::packed(x), shape);
   record_reshape("reshape", x, y);
   return y;
@@ -143,7 +143,7 @@ Tensor unsqueeze(const Tensor& x, int dim) {
 
 Tensor expand(const Tensor& x, const Shape& shape) {
   detail::check_defined("expand", "x", x);
-  const Tensor y = detail::expand(x, shape);
+  const Tensor y = detail::named("expand", [&] { return detail::expand(x, shape); });
   record("expand", y, {&x}, [](const Tensor& gy, Grads& g) { g.give(0, sum_to(gy, g.shape(0))); });
   return y;
 }

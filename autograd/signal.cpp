@@ -245,7 +245,8 @@ Tensor overlap_add(const Tensor& frames, std::int64_t hop) {
     const std::int64_t count = frames.size(-2), size = frames.size(-1);
     TD_CHECK(hop >= 1, ValueError, op, ": hop must be at least 1, got ", hop);
     TD_CHECK(count >= 1 && size >= 1 && hop <= (std::int64_t{1} << 40) / count, ShapeError, op,
-             ": needs a frame of at least one sample, and a hop that keeps the sum below 2^40", arg("frames", frames));
+             ": needs a frame of at least one sample, and a hop that keeps the sum below 2^40, not ", hop,
+             arg("frames", frames));
     return fold(frames, frames.dim() - 2, (count - 1) * hop + size, hop);
   });
 }
@@ -296,6 +297,8 @@ Tensor istft(const Tensor& x, std::int64_t n_fft, const StftOptions& o, std::opt
     TD_CHECK(x.dim() == 3 || x.dim() == 4, ShapeError, "istft: x must be [frames, bins, 2] or [batch, frames, bins, 2]",
              arg("x", x));
     const auto [hop, w] = frames_of("istft", x, n_fft, o);
+    TD_CHECK(!length || (*length >= 1 && *length <= std::int64_t{1} << 40), ShapeError,
+             "istft: length must be 1 to 2^40, got ", *length);
     const std::int64_t bins = o.onesided ? n_fft / 2 + 1 : n_fft, count = x.size(-3);
     TD_CHECK(x.size(-2) == bins && count >= 1, ShapeError, "istft: n_fft ", n_fft, " has ", bins,
              " bins, and there must be a frame", arg("x", x));
@@ -305,8 +308,7 @@ Tensor istft(const Tensor& x, std::int64_t n_fft, const StftOptions& o, std::opt
     const Tensor envelope = overlap_add(contiguous(expand(square(w), {count, n_fft})), hop);
     const std::int64_t start = o.center ? n_fft / 2 : 0, whole = sums.size(-1);
     const std::int64_t end = length ? start + *length : whole - start;
-    TD_CHECK(end > start && (!length || *length >= 1), ShapeError, "istft: no samples are left between ", start,
-             " and ", end, arg("x", x));
+    TD_CHECK(end > start, ShapeError, "istft: no samples are left between ", start, " and ", end, arg("x", x));
     const std::int64_t have = std::min(end, whole) - start;
     const Tensor below = narrow(envelope, 0, start, have);
     TD_CHECK(amin(below).item() > 1e-11, ValueError,

@@ -203,7 +203,7 @@ Tensor bincount(const Tensor& x, const Tensor& weights, std::int64_t minlength) 
     TD_CHECK(most < std::numeric_limits<std::int64_t>::max(), MemoryError, op, ": too many bins for ", most);
     bins = std::max(bins, most + 1);
   }
-  const Tensor y = empty({bins}, {weights.defined() ? weights.dtype() : DType::i64, x.device()});
+  const Tensor y = detail::empty_for(op, {bins}, {weights.defined() ? weights.dtype() : DType::i64, x.device()});
   kernels::bincount(x.device(), {index, weights, y});
   return y;
 }
@@ -218,7 +218,7 @@ Tensor histc(const Tensor& x, std::int64_t bins, double min, double max) {
   TD_CHECK(std::isfinite(min) && std::isfinite(max) && min <= max, ValueError, op,
            ": the range must be finite and in order, got [", min, ", ", max, "]", arg("x", x));
   if (min == max) min -= 1, max += 1;
-  const Tensor y = empty({bins}, x.options());
+  const Tensor y = detail::empty_for(op, {bins}, x.options());
   kernels::histc(x.device(), {x, y, min, max});
   return y;
 }

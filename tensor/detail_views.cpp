@@ -75,8 +75,9 @@ Tensor unsqueeze(const Tensor& x, int dim) {
   dim = normalize_dim("unsqueeze", dim, x.dim() + 1);
   Shape shape = x.sizes();
   Strides strides = x.strides();
-  strides.insert(dim, dim < x.dim() ? shape[dim] * strides[dim] : 1);
+  const std::int64_t step = dim < x.dim() ? shape[dim] * strides[dim] : 1;
   shape.insert(dim, 1);
+  strides.insert(dim, step);
   return as_strided(x, shape, strides, x.impl()->offset);
 }
 

@@ -125,11 +125,11 @@ Node save_part(const Type& type, const void* value, Save how, const void* base) 
   switch (type.kind) {
     case Kind::boolean:
       return *static_cast<const bool*>(value);
-    case Kind::int32:
-    case Kind::int64:
-      return integer(type, value);
+    case Kind::integer:
+      TD_CHECK(!beyond(type, value), ConfigError, beyond_text(type, value));
+      return type.get(value);
     case Kind::real:
-      return *static_cast<const double*>(value);
+      return real(type, value);
     case Kind::string:
       return *static_cast<const std::string*>(value);
     case Kind::enumeration: {
@@ -143,20 +143,22 @@ Node save_part(const Type& type, const void* value, Save how, const void* base) 
       const auto& poly = *static_cast<const PolyBase*>(value);
       return poly.empty() ? Node() : save_object(*poly.described(), poly.value(), how, nullptr, true);
     }
-    case Kind::optional:
-      if (type.elements.size(value) == 0) return {};
-      return save_part(type.elements.type(), element(type, value, 0), how, nullptr);
+    case Kind::optional: {
+      const auto content = elements_of(type, value);
+      return content.empty() ? Node() : save_part(type.elements.type(), content[0].value, how, nullptr);
+    }
     case Kind::list:
     case Kind::array:
     case Kind::map:
       break;
   }
   Node out = type.kind == Kind::map ? Node::object() : Node::array();
-  for (std::size_t i = 0; i < type.elements.size(value); ++i) {
-    const void* part_base = base && type.kind == Kind::array ? element(type, base, i) : nullptr;
-    Node part = save_part(type.elements.type(), element(type, value, i), how, part_base);
+  const auto all = elements_of(type, value);
+  const auto bases = base && type.kind == Kind::array ? elements_of(type, base) : std::vector<Element>();
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    Node part = save_part(type.elements.type(), all[i].value, how, bases.empty() ? nullptr : bases[i].value);
     if (type.kind == Kind::map) {
-      out.members().emplace_back(type.elements.key(value, i), std::move(part));
+      out.members().emplace_back(*all[i].key, std::move(part));
     } else {
       out.push(std::move(part));
     }
@@ -173,7 +175,8 @@ Node save_object(const Type& type, const void* value, Save how, const void* base
     const void* part = static_cast<const char*>(value) + field.offset;
     const void* part_base = static_cast<const char*>(base) + field.offset;
     const Type& part_type = field.type();
-    if (how == Save::minimal && !field.meta.required &&
+    const bool needed = field.meta.required || (part_type.kind == Kind::object && needs_something(part_type));
+    if (how == Save::minimal && !needed &&
         save_part(part_type, part, Save::full, nullptr) == save_part(part_type, part_base, Save::full, nullptr)) {
       continue;
     }

@@ -15,8 +15,9 @@
 //     static void upgrade(io::Node& node, int from);       // what turns an older file's object into today's
 //   };
 //
-// Members are bool, int, int64_t, double, std::string, an enum with `constexpr auto names(E*)` beside it,
-// std::optional, std::vector, std::array, std::map<std::string, T>, Poly<Family> and further configs.
+// Members are bool, the integers, double, float, std::string, an enum with `constexpr auto names(E*)` beside it,
+// std::optional, std::vector, std::array, std::map<std::string, T>, Poly<Family> and further configs. An unsigned
+// integer holds up to 2^63 - 1; a float is written with the fewest digits that give it back.
 #pragma once
 #include <tapedeck/io/config_type.h>
 
@@ -98,9 +99,19 @@ template <class T>
 T load(const Node& node, const std::string& where) {
   T value{};
   Issues issues;
-  table::load_value(table::type_of<T>(), &value, {}, node, "", false, issues);
+  table::load_value(table::type_of<T>(), &value, {}, node, "", table::Reading::whole, issues);
   issues.raise(where);
   return value;
+}
+
+// As load, over a base such as a preset: what the node does not name is as in the base, inside maps, optionals and
+// Poly values of the same type too; lists are replaced. What is required must stand in the node.
+template <class T>
+T load(const Node& node, const std::string& where, T base) {
+  Issues issues;
+  table::load_value(table::type_of<T>(), &base, {}, node, "", table::Reading::over, issues);
+  issues.raise(where);
+  return base;
 }
 
 // As load, from a file in which comments are allowed; what is no JSON, no regular file or too long is a ConfigError
@@ -110,13 +121,17 @@ template <class T>
 T load_file(const std::string& path) {
   return load<T>(read_config(path), path);
 }
+template <class T>
+T load_file(const std::string& path, T base) {
+  return load<T>(read_config(path), path, std::move(base));
+}
 
 // Changes what the node names. On a ConfigError the value is unchanged.
 template <class T>
 void patch(T& value, const Node& node, const std::string& where) {
   T next = value;
   Issues issues;
-  table::load_value(table::type_of<T>(), &next, {}, node, "", true, issues);
+  table::load_value(table::type_of<T>(), &next, {}, node, "", table::Reading::patch, issues);
   issues.raise(where);
   value = std::move(next);
 }
@@ -132,8 +147,8 @@ void check(const T& value, const std::string& where) {
 // Command-line overrides, applied in order, checked together; on a ConfigError the value is unchanged.
 //   net.kernel=3  net.blocks.1=5  optim.type=Sgd  **.dropout=0.1  net=@net.json  name=any text  ~train.clip
 // `*` stands for one part of a path, `**` for any number; a glob that matches nothing is an error. The value is JSON
-// or, failing that, a bare string; objects are patched into what is there. `~` empties an optional or removes a map
-// entry.
+// or, failing that, a bare string; @ reads it from a file (a string that starts so is written "@x", with quotes);
+// objects are patched into what is there. `~` empties an optional or removes an entry of a map or a list.
 template <class T>
 void set(T& value, const std::vector<std::string>& assignments) {
   T next = value;
@@ -147,6 +162,14 @@ void set(T& value, std::initializer_list<std::string> assignments) {
 template <class T>
 void set(T& value, const std::string& assignment) {
   set(value, std::vector<std::string>{assignment});
+}
+
+// The same from code: set(config, "**/dropout", 0.1).
+template <class T>
+void set(T& value, const std::string& path, const Node& node) {
+  T next = value;
+  table::set_node(table::type_of<T>(), &next, path, node);
+  value = std::move(next);
 }
 
 struct Difference {

@@ -23,12 +23,26 @@ struct Assignment {
   std::vector<std::string> steps;  // of the path
   std::string value;
   bool removes = false;
+  const Node* node = nullptr;  // instead of the text
 
   bool is_glob() const {
     return std::any_of(steps.begin(), steps.end(),
                        [](const std::string& s) { return s.find('*') != std::string::npos; });
   }
 };
+
+std::vector<std::string> steps_of(std::string_view path) {
+  std::vector<std::string> steps;
+  if (path.starts_with('/')) path.remove_prefix(1);
+  for (std::size_t at = 0; at <= path.size();) {
+    const std::size_t end = std::min(path.find_first_of("./", at), path.size());
+    TD_CHECK(end > at, ConfigError, "the path has an empty part");
+    steps.emplace_back(path.substr(at, end - at));
+    at = end + 1;
+  }
+  TD_CHECK(steps.back() != "**", ConfigError, "** stands for the way to a name; write the name after it");
+  return steps;
+}
 
 Assignment parse(const std::string& text) {
   Assignment out;
@@ -37,32 +51,38 @@ Assignment parse(const std::string& text) {
   TD_CHECK(out.removes == (equals == std::string::npos), ConfigError,
            "an override is written path=value, or ~path to remove");
   if (!out.removes) out.value = text.substr(equals + 1);
-  std::string path = out.removes ? text.substr(1) : text.substr(0, equals);
-  if (path.starts_with('/')) path.erase(0, 1);
-  for (std::size_t at = 0; at <= path.size();) {
-    const std::size_t end = std::min(path.find_first_of("./", at), path.size());
-    TD_CHECK(end > at, ConfigError, "the path has an empty part");
-    out.steps.push_back(path.substr(at, end - at));
-    at = end + 1;
-  }
-  TD_CHECK(out.steps.back() != "**", ConfigError, "** stands for the way to a name; write the name after it");
+  out.steps = steps_of(out.removes ? text.substr(1) : text.substr(0, equals));
   TD_CHECK(!out.removes || !out.is_glob(), ConfigError, "a removal names one place, without *");
   return out;
 }
 
+// `*` stands for any characters. After a mismatch only the last star takes one more: no other choice helps.
 bool glob_matches(std::string_view glob, std::string_view word) {
-  if (glob.empty()) return word.empty();
-  if (glob[0] != '*') return !word.empty() && glob[0] == word[0] && glob_matches(glob.substr(1), word.substr(1));
-  return glob_matches(glob.substr(1), word) || (!word.empty() && glob_matches(glob, word.substr(1)));
+  std::size_t g = 0, w = 0, star = std::string_view::npos, taken = 0;
+  while (w < word.size()) {
+    if (g < glob.size() && glob[g] == '*') {
+      star = g++;
+      taken = w;
+    } else if (g < glob.size() && glob[g] == word[w]) {
+      ++g;
+      ++w;
+    } else if (star != std::string_view::npos) {
+      g = star + 1;
+      w = ++taken;
+    } else {
+      return false;
+    }
+  }
+  return glob.find_first_not_of('*', g) == std::string_view::npos;
 }
 
 // The content of an optional. An empty one is filled on request and otherwise left as the place itself.
 Place content(Place place, bool fill) {
   while (place.type->kind == Kind::optional) {
     const Elements& elements = place.type->elements;
-    const bool empty = elements.size(place.value) == 0;
-    if (empty && !fill) break;
-    place.value = empty ? elements.append(place.value, "") : elements.at(place.value, 0);
+    const auto content = elements.all(place.value);
+    if (content.empty() && !fill) break;
+    place.value = content.empty() ? elements.append(place.value, "") : content[0].value;
     place.type = &elements.type();
   }
   return place;
@@ -85,10 +105,6 @@ Place field_of(const Place& place, const Field& field) {
   return {&field.type(), static_cast<char*>(place.value) + field.offset, &field.meta, child(place.pointer, field.name)};
 }
 
-Place element_of(const Place& place, std::size_t i, const std::string& key) {
-  return {&place.type->elements.type(), place.type->elements.at(place.value, i), place.meta, child(place.pointer, key)};
-}
-
 // All parts of an opened place, with their keys.
 std::vector<std::pair<std::string, Place>> parts(const Place& place) {
   std::vector<std::pair<std::string, Place>> out;
@@ -96,9 +112,9 @@ std::vector<std::pair<std::string, Place>> parts(const Place& place) {
   if (kind == Kind::object) {
     for (const Field& field : place.type->fields) out.emplace_back(field.name, field_of(place, field));
   } else if (kind == Kind::list || kind == Kind::array || kind == Kind::map) {
-    for (std::size_t i = 0; i < place.type->elements.size(place.value); ++i) {
-      const std::string key = kind == Kind::map ? place.type->elements.key(place.value, i) : std::to_string(i);
-      out.emplace_back(key, element_of(place, i, key));
+    for (const Element& e : place.type->elements.all(place.value)) {
+      const std::string key = e.key ? *e.key : std::to_string(out.size());
+      out.emplace_back(key, Place{&place.type->elements.type(), e.value, place.meta, child(place.pointer, key)});
     }
   }
   return out;
@@ -111,16 +127,14 @@ std::optional<Place> part(const Place& place, std::string_view key) {
   return std::nullopt;
 }
 
-// Every place that a glob means, each once.
-void find_all(const Place& place, const std::vector<std::string>& steps, std::size_t step, std::set<std::string>& seen,
-              std::vector<Place>& out) {
-  if (step == steps.size()) {
-    if (seen.insert(place.pointer).second) out.push_back(place);
-    return;
-  }
+// Every place that a glob means, each once. `seen` holds what was asked already: (place, step).
+void find_all(const Place& place, const std::vector<std::string>& steps, std::size_t step,
+              std::set<std::pair<std::string, std::size_t>>& seen, std::vector<Place>& out) {
+  if (!seen.emplace(place.pointer, step).second) return;
+  if (step == steps.size()) return out.push_back(place);
   if (step + 1 == steps.size() && steps[step] == "type") {
     Place choice = content(place, false);
-    if (choice.type->kind == Kind::poly && seen.insert(choice.pointer).second) {
+    if (choice.type->kind == Kind::poly) {
       choice.chooses = true;
       out.push_back(std::move(choice));
     }
@@ -128,8 +142,11 @@ void find_all(const Place& place, const std::vector<std::string>& steps, std::si
   }
   const bool any = steps[step] == "**";
   if (any) find_all(place, steps, step + 1, seen, out);
-  for (const auto& [key, inner] : parts(opened(place, false))) {
-    if (any || glob_matches(steps[step], key)) find_all(inner, steps, any ? step : step + 1, seen, out);
+  const Place inside = opened(place, false);
+  const Field* named = inside.type->kind == Kind::object ? find_field(*inside.type, steps[step]) : nullptr;
+  for (const auto& [key, inner] : parts(inside)) {
+    const bool hit = glob_matches(steps[step], key) || (named && named->name == key);  // by an alias
+    if (any || hit) find_all(inner, steps, any ? step : step + 1, seen, out);
   }
 }
 
@@ -201,9 +218,11 @@ Node value_for(const Place& place, const std::string& text) {
   }
 }
 
-void assign(const Place& place, const std::string& text, Issues& issues) {
-  Node node = place.chooses ? Node::object({{"type", text}}) : value_for(place, text);
-  load_value(*place.type, place.value, *place.meta, node, place.pointer, true, issues);
+void assign(const Place& place, const Assignment& given, Issues& issues) {
+  const Node node = place.chooses ? Node::object({{"type", given.node ? *given.node : Node(given.value)}})
+                    : given.node ? *given.node
+                                  : value_for(place, given.value);
+  load_value(*place.type, place.value, *place.meta, node, place.pointer, Reading::patch, issues);
 }
 
 void remove(Place place, const std::vector<std::string>& steps, Issues& issues) {
@@ -212,7 +231,7 @@ void remove(Place place, const std::vector<std::string>& steps, Issues& issues) 
   }
   const Place parent = opened(place, false);
   const std::string& key = steps.back();
-  if (parent.type->kind == Kind::map) {
+  if (parent.type->kind == Kind::map || parent.type->kind == Kind::list) {
     const auto all = parts(parent);
     for (std::size_t i = 0; i < all.size(); ++i) {
       if (all[i].first == key) return parent.type->elements.erase(parent.value, i);
@@ -221,7 +240,7 @@ void remove(Place place, const std::vector<std::string>& steps, Issues& issues) 
   }
   if (!follow(place, key, false, issues)) return;
   if (place.type->kind == Kind::optional) return place.type->elements.clear(place.value);
-  issues.add(place.pointer, "only an optional value or an entry of a map can be removed");
+  issues.add(place.pointer, "only an optional value or an entry of a map or a list can be removed");
 }
 
 void apply(const Place& root, const Assignment& assignment, Issues& issues) {
@@ -234,37 +253,36 @@ void apply(const Place& root, const Assignment& assignment, Issues& issues) {
         Place choice = content(place, true);
         if (choice.type->kind == Kind::poly || choice.type->kind == Kind::object) {
           choice.chooses = true;
-          return assign(choice, assignment.value, issues);
+          return assign(choice, assignment, issues);
         }
       }
       if (!follow(place, steps[i], true, issues)) return;
     }
-    return assign(place, assignment.value, issues);
+    return assign(place, assignment, issues);
   }
-  std::set<std::string> seen;
+  std::set<std::pair<std::string, std::size_t>> seen;
   std::vector<Place> places;
   find_all(root, steps, 0, seen, places);
   if (places.empty()) issues.add("", "the path matches nothing in this config");
   // The inside before the outside: assigning to a whole may move its parts.
   std::stable_sort(places.begin(), places.end(),
                    [](const Place& a, const Place& b) { return a.pointer.size() > b.pointer.size(); });
-  for (const Place& place : places) assign(place, assignment.value, issues);
+  for (const Place& place : places) assign(place, assignment, issues);
 }
 
-}  // namespace
-
-void set_values(const Type& type, void* value, const std::vector<std::string>& assignments) {
+// Applies each, in order, then asks the rules of the whole; the texts say where in messages.
+void apply_all(const Type& type, void* value, const std::vector<std::string>& texts, const Node* node) {
   static const Meta none;
   const Place root{&type, value, &none, ""};
   std::string problems, all;
   const auto collect = [&](const Issues& issues, const std::string& where) {
     if (!issues.empty()) problems += (problems.empty() ? "" : "\n") + issues.text(where);
   };
-  for (const std::string& text : assignments) {
+  for (const std::string& text : texts) {
     all += (all.empty() ? "" : ", ") + text;
     Issues issues;
     try {
-      apply(root, parse(text), issues);
+      apply(root, node ? Assignment{.steps = steps_of(text), .value = {}, .node = node} : parse(text), issues);
     } catch (const Error& e) {
       issues.add("", e.what());
     }
@@ -276,6 +294,16 @@ void set_values(const Type& type, void* value, const std::vector<std::string>& a
     collect(issues, all);
   }
   if (!problems.empty()) throw ConfigError(problems);
+}
+
+}  // namespace
+
+void set_values(const Type& type, void* value, const std::vector<std::string>& assignments) {
+  apply_all(type, value, assignments, nullptr);
+}
+
+void set_node(const Type& type, void* value, const std::string& path, const Node& node) {
+  apply_all(type, value, {path}, &node);
 }
 
 }  // namespace tapedeck::io::table

@@ -2,6 +2,7 @@
 #include <tapedeck/io/config.h>
 
 #include <algorithm>
+#include <map>
 #include <numeric>
 
 namespace tapedeck::io {
@@ -15,9 +16,15 @@ void differences(const std::string& path, const Node* before, const Node* after,
   if (before && after) {
     if (*before == *after) return;
     if (before->is_object() && after->is_object() && tag(*before) == tag(*after)) {
-      for (const auto& [key, value] : before->members()) differences(part(key), &value, after->find(key), out);
+      std::map<std::string_view, const Node*> now;
+      for (const auto& [key, value] : after->members()) now.emplace(key, &value);
+      for (const auto& [key, value] : before->members()) {
+        const auto it = now.find(key);
+        differences(part(key), &value, it == now.end() ? nullptr : it->second, out);
+        if (it != now.end()) it->second = nullptr;
+      }
       for (const auto& [key, value] : after->members()) {
-        if (!before->find(key)) differences(part(key), nullptr, &value, out);
+        if (now.at(key)) differences(part(key), nullptr, &value, out);
       }
       return;
     }

@@ -10,12 +10,6 @@
 namespace tapedeck::io::table {
 namespace {
 
-// Whether a double holds the integer; beyond 2^63 - 512 the conversion back would overflow.
-bool exact(std::int64_t v) {
-  const double d = static_cast<double>(v);
-  return d < 9223372036854775808.0 && static_cast<std::int64_t>(d) == v;
-}
-
 bool same(const Node& a, const Node& b) { return a == b || (a.is_number() && b.is_number() && a.real() == b.real()); }
 
 // What upgrade() made stands where the object stands.
@@ -47,8 +41,9 @@ Node todays_form(const Type& type, const Node& node, const std::string& pointer,
       try {
         type.upgrade(out, static_cast<int>(version->integer()));
         give_lines(out, node.line());
-      } catch (const Error& e) {
-        issues.add(pointer, "cannot be upgraded from version " + shown(*version) + ": " + e.what(), node.line());
+      } catch (const std::exception& e) {
+        issues.add(pointer, "cannot be upgraded from version " + shown(*version) + ": " + one_line(e.what()),
+                   node.line());
         out = Node::object();
       }
     }
@@ -56,7 +51,21 @@ Node todays_form(const Type& type, const Node& node, const std::string& pointer,
   return out;
 }
 
-void load_object(const Type& type, void* value, const Node& given, const std::string& pointer, bool patch,
+// What the file says of a computed member.
+void check_claim(const Computed& computed, const void* value, const Node& claim, const std::string& pointer,
+                 Issues& issues) {
+  const auto refuse = [&](const std::string& rule) { issues.add(child(pointer, computed.name), rule, claim.line()); };
+  try {
+    const Node truth = computed.value(value);
+    if (same(truth, claim)) return;
+    refuse("is computed and must be " + shown(truth) + " for these members, got " + shown(claim) +
+           "; correct it or leave it out");
+  } catch (const std::exception& e) {
+    refuse("is computed, which fails for these members: " + one_line(e.what()));
+  }
+}
+
+void load_object(const Type& type, void* value, const Node& given, const std::string& pointer, Reading how,
                  Issues& issues) {
   if (!given.is_object()) {
     return issues.add(pointer, "needs " + expectation(type) + ", got " + shown(given), given.line());
@@ -74,7 +83,7 @@ void load_object(const Type& type, void* value, const Node& given, const std::st
       if (!seen.insert(field).second) {
         issues.add(place, "is given twice, also as \"" + key + "\"", part.line());
       } else {
-        load_value(field->type(), static_cast<char*>(value) + field->offset, field->meta, part, place, patch, issues);
+        load_value(field->type(), static_cast<char*>(value) + field->offset, field->meta, part, place, how, issues);
       }
       continue;
     }
@@ -89,40 +98,33 @@ void load_object(const Type& type, void* value, const Node& given, const std::st
   for (const Field& field : type.fields) {
     if (seen.count(&field)) continue;
     const std::string place = child(pointer, field.name);
-    if (field.meta.required && !patch) {
+    if (field.meta.required && how != Reading::patch) {
       issues.add(place, "is required: " + expectation(field.type()) + (*field.meta.help ? ", " : "") + field.meta.help,
                  given.line());
       continue;
     }
     void* part = static_cast<char*>(value) + field.offset;
-    if (field.type().kind == Kind::object && !patch) {  // it may have required members of its own
+    if (field.type().kind == Kind::object && how != Reading::patch) {  // it may have required members of its own
       Node nothing = Node::object();
       nothing.set_line(given.line());
-      load_object(field.type(), part, nothing, place, patch, issues);
+      load_object(field.type(), part, nothing, place, how, issues);
     } else {
       check_value(field.type(), part, field.meta, place, given.line(), issues);
     }
   }
   if (issues.size() == before) validate(type, value, &node, pointer, given.line(), issues);
   if (issues.size() != before) return;
-  for (const auto& [computed, claim] : claims) {
-    const Node truth = computed->value(value);
-    if (!same(truth, *claim)) {
-      issues.add(child(pointer, computed->name),
-                 "is computed and must be " + shown(truth) + " for these members, got " + shown(*claim) +
-                     "; correct it or leave it out",
-                 claim->line());
-    }
-  }
+  for (const auto& [computed, claim] : claims) check_claim(*computed, value, *claim, pointer, issues);
 }
 
-void load_poly(const Type& type, PolyBase& value, const Node& node, const std::string& pointer, bool patch,
+void load_poly(const Type& type, PolyBase& value, const Node& node, const std::string& pointer, Reading how,
                Issues& issues) {
   const Node* tag = node.find("type");
-  if (!node.is_object() || (!tag && !(patch && !value.empty()))) {
+  const bool keeps = how != Reading::whole && !value.empty();
+  if (!node.is_object() || (!tag && !keeps)) {
     return issues.add(pointer, poly_without_type(type) + ", got " + shown(node), node.line());
   }
-  if (tag && !(tag->is_string() && patch && tag->string() == value.type())) {
+  if (tag && !(keeps && tag->is_string() && tag->string() == value.type())) {
     const Type* chosen = tag->is_string() ? find_alternative(type.family, tag->string()) : nullptr;
     if (!chosen) {
       const std::string rule = "must be " + must_be_registered(type.family) + ", got " + shown(*tag);
@@ -130,20 +132,21 @@ void load_poly(const Type& type, PolyBase& value, const Node& node, const std::s
       return issues.add(child(pointer, "type"), rule + near, tag->line());
     }
     value.assign(*chosen, chosen->make());
-    patch = false;
+    how = Reading::whole;
   }
-  load_object(*value.described(), value.value(), node, pointer, patch, issues);
+  load_object(*value.described(), value.value(), node, pointer, how, issues);
 }
 
 void load_elements(const Type& type, void* value, const Meta& meta, const Node& node, const std::string& pointer,
-                   bool patch, Issues& issues) {
+                   Reading how, Issues& issues) {
   const Elements& elements = type.elements;
   const Type& inner = elements.type();
   if (type.kind == Kind::optional) {
     if (node.is_null()) return elements.clear(value);
-    const bool keep = patch && elements.size(value) > 0;
-    return load_value(inner, keep ? elements.at(value, 0) : elements.append(value, ""), meta, node, pointer, keep,
-                      issues);
+    const auto content = elements.all(value);
+    const bool keeps = how != Reading::whole && !content.empty();
+    return load_value(inner, keeps ? content[0].value : elements.append(value, ""), meta, node, pointer,
+                      keeps ? how : Reading::whole, issues);
   }
   const bool map = type.kind == Kind::map, array = type.kind == Kind::array;
   if (!(map ? node.is_object() : node.is_array()) || (array && node.size() != elements.size(value))) {
@@ -151,54 +154,56 @@ void load_elements(const Type& type, void* value, const Meta& meta, const Node& 
     return issues.add(pointer, "needs " + expectation(type) + ", got " + got, node.line());
   }
   if (map) {
-    if (!patch) elements.clear(value);
+    if (how == Reading::whole) elements.clear(value);
+    std::set<std::string_view> named;
     for (const auto& [key, part] : node.members()) {
+      if (const std::string rule = key_rule(key); !rule.empty()) {
+        issues.add(pointer, rule, part.line());
+        continue;
+      }
       const std::size_t before = elements.size(value);
       void* slot = elements.append(value, key);
-      load_value(inner, slot, meta, part, child(pointer, key), elements.size(value) == before, issues);
+      const bool keeps = elements.size(value) == before && how != Reading::whole;
+      load_value(inner, slot, meta, part, child(pointer, key), keeps ? how : Reading::whole, issues);
+      if (!named.insert(key).second) issues.add(child(pointer, key), "is given twice", part.line());
     }
-    for (std::size_t i = 0; i < elements.size(value); ++i) {
-      const std::string& key = elements.key(value, i);
-      if (!node.find(key)) check_value(inner, elements.at(value, i), meta, child(pointer, key), node.line(), issues);
+    for (const Element& e : elements.all(value)) {
+      if (!named.count(*e.key)) check_value(inner, e.value, meta, child(pointer, *e.key), node.line(), issues);
     }
     return;
   }
   if (!array) elements.clear(value);
+  const auto slots = array ? elements.all(value) : std::vector<Element>();
   for (std::size_t i = 0; i < node.size(); ++i) {
-    void* slot = array ? elements.at(value, i) : elements.append(value, "");
-    load_value(inner, slot, meta, node.items()[i], child(pointer, std::to_string(i)), false, issues);
+    void* slot = array ? slots[i].value : elements.append(value, "");
+    load_value(inner, slot, meta, node.items()[i], child(pointer, std::to_string(i)), Reading::whole, issues);
   }
 }
 
 }  // namespace
 
 void load_value(const Type& type, void* value, const Meta& meta, const Node& node, const std::string& pointer,
-                bool patch, Issues& issues) {
+                Reading how, Issues& issues) {
   const auto refuse = [&](const std::string& rule) { issues.add(pointer, rule, node.line()); };
   const auto wrong_kind = [&] { refuse("needs " + expectation(type) + ", got " + shown(node)); };
-  const bool whole = node.kind() == Node::Kind::integer;
   switch (type.kind) {
     case Kind::boolean:
       if (node.kind() != Node::Kind::boolean) return wrong_kind();
       *static_cast<bool*>(value) = node.boolean();
       return;
-    case Kind::int32:
-    case Kind::int64:
-    case Kind::real: {
-      if (type.kind == Kind::real ? !node.is_number() : !whole) return wrong_kind();
-      if (const std::string rule = number_rule(type.kind, meta, node); !rule.empty()) return refuse(rule);
-      if (type.kind == Kind::int32) {
-        *static_cast<std::int32_t*>(value) = static_cast<std::int32_t>(node.integer());
-      } else if (type.kind == Kind::int64) {
-        *static_cast<std::int64_t*>(value) = node.integer();
+    case Kind::integer:
+      if (node.kind() != Node::Kind::integer) return wrong_kind();
+      if (const std::string rule = number_rule(type, meta, node); !rule.empty()) return refuse(rule);
+      return type.put(value, node.integer());
+    case Kind::real:
+      if (!node.is_number()) return wrong_kind();
+      if (const std::string rule = number_rule(type, meta, node); !rule.empty()) return refuse(rule);
+      if (type.single) {
+        *static_cast<float*>(value) = static_cast<float>(node.real());
       } else {
-        if (whole && !exact(node.integer())) {
-          return refuse("needs a number that 53 bits hold exactly, got " + shown(node));
-        }
         *static_cast<double*>(value) = node.real();
       }
       return;
-    }
     case Kind::string:
       if (!node.is_string()) return wrong_kind();
       if (const std::string rule = string_rule(meta, node.string()); !rule.empty()) return refuse(rule);
@@ -214,14 +219,14 @@ void load_value(const Type& type, void* value, const Meta& meta, const Node& nod
       return refuse("must be " + expectation(type) + ", got " + shown(node) + did_you_mean(node.string(), names));
     }
     case Kind::object:
-      return load_object(type, value, node, pointer, patch, issues);
+      return load_object(type, value, node, pointer, how, issues);
     case Kind::poly:
-      return load_poly(type, *static_cast<PolyBase*>(value), node, pointer, patch, issues);
+      return load_poly(type, *static_cast<PolyBase*>(value), node, pointer, how, issues);
     case Kind::optional:
     case Kind::list:
     case Kind::array:
     case Kind::map:
-      return load_elements(type, value, meta, node, pointer, patch, issues);
+      return load_elements(type, value, meta, node, pointer, how, issues);
   }
 }
 

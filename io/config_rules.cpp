@@ -5,7 +5,9 @@
 #include <tapedeck/tensor/error.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
+#include <limits>
 
 namespace tapedeck::io::table {
 
@@ -32,6 +34,12 @@ const Field* find_field(const Type& object, std::string_view key) {
     if (field.name == key || field.meta.aliases.has(key)) return &field;
   }
   return nullptr;
+}
+
+bool needs_something(const Type& object) {
+  return std::any_of(object.fields.begin(), object.fields.end(), [](const Field& f) {
+    return f.meta.required || (f.type().kind == Kind::object && needs_something(f.type()));
+  });
 }
 
 std::string did_you_mean(std::string_view word, const std::vector<std::string>& candidates) {
@@ -68,13 +76,35 @@ namespace {
 
 std::string number(double v) {
   if (v == std::floor(v) && std::abs(v) < 1e15) return std::to_string(static_cast<std::int64_t>(v));
-  return tapedeck::detail::join({v});
+  char digits[32];
+  return {digits, std::to_chars(digits, digits + sizeof digits, v).ptr};
+}
+
+bool is_choice(const Words& choices, double v) {
+  return std::any_of(choices.begin(), choices.end(), [&](std::string_view word) {
+    double choice = 0;
+    const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), choice);
+    return error == std::errc() && end == word.data() + word.size() && choice == v;
+  });
 }
 
 }  // namespace
 
-std::int64_t integer(const Type& type, const void* value) {
-  return type.kind == Kind::int32 ? *static_cast<const std::int32_t*>(value) : *static_cast<const std::int64_t*>(value);
+double real(const Type& type, const void* value) {
+  if (!type.single) return *static_cast<const double*>(value);
+  const float v = *static_cast<const float*>(value);
+  if (!std::isfinite(v)) return v;
+  char digits[32];
+  double shortest = 0;
+  std::from_chars(digits, std::to_chars(digits, digits + sizeof digits, v).ptr, shortest);
+  return static_cast<float>(shortest) == v ? shortest : v;
+}
+
+bool beyond(const Type& type, const void* value) { return type.lowest == 0 && type.get(value) < 0; }
+
+std::string beyond_text(const Type& type, const void* value) {
+  return "must be at most " + std::to_string(type.highest) + ", got " +
+         std::to_string(static_cast<std::uint64_t>(type.get(value)));
 }
 
 const std::string* enum_name(const Type& type, const void* value) {
@@ -96,18 +126,37 @@ bool is_utf8(std::string_view s) {
 
 }  // namespace
 
-std::string number_rule(Kind kind, Meta meta, const Node& v) {
-  if (kind == Kind::int32) {
-    meta.min = std::max(meta.min, static_cast<double>(std::numeric_limits<std::int32_t>::min()));
-    meta.max = std::min(meta.max, static_cast<double>(std::numeric_limits<std::int32_t>::max()));
+std::string number_rule(const Type& type, Meta meta, const Node& v) {
+  const bool whole = v.kind() == Node::Kind::integer;
+  if (!whole && !std::isfinite(v.real())) return "must be a finite number, got " + shown(v);
+  if (type.kind == Kind::integer) {
+    if (type.lowest > std::numeric_limits<std::int64_t>::min()) {
+      meta.min = std::max(meta.min, static_cast<double>(type.lowest));
+    }
+    if (type.highest < std::numeric_limits<std::int64_t>::max()) {
+      meta.max = std::min(meta.max, static_cast<double>(type.highest));
+    }
   }
-  const double x = v.real();
-  if (!std::isfinite(x)) return "must be a finite number, got " + shown(v);
+  const long double x = whole ? static_cast<long double>(v.integer()) : v.real();  // its 64 bits hold any integer
   if (x < meta.min || x > meta.max) return "must be " + range_text(meta) + ", got " + shown(v);
-  if (!meta.choices.empty() && !meta.choices.has(number(x))) {
-    return "must be " + choices_text(kind, meta) + ", got " + shown(v);
+  if (!meta.choices.empty() && !is_choice(meta.choices, v.real())) {
+    return "must be " + choices_text(type.kind, meta) + ", got " + shown(v);
   }
+  if (type.kind != Kind::real) return "";
+  const double real = v.real();
+  if (type.single && std::abs(real) >= 0x1.ffffffp127) {  // where rounding leads to infinity
+    return "is too large for 32 bits, which end at 3.4028235e+38, got " + shown(v);
+  }
+  const auto back = type.single ? static_cast<double>(static_cast<float>(real)) : real;
+  if (whole && static_cast<long double>(back) != x) {
+    return std::string("needs a number that ") + (type.single ? "24" : "53") + " bits hold exactly, got " + shown(v);
+  }
+  if (back == 0 && real != 0) return "is too small for 32 bits and would become 0, got " + shown(v);
   return "";
+}
+
+std::string key_rule(const std::string& key) {
+  return is_utf8(key) ? "" : "has the key \"" + printable(key) + "\", which must be UTF-8";
 }
 
 std::string string_rule(const Meta& meta, const std::string& s) {
@@ -117,8 +166,17 @@ std::string string_rule(const Meta& meta, const std::string& s) {
          did_you_mean(s, {meta.choices.begin(), meta.choices.end()});
 }
 
-const void* element(const Type& type, const void* value, std::size_t i) {
-  return type.elements.at(const_cast<void*>(value), i);
+std::vector<Element> elements_of(const Type& type, const void* value) {
+  return type.elements.all(const_cast<void*>(value));
+}
+
+std::string one_line(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    out += byte < 0x20 || byte == 0x7F ? printable({&c, 1}) : std::string(1, c);
+  }
+  return out;
 }
 
 // The rules across the members of one object, asked only when each member is right by itself.
@@ -128,14 +186,14 @@ void validate(const Type& type, const void* value, const Node* node, const std::
   Issues own;
   try {
     type.validate(value, own);
-  } catch (const Error& e) {
+  } catch (const std::exception& e) {
     own.add("", e.what());
   }
   for (const Issues::Issue& issue : own.all()) {
     const Node* part = node && issue.pointer.size() > 1
                            ? node->find(std::string_view(issue.pointer).substr(1, issue.pointer.find('/', 1) - 1))
                            : nullptr;
-    issues.add(pointer + issue.pointer, issue.message, part && part->line() > 0 ? part->line() : line);
+    issues.add(pointer + issue.pointer, one_line(issue.message), part && part->line() > 0 ? part->line() : line);
   }
 }
 
@@ -170,8 +228,7 @@ std::string expectation(const Type& type) {
   switch (type.kind) {
     case Kind::boolean:
       return "true or false";
-    case Kind::int32:
-    case Kind::int64:
+    case Kind::integer:
       return "an integer";
     case Kind::real:
       return "a number";
@@ -213,12 +270,11 @@ void check_value(const Type& type, const void* value, const Meta& meta, const st
   switch (type.kind) {
     case Kind::boolean:
       break;
-    case Kind::int32:
-    case Kind::int64:
-      problem(number_rule(type.kind, meta, integer(type, value)));
+    case Kind::integer:
+      problem(beyond(type, value) ? beyond_text(type, value) : number_rule(type, meta, type.get(value)));
       break;
     case Kind::real:
-      problem(number_rule(type.kind, meta, *static_cast<const double*>(value)));
+      problem(number_rule(type, meta, real(type, value)));
       break;
     case Kind::string:
       problem(string_rule(meta, *static_cast<const std::string*>(value)));
@@ -245,18 +301,16 @@ void check_value(const Type& type, const void* value, const Meta& meta, const st
     case Kind::optional:
     case Kind::list:
     case Kind::array:
-    case Kind::map:
-      for (std::size_t i = 0; i < type.elements.size(value); ++i) {
+    case Kind::map: {
+      std::size_t i = 0;
+      for (const Element& e : elements_of(type, value)) {
         const std::string place =
-            type.kind == Kind::optional
-                ? pointer
-                : child(pointer, type.kind == Kind::map ? type.elements.key(value, i) : std::to_string(i));
-        if (type.kind == Kind::map && !is_utf8(type.elements.key(value, i))) {
-          issues.add(place, "the key must be UTF-8", line);
-        }
-        check_value(type.elements.type(), element(type, value, i), meta, place, line, issues);
+            type.kind == Kind::optional ? pointer : child(pointer, e.key ? *e.key : std::to_string(i++));
+        if (e.key) problem(key_rule(*e.key));
+        check_value(type.elements.type(), e.value, meta, place, line, issues);
       }
       break;
+    }
   }
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <set>
 
 namespace tapedeck::io::table {
 namespace {
@@ -49,35 +50,48 @@ std::string initial_text(const Type& type, const void* value, const Meta& meta) 
   return text.size() <= 40 ? text : "...";
 }
 
-void object_rows(const Type& object, const void* defaults, const std::string& path, std::vector<const Type*> inside,
-                 std::vector<Row>& rows);
-
-// The rows below a member whose type holds objects: its own, or those of what it can hold.
-void inner_rows(const Type& type, const void* value, const std::string& path, const std::vector<const Type*>& inside,
-                std::vector<Row>& rows) {
-  if (type.kind == Kind::object) {
-    object_rows(type, value ? value : type.defaults, path, inside, rows);
-  } else if (type.kind == Kind::poly) {
-    for (const Type* t : alternatives(type.family))
-      object_rows(*t, t->defaults, path + "<" + t->name + ">", inside, rows);
-  } else if (type.elements.type) {
-    const char* step = type.kind == Kind::optional ? "" : type.kind == Kind::map ? ".KEY" : ".N";
-    inner_rows(type.elements.type(), nullptr, path + step, inside, rows);
+class HelpRows {
+ public:
+  // The rows below a member whose type holds objects: its own, or those of what it can hold.
+  void inside(const Type& type, const void* value, const std::string& path) {
+    if (type.kind == Kind::object) {
+      object(type, value ? value : type.defaults, path);
+    } else if (type.kind == Kind::poly) {
+      if (!families_.insert(type.family).second) return;  // shown where it was met first
+      for (const Type* t : alternatives(type.family)) object(*t, t->defaults, path + "<" + t->name + ">");
+    } else if (type.elements.type) {
+      const char* step = type.kind == Kind::optional ? "" : type.kind == Kind::map ? ".KEY" : ".N";
+      inside(type.elements.type(), nullptr, path + step);
+    }
   }
-}
 
-void object_rows(const Type& object, const void* defaults, const std::string& path, std::vector<const Type*> inside,
-                 std::vector<Row>& rows) {
-  if (std::find(inside.begin(), inside.end(), &object) != inside.end()) return;  // a recursive type, shown above
-  inside.push_back(&object);
-  for (const Field& field : object.fields) {
-    const std::string place = path.empty() ? field.name : path + "." + field.name;
-    const void* value = part_of(defaults, field);
-    rows.push_back(
-        {place, kind_text(field.type(), field.meta), initial_text(field.type(), value, field.meta), field.meta.help});
-    inner_rows(field.type(), value, place, inside, rows);
+  const std::vector<Row>& rows() const { return rows_; }
+
+ private:
+  void object(const Type& object, const void* defaults, const std::string& path) {
+    if (std::find(open_.begin(), open_.end(), &object) != open_.end()) return;  // a recursive type, shown above
+    open_.push_back(&object);
+    for (const Field& field : object.fields) {
+      const std::string place = path.empty() ? field.name : path + "." + field.name;
+      const void* value = part_of(defaults, field);
+      rows_.push_back(
+          {place, kind_text(field.type(), field.meta), initial_text(field.type(), value, field.meta), help_of(field)});
+      inside(field.type(), value, place);
+    }
+    open_.pop_back();
   }
-}
+
+  static std::string help_of(const Field& field) {
+    std::string older;
+    for (const char* alias : field.meta.aliases) older += (older.empty() ? "also " : ", ") + std::string(alias);
+    if (older.empty()) return field.meta.help;
+    return *field.meta.help ? field.meta.help + (" (" + older + ")") : "(" + older + ")";
+  }
+
+  std::vector<Row> rows_;
+  std::vector<const Type*> open_;
+  std::set<std::string> families_;
+};
 
 // ---- schema
 
@@ -97,8 +111,7 @@ class SchemaWriter {
     switch (type.kind) {
       case Kind::boolean:
         return widget("boolean", "checkbox");
-      case Kind::int32:
-      case Kind::int64:
+      case Kind::integer:
       case Kind::real:
         return number(type, meta);
       case Kind::string:
@@ -168,8 +181,13 @@ class SchemaWriter {
       out["enum"] = Node::array();
       for (const char* word : meta.choices) out["enum"].push(parse_json(word, "choices"));
     }
-    const double limit = type.kind == Kind::int32 ? 2147483647.0 : std::numeric_limits<double>::infinity();
-    const double min = std::max(meta.min, -limit - 1), max = std::min(meta.max, limit);
+    double min = meta.min, max = meta.max;
+    if (whole && type.lowest > std::numeric_limits<std::int64_t>::min()) {
+      min = std::max(min, static_cast<double>(type.lowest));
+    }
+    if (whole && type.highest < std::numeric_limits<std::int64_t>::max()) {
+      max = std::min(max, static_cast<double>(type.highest));
+    }
     if (std::isfinite(min)) out["minimum"] = bound(whole ? std::ceil(min) : min);
     if (std::isfinite(max)) out["maximum"] = bound(whole ? std::floor(max) : max);
     const bool wide = low && high && meta.min > 0 && meta.max / meta.min > 1000;
@@ -190,22 +208,53 @@ class SchemaWriter {
       if (it->second == &type) break;
       key = type.name + "-" + std::to_string(i);
     }
-    return Node::object({{"$ref", "#/$defs/" + key}});
+    return Node::object({{"$ref", "#/$defs" + fragment(child("", key))}});
+  }
+
+  // What a JSON pointer looks like behind the # of a URI.
+  static std::string fragment(const std::string& pointer) {
+    constexpr const char* hex = "0123456789ABCDEF";
+    std::string out;
+    for (const char c : pointer) {
+      const auto byte = static_cast<unsigned char>(c);
+      const bool plain = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
+                         std::string_view("/~-._").find(c) != std::string_view::npos;
+      if (plain) {
+        out += c;
+      } else {
+        out.append({'%', hex[byte >> 4], hex[byte & 15]});
+      }
+    }
+    return out;
+  }
+
+  static Node has(std::string_view key) { return Node::object({{"required", Node::array({key})}}); }
+
+  // A member may have one of its names in a file, and a required one must.
+  static void rule_of_names(const Field& field, bool must, Node& required, Node& rules) {
+    if (field.meta.aliases.empty()) {
+      if (must) required.push(field.name);
+      return;
+    }
+    Node one = Node::array({has(field.name)});
+    for (const char* alias : field.meta.aliases) one.push(has(alias));
+    if (!must) one.push(Node::object({{"not", Node::object({{"anyOf", one}})}}));
+    rules.push(Node::object({{"oneOf", std::move(one)}}));
   }
 
   Node object(const Type& type) {
-    Node properties = Node::object();
+    Node properties = Node::object(), rules = Node::array();
     properties["type"] = Node::object({{"const", type.name}});
     properties["version"] = Node::object({{"type", "integer"}, {"minimum", 1}, {"maximum", type.version}});
     Node required = Node::array();
     for (const Field& field : type.fields) {
       Node property = value(field.type(), field.meta);
       if (*field.meta.help) property["description"] = field.meta.help;
-      if (field.meta.required) {
-        required.push(field.name);
-      } else {
+      if (!field.meta.required) {
         property["default"] = save_value(field.type(), part_of(type.defaults, field), Save::full);
       }
+      const bool must = field.meta.required || (field.type().kind == Kind::object && needs_something(field.type()));
+      rule_of_names(field, must, required, rules);
       for (const char* alias : field.meta.aliases) {
         Node old = property;
         old["deprecated"] = true;
@@ -221,6 +270,7 @@ class SchemaWriter {
     }
     Node out = Node::object({{"title", type.name}, {"type", "object"}, {"properties", std::move(properties)}});
     if (required.size() > 0) out["required"] = std::move(required);
+    if (rules.size() > 0) out["allOf"] = std::move(rules);
     out["additionalProperties"] = false;
     return out;
   }
@@ -232,8 +282,9 @@ class SchemaWriter {
 }  // namespace
 
 std::string help_text(const Type& type) {
-  std::vector<Row> rows;
-  inner_rows(type, nullptr, "", {}, rows);
+  HelpRows all;
+  all.inside(type, nullptr, "");
+  const std::vector<Row>& rows = all.rows();
   std::size_t path = 0, kind = 0, initial = 0;
   for (const Row& row : rows) {
     path = std::max(path, row.path.size());

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <initializer_list>
+#include <iterator>
 #include <limits>
 #include <map>
 #include <memory>
@@ -44,7 +45,7 @@ class Words {
 };
 
 // What is known about a member besides its type, name and default. Ranges are inclusive; on an optional, a list, an
-// array or a map they and the choices hold for each element.
+// array or a map they and the choices hold for each element. An integer type's own limits count without being named.
 struct Meta {
   double min = -std::numeric_limits<double>::infinity();
   double max = std::numeric_limits<double>::infinity();
@@ -52,7 +53,7 @@ struct Meta {
   const char* unit = "";
   bool required = false;  // a file must give it
   bool log = false;       // a form shows it on a logarithmic scale
-  Words choices{};        // strings or integers: the only values allowed
+  Words choices{};        // strings or numbers: the only values allowed
   Words aliases{};        // older names that are still read
 };
 
@@ -89,17 +90,27 @@ namespace table {
 struct Type;
 using TypeFn = const Type& (*)();  // a function, because types may be recursive
 
-enum class Kind { boolean, int32, int64, real, string, enumeration, optional, list, array, map, object, poly };
+enum class Kind { boolean, integer, real, string, enumeration, optional, list, array, map, object, poly };
 
 // What optional (none or one element), list, array and map have in common.
+struct Element {
+  const std::string* key;  // of a map, else nullptr
+  void* value;
+};
 struct Elements {
   TypeFn type = nullptr;
   std::size_t (*size)(const void*) = nullptr;
-  void* (*at)(void*, std::size_t) = nullptr;
+  std::vector<Element> (*all)(void*) = nullptr;
   void (*clear)(void*) = nullptr;
   void* (*append)(void*, const std::string& key) = nullptr;  // a default element; a map's element if it has the key
-  const std::string& (*key)(const void*, std::size_t) = nullptr;  // map
-  void (*erase)(void*, std::size_t) = nullptr;                    // map
+  void (*erase)(void*, std::size_t) = nullptr;               // list, map
+};
+
+// How reading treats what the node does not name.
+enum class Reading {
+  whole,  // it has its default
+  over,   // it keeps its value, and required members must be named all the same
+  patch   // it keeps its value
 };
 
 struct Field {
@@ -123,8 +134,10 @@ struct Type {
   Elements elements{};
 
   std::vector<std::pair<std::int64_t, std::string>> names{};  // enumeration
-  std::int64_t (*get)(const void*) = nullptr;
+  std::int64_t (*get)(const void*) = nullptr;                 // enumeration, integer
   void (*put)(void*, std::int64_t) = nullptr;
+  std::int64_t lowest = 0, highest = 0;  // integer; what an unsigned one holds beyond is negative in get()
+  bool single = false;                   // real: a float
 
   std::vector<Field> fields{};  // object
   std::vector<Computed> computed{};
@@ -139,12 +152,13 @@ struct Type {
 };
 
 Node save_value(const Type& type, const void* value, Save how);
-// Reads and checks. `patch`: what the node does not name keeps its value.
+// Reads and checks.
 void load_value(const Type& type, void* value, const Meta& meta, const Node& node, const std::string& pointer,
-                bool patch, Issues& issues);
+                Reading how, Issues& issues);
 void check_value(const Type& type, const void* value, const Meta& meta, const std::string& pointer, std::int64_t line,
                  Issues& issues);
 void set_values(const Type& type, void* value, const std::vector<std::string>& assignments);
+void set_node(const Type& type, void* value, const std::string& path, const Node& node);
 std::string help_text(const Type& type);
 Node schema(const Type& type);
 
@@ -155,19 +169,29 @@ const Type* find_alternative(const std::string& family, std::string_view name);
 Type scalar(Kind kind, const char* name);
 void add_field(Type& type, const char* name, std::ptrdiff_t offset, TypeFn member, const Meta& meta);
 
-// The listing of fields(), examined at compile time.
+// The listing of fields() and computed(), examined at compile time.
 struct Probe {
-  std::string_view names[128] = {};
-  std::size_t count = 0;
-  bool clean = true;  // no name twice, none empty, reserved or with a path separator
+  std::string_view names[256] = {};
+  std::size_t named = 0, count = 0;
+  bool clean = true;   // no name or alias twice, none empty, reserved or with a path separator
+  bool ranges = true;  // none is empty
 
-  template <class C, class M>
-  constexpr void operator()(const char* name, M C::*, const Meta& = {}) {
-    const std::string_view word = name;
+  constexpr void add(std::string_view word) {
     clean = clean && !word.empty() && word != "type" && word != "version" &&
             word.find_first_of("./*~=") == std::string_view::npos;
-    for (std::size_t i = 0; i < count; ++i) clean = clean && names[i] != word;
-    names[count++] = word;
+    for (std::size_t i = 0; i < named; ++i) clean = clean && names[i] != word;
+    names[named++] = word;
+  }
+  template <class C, class M>
+  constexpr void operator()(const char* name, M C::*, const Meta& meta = {}) {
+    if constexpr (!std::is_function_v<M>) ++count;
+    ranges = ranges && meta.min <= meta.max;
+    add(name);
+    for (const char* alias : meta.aliases) add(alias);
+  }
+  template <class C, class M>
+  constexpr void operator()(const char* name, M C::*, const char*) {  // computed, with its help
+    add(name);
   }
 };
 
@@ -175,7 +199,35 @@ template <class T>
 constexpr Probe listing() {
   Probe probe;
   T::fields(probe);
+  if constexpr (requires { T::computed(probe); }) T::computed(probe);
   return probe;
+}
+
+// Whether fields() lists no member twice: each is compared with those of its own type.
+template <class P>
+struct Occurrences {
+  P member;
+  std::size_t count = 0;
+  template <class Q>
+  constexpr void operator()(const char*, Q other, const Meta& = {}) {
+    if constexpr (std::is_same_v<P, Q>) count += other == member ? 1 : 0;
+  }
+};
+template <class T>
+struct Distinct {
+  bool distinct = true;
+  template <class P>
+  constexpr void operator()(const char*, P member, const Meta& = {}) {
+    Occurrences<P> same{member};
+    T::fields(same);
+    distinct = distinct && same.count == 1;
+  }
+};
+template <class T>
+constexpr bool lists_each_once() {
+  Distinct<T> probe;
+  T::fields(probe);
+  return probe.distinct;
 }
 
 // The number of members of an aggregate: the largest number of initialisers that it takes.
@@ -211,6 +263,17 @@ class PolyBase;
 
 namespace table {
 
+// The integers; characters are not numbers.
+template <class T>
+concept Whole =
+    std::integral<T> && !std::is_same_v<T, bool> && !std::is_same_v<T, char> && !std::is_same_v<T, wchar_t> &&
+    !std::is_same_v<T, char8_t> && !std::is_same_v<T, char16_t> && !std::is_same_v<T, char32_t>;
+
+template <class T>
+inline constexpr bool is_optional = false;
+template <class T>
+inline constexpr bool is_optional<std::optional<T>> = true;
+
 template <class T>
 const Type& type_of();
 
@@ -218,8 +281,10 @@ template <class T>
 Type object_type() {
   static_assert(std::is_aggregate_v<T>, "a config is a plain aggregate: no constructors, no private members");
   static constexpr Probe listed = listing<T>();
-  static_assert(listed.clean, "fields() names a member twice, or with a reserved or unusable name");
+  static_assert(listed.clean, "fields() names a member twice, or with a reserved or unusable name or alias");
+  static_assert(listed.ranges, "fields() gives a member a range that holds nothing: min is above max");
   static_assert(listed.count == member_count<T>(), "fields() must list every member of this config exactly once");
+  static_assert(lists_each_once<T>(), "fields() lists one member under two names, and so forgets another");
   static const T defaults{};
   Type type{.kind = Kind::object, .name = T::type_name, .id = &typeid(T)};
   const auto field = [&type]<class M>(const char* name, M T::*member, const Meta& meta = {}) {
@@ -252,9 +317,11 @@ Type object_type() {
 template <class T>
 struct Maker {
   static Type make() {
-    static_assert(Described<T>,
-                  "this member type has no config description: use bool, int, int64_t, double, std::string, an enum "
-                  "with names(), optional, vector, array, map, Poly, or a struct with type_name and fields()");
+    static_assert(
+        Described<T>,
+        "this member type has no config description: use bool, an integer, float, double, std::string, an enum "
+        "with names(), optional, vector, array, map with string keys, Poly, or a struct with type_name and "
+        "fields()");
     if constexpr (Described<T>) return object_type<T>();
     return scalar(Kind::object, "");
   }
@@ -265,44 +332,81 @@ struct Maker<bool> {
   static Type make() { return scalar(Kind::boolean, "boolean"); }
 };
 template <>
-struct Maker<std::int32_t> {
-  static Type make() { return scalar(Kind::int32, "integer"); }
-};
-template <>
-struct Maker<std::int64_t> {
-  static Type make() { return scalar(Kind::int64, "integer"); }
-};
-template <>
 struct Maker<double> {
   static Type make() { return scalar(Kind::real, "number"); }
+};
+template <>
+struct Maker<float> {
+  static Type make() {
+    Type type = scalar(Kind::real, "number");
+    type.single = true;
+    return type;
+  }
 };
 template <>
 struct Maker<std::string> {
   static Type make() { return scalar(Kind::string, "string"); }
 };
 
-template <class E>
-requires std::is_enum_v<E>
-struct Maker<E> {
+template <class V>
+void through_int64(Type& type) {
+  type.get = [](const void* p) { return static_cast<std::int64_t>(*static_cast<const V*>(p)); };
+  type.put = [](void* p, std::int64_t v) { *static_cast<V*>(p) = static_cast<V>(v); };
+}
+
+template <Whole I>
+struct Maker<I> {
   static Type make() {
-    Type type = scalar(Kind::enumeration, "choice");
-    for (const auto& [value, name] : names(static_cast<E*>(nullptr))) {
-      type.names.emplace_back(static_cast<std::int64_t>(value), name);
-    }
-    type.get = [](const void* p) { return static_cast<std::int64_t>(*static_cast<const E*>(p)); };
-    type.put = [](void* p, std::int64_t v) { *static_cast<E*>(p) = static_cast<E>(v); };
+    constexpr std::uint64_t top = std::numeric_limits<I>::max(), most = std::numeric_limits<std::int64_t>::max();
+    Type type = scalar(Kind::integer, "integer");
+    type.lowest = static_cast<std::int64_t>(std::numeric_limits<I>::min());
+    type.highest = static_cast<std::int64_t>(top < most ? top : most);
+    through_int64<I>(type);
     return type;
   }
 };
 
 template <class E>
+requires std::is_enum_v<E>
+struct Maker<E> {
+  static Type make() {
+    constexpr bool named = requires { names(static_cast<E*>(nullptr)); };
+    static_assert(named, "this enum has no names: write constexpr auto names(E*) beside it, as io::enum_names shows");
+    Type type = scalar(Kind::enumeration, "choice");
+    if constexpr (named) {
+      for (const auto& [value, name] : names(static_cast<E*>(nullptr))) {
+        type.names.emplace_back(static_cast<std::int64_t>(value), name);
+      }
+    }
+    through_int64<E>(type);
+    return type;
+  }
+};
+
+template <class C>
+std::vector<Element> all_of(C& values) {
+  std::vector<Element> out;
+  for (auto& value : values) out.push_back({nullptr, &value});
+  return out;
+}
+template <class E>
+std::vector<Element> all_of(std::optional<E>& value) {
+  return value ? std::vector<Element>{{nullptr, &*value}} : std::vector<Element>();
+}
+template <class C>
+void erase_at(C& values, std::size_t i) {
+  values.erase(std::next(values.begin(), static_cast<std::ptrdiff_t>(i)));
+}
+
+template <class E>
 struct Maker<std::optional<E>> {
+  static_assert(!is_optional<E>, "JSON has one null: an optional of an optional cannot be told apart in it");
   using C = std::optional<E>;
   static Type make() {
     Type type = scalar(Kind::optional, "optional");
     type.elements = {.type = &type_of<E>,
                      .size = [](const void* p) -> std::size_t { return static_cast<const C*>(p)->has_value(); },
-                     .at = [](void* p, std::size_t) -> void* { return &**static_cast<C*>(p); },
+                     .all = [](void* p) { return all_of(*static_cast<C*>(p)); },
                      .clear = [](void* p) { static_cast<C*>(p)->reset(); },
                      .append = [](void* p, const std::string&) -> void* { return &static_cast<C*>(p)->emplace(); }};
     return type;
@@ -315,12 +419,12 @@ struct Maker<std::vector<E>> {
   using C = std::vector<E>;
   static Type make() {
     Type type = scalar(Kind::list, "list");
-    type.elements = {
-        .type = &type_of<E>,
-        .size = [](const void* p) { return static_cast<const C*>(p)->size(); },
-        .at = [](void* p, std::size_t i) -> void* { return &(*static_cast<C*>(p))[i]; },
-        .clear = [](void* p) { static_cast<C*>(p)->clear(); },
-        .append = [](void* p, const std::string&) -> void* { return &static_cast<C*>(p)->emplace_back(); }};
+    type.elements = {.type = &type_of<E>,
+                     .size = [](const void* p) { return static_cast<const C*>(p)->size(); },
+                     .all = [](void* p) { return all_of(*static_cast<C*>(p)); },
+                     .clear = [](void* p) { static_cast<C*>(p)->clear(); },
+                     .append = [](void* p, const std::string&) -> void* { return &static_cast<C*>(p)->emplace_back(); },
+                     .erase = [](void* p, std::size_t i) { erase_at(*static_cast<C*>(p), i); }};
     return type;
   }
 };
@@ -332,7 +436,7 @@ struct Maker<std::array<E, N>> {
     Type type = scalar(Kind::array, "list");
     type.elements = {.type = &type_of<E>,
                      .size = [](const void*) { return N; },
-                     .at = [](void* p, std::size_t i) -> void* { return &(*static_cast<C*>(p))[i]; }};
+                     .all = [](void* p) { return all_of(*static_cast<C*>(p)); }};
     return type;
   }
 };
@@ -340,19 +444,19 @@ struct Maker<std::array<E, N>> {
 template <class E>
 struct Maker<std::map<std::string, E>> {
   using C = std::map<std::string, E>;
-  static auto nth(const C& c, std::size_t i) { return std::next(c.begin(), static_cast<std::ptrdiff_t>(i)); }
   static Type make() {
     Type type = scalar(Kind::map, "map");
-    type.elements = {
-        .type = &type_of<E>,
-        .size = [](const void* p) { return static_cast<const C*>(p)->size(); },
-        .at = [](void* p, std::size_t i) -> void* { return &const_cast<E&>(nth(*static_cast<C*>(p), i)->second); },
-        .clear = [](void* p) { static_cast<C*>(p)->clear(); },
-        .append = [](void* p, const std::string& key) -> void* { return &(*static_cast<C*>(p))[key]; },
-        .key = [](const void* p, std::size_t i) -> const std::string& {
-          return nth(*static_cast<const C*>(p), i)->first;
-        },
-        .erase = [](void* p, std::size_t i) { static_cast<C*>(p)->erase(nth(*static_cast<C*>(p), i)); }};
+    type.elements = {.type = &type_of<E>,
+                     .size = [](const void* p) { return static_cast<const C*>(p)->size(); },
+                     .all =
+                         [](void* p) {
+                           std::vector<Element> out;
+                           for (auto& [key, value] : *static_cast<C*>(p)) out.push_back({&key, &value});
+                           return out;
+                         },
+                     .clear = [](void* p) { static_cast<C*>(p)->clear(); },
+                     .append = [](void* p, const std::string& key) -> void* { return &(*static_cast<C*>(p))[key]; },
+                     .erase = [](void* p, std::size_t i) { erase_at(*static_cast<C*>(p), i); }};
     return type;
   }
 };

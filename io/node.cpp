@@ -25,6 +25,12 @@ Node Node::object(std::vector<Member> members) {
   return n;
 }
 
+std::int64_t Node::whole(std::uint64_t v) {
+  TD_CHECK(v <= static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()), ValueError, "the number ",
+           std::to_string(v), " is outside the 64-bit range of a JSON integer, which ends at 2^63 - 1");
+  return static_cast<std::int64_t>(v);
+}
+
 const char* Node::kind_name() const {
   constexpr const char* names[] = {"null", "boolean", "integer", "number", "string", "array", "object"};
   return names[static_cast<int>(kind_)];
@@ -126,7 +132,7 @@ bool Node::operator==(const Node& other) const {
     case Kind::integer:
       return integer_ == other.integer_;
     case Kind::real:
-      return real_ == other.real_;
+      return real_ == other.real_ && std::signbit(real_) == std::signbit(other.real_);
     case Kind::string:
       return string_ == other.string_;
     case Kind::array:
@@ -199,6 +205,10 @@ class Builder {
   }
   bool number_float(json::number_float_t v, const std::string& text) {
     if (text.find_first_of(".eE") == std::string::npos) outside(text);  // the lexer's way out of a large integer
+    const std::string_view digits = std::string_view(text).substr(0, text.find_first_of("eE"));
+    if (v == 0 && digits.find_first_of("123456789") != std::string_view::npos) {
+      refuse({"the number ", text.substr(0, 40), " is too small for 64 bits and would become 0"});
+    }
     return scalar(v);
   }
   bool string(std::string& v) {

@@ -1,9 +1,11 @@
 // Node: our ordered value tree. JSON text in and out; nothing of the JSON library shows here.
 #pragma once
+#include <concepts>
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -19,6 +21,10 @@ class Node {
   Node(bool v) : kind_(Kind::boolean), integer_(v) {}
   Node(int v) : kind_(Kind::integer), integer_(v) {}
   Node(std::int64_t v) : kind_(Kind::integer), integer_(v) {}
+  template <std::integral I>
+  Node(I v)
+      : kind_(Kind::integer),
+        integer_(std::is_signed_v<I> ? static_cast<std::int64_t>(v) : whole(static_cast<std::uint64_t>(v))) {}
   Node(double v) : kind_(Kind::real), real_(v) {}
   Node(const char* v) : kind_(Kind::string), string_(v) {}
   Node(std::string_view v) : kind_(Kind::string), string_(v) {}
@@ -59,9 +65,11 @@ class Node {
   std::int64_t line() const { return line_; }  // line in the text it was parsed from, 0 when built in code
   void set_line(std::int64_t line) { line_ = line; }
 
-  bool operator==(const Node& other) const;  // values and key order; lines do not count
+  bool operator==(const Node& other) const;  // values (0.0 is not -0.0) and key order; lines do not count
 
  private:
+  static std::int64_t whole(std::uint64_t v);  // ValueError beyond 2^63 - 1
+
   Kind kind_ = Kind::null;
   std::int64_t integer_ = 0;
   double real_ = 0;

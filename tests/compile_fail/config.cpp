@@ -1,9 +1,12 @@
 // What the config protocol must refuse to compile; CASE 0 is the same config written rightly.
 #include <tapedeck/io/config.h>
 
-struct Part {
-  float value = 0;  // not a kind of member
+using tapedeck::io::Meta;
+
+struct Part {  // has no description
+  double value = 0;
 };
+enum class Word { one, two };
 
 struct C {
   int a = 1;
@@ -12,14 +15,34 @@ struct C {
   Part c{};
 #elif CASE == 3
   std::vector<bool> c{};
+#elif CASE == 11
+  Word c{};
+#elif CASE == 12
+  char c = 'c';
+#elif CASE == 13
+  std::optional<std::optional<int> > c{};
+#elif CASE == 14
+  int c = 0;
+  explicit C(int) {}
+  C() = default;
+#elif CASE == 15
+  std::map<int, double> c{};
 #endif
   static constexpr const char* type_name = "C";
   static constexpr void fields(auto&& f) {
+#if CASE == 9
+    f("a", &C::a, Meta{.aliases = {"b"}});
+#elif CASE == 10
+    f("a", &C::a, Meta{.min = 2, .max = 1});
+#else
     f("a", &C::a);
-#if CASE != 1
+#endif
+#if CASE == 8
+    f("b", &C::a);
+#elif CASE != 1
     f("b", &C::b);
 #endif
-#if CASE == 2 || CASE == 3
+#if CASE == 2 || CASE == 3 || CASE >= 11
     f("c", &C::c);
 #endif
 #if CASE == 4
@@ -37,6 +60,8 @@ int main() {
   const C c{.a = wide};
 #elif CASE == 7
   const C c{.aa = 1};
+#elif CASE == 14
+  const C c;
 #else
   const C c{.a = 1};
 #endif

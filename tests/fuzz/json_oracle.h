@@ -31,7 +31,8 @@ inline std::string json_broken_promise(std::string_view text, bool comments) {
   try {
     const auto config = io::load<RunConfig>(node, "fuzz");
     const auto back = io::load<RunConfig>(io::save(config, io::Save::minimal), "fuzz");
-    if (!io::equal(config, back)) return "a config changed on its way through its minimal form";
+    if (io::dump_json(io::save(config)) != io::dump_json(io::save(back)))
+      return "a config changed on its way through its minimal form";
   } catch (const ConfigError&) {
   }
   return "";

@@ -162,7 +162,8 @@ TEST_F(ConfigSet, Removal) {
   EXPECT_TRUE(run_.weights.empty());
   EXPECT_THAT(refused(run_, {"~weights.nll"}),
               HasSubstr("~weights.nll: /weights/nll: there is no such entry to remove"));
-  EXPECT_THAT(refused(run_, {"~seed"}), HasSubstr("only an optional value or an entry of a map can be removed"));
+  EXPECT_THAT(refused(run_, {"~seed"}),
+              HasSubstr("only an optional value or an entry of a map or a list can be removed"));
   EXPECT_THAT(refused(run_, {"~*.seed"}), HasSubstr("without *"));
   EXPECT_THAT(refused(run_, {"~post.kernel"}), HasSubstr("/post/kernel: there are no parts here"));
 }

@@ -16,6 +16,8 @@ class Pool {
     Kept& k = kept();
 #ifndef TAPEDECK_SANITIZED
     if (k.count < kMost && !k.dead) {
+      if (!k.registered) [[unlikely]]
+        clear_at_exit(k);
       k.slots[k.count++] = p;
       return;
     }
@@ -25,18 +27,26 @@ class Pool {
 
  private:
   static constexpr int kMost = 512;
-  struct Kept {
+  struct Kept {  // plain data, so that reaching it needs no look whether it was constructed
     void* slots[kMost];
-    int count = 0;
-    bool dead = false;  // objects may still die after this thread's pool has
-    ~Kept() {
-      dead = true;
-      while (count > 0) ::operator delete (slots[--count], std::align_val_t{alignof(T)});
+    int count;
+    bool registered, dead;  // dead: objects may still die after this thread's pool has
+  };
+  struct AtExit {
+    ~AtExit() {
+      Kept& k = kept();
+      k.dead = true;
+      while (k.count > 0) ::operator delete (k.slots[--k.count], std::align_val_t{alignof(T)});
     }
   };
   static Kept& kept() {
-    thread_local Kept k;
+    static constinit thread_local Kept k{};
     return k;
+  }
+  static void clear_at_exit(Kept& k) {
+    static thread_local AtExit at_exit;
+    static_cast<void>(at_exit);
+    k.registered = true;
   }
 };
 

@@ -1,6 +1,7 @@
 // Shape: up to 8 sizes held inline. Strides use the same type and count elements.
 #pragma once
 #include <cstdint>
+#include <cstring>
 #include <initializer_list>
 #include <span>
 #include <string>
@@ -14,12 +15,10 @@ class Shape {
   Shape() = default;
   Shape(std::initializer_list<std::int64_t> sizes) : Shape(std::span(sizes.begin(), sizes.size())) {}
   explicit Shape(std::span<const std::int64_t> sizes);  // ShapeError above kMaxRank
-  Shape(const Shape& o) : rank_(o.rank_) {
-    for (int i = 0; i < rank_; ++i) sizes_[i] = o.sizes_[i];
-  }
-  Shape& operator=(const Shape& o) {
+  Shape(const Shape& o) { *this = o; }
+  Shape& operator=(const Shape& o) {  // all eight: two vector moves, where a loop over the rank would be a call
     rank_ = o.rank_;
-    for (int i = 0; i < rank_; ++i) sizes_[i] = o.sizes_[i];
+    std::memcpy(sizes_, o.sizes_, sizeof sizes_);
     return *this;
   }
 

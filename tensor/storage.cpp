@@ -104,16 +104,17 @@ class Tally {
 struct Front {
   static constexpr int kKept = 16, kFrontClasses = 11;  // up to 64 KiB
   static constexpr std::int64_t kMostApart = 1 << 20;   // bytes in use that the statistics do not know of yet
-  void* blocks[kFrontClasses][kKept];
+  void* blocks[kFrontClasses][kKept] = {};
   int count[kFrontClasses] = {};
-  bool dead = false;
+  bool opened = false, dead = false;
   Tally<std::int64_t> live, high, cached, in_use;  // high: the most of live since it was settled
   Tally<std::uint64_t> allocations;
-  Front() {
+  void open() {
     const std::lock_guard lock(all().mutex);
     all().fronts.push_back(this);
+    opened = true;
   }
-  ~Front() {
+  void close() {
     const std::lock_guard lock(all().mutex);
     std::erase(all().fronts, this);
     settle();
@@ -149,10 +150,21 @@ struct Front {
     a.live += live.take(), a.cached += cached.take(), a.blocks += in_use.take(), a.allocations += allocations.take();
   }
 };
-thread_local Front front;
+constinit thread_local Front front;  // plain data: reaching it needs no look whether it was constructed
 
+void open_front() {
+  struct AtExit {
+    ~AtExit() { front.close(); }
+  };
+  static thread_local AtExit at_exit;
+  static_cast<void>(at_exit);
+  front.open();
+}
 Front* front_for(Device device, std::size_t capacity) {
-  return device == kCpu && capacity <= kSmallest << (Front::kFrontClasses - 1) && !front.dead ? &front : nullptr;
+  if (device != kCpu || capacity > kSmallest << (Front::kFrontClasses - 1) || front.dead) return nullptr;
+  if (!front.opened) [[unlikely]]
+    open_front();
+  return &front;
 }
 
 }  // namespace

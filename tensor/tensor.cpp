@@ -153,7 +153,15 @@ Tensor full(const Shape& shape, double value, TensorOptions options) {
   return host.to(options.device);
 }
 
-Tensor empty_like(const Tensor& x) { return empty(x.sizes(), x.options()); }
+// A dense tensor lends its strides: strides written one by one and read as a vector would stall the processor.
+Tensor empty_like(const Tensor& x) {
+  const Shape& shape = x.sizes();
+  std::int64_t step = 1;
+  for (int d = shape.rank() - 1; d >= 0; step *= shape[d--])
+    if (x.strides()[d] != step) return empty(shape, x.options());
+  const auto bytes = static_cast<std::size_t>(step) * size_of(x.dtype());
+  return detail::make_tensor(Storage::create(bytes, x.device()), 0, shape, x.strides(), x.dtype());
+}
 Tensor zeros_like(const Tensor& x) { return zeros(x.sizes(), x.options()); }
 Tensor scalar(double value, TensorOptions options) { return full({}, value, options); }
 

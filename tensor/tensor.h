@@ -160,7 +160,7 @@ inline TensorView Tensor::view() const {
   TensorView v;
   if (!impl_) return v;
   v.data = data(), v.dtype = impl_->dtype, v.device = impl_->storage->device(), v.rank = impl_->shape.rank();
-  for (int i = 0; i < v.rank; ++i) v.sizes[i] = impl_->shape[i], v.strides[i] = impl_->strides[i];
+  v.copy_dims(impl_->shape.begin(), impl_->strides.begin());
   return v;
 }
 

@@ -4,6 +4,7 @@
 #include <tapedeck/tensor/dtype.h>
 
 #include <cstdint>
+#include <cstring>
 
 namespace tapedeck {
 
@@ -17,10 +18,15 @@ struct TensorView {
 
   TensorView() = default;
   TensorView(const TensorView& o) { *this = o; }
-  TensorView& operator=(const TensorView& o) {  // copies the used dimensions only: views are passed around a lot
+  TensorView& operator=(const TensorView& o) {
     data = o.data, dtype = o.dtype, device = o.device, rank = o.rank;
-    for (int i = 0; i < rank; ++i) sizes[i] = o.sizes[i], strides[i] = o.strides[i];
+    copy_dims(o.sizes, o.strides);
     return *this;
+  }
+  // All eight: a few vector moves, where a loop over the rank would be two calls.
+  void copy_dims(const std::int64_t* from_sizes, const std::int64_t* from_strides) {
+    std::memcpy(sizes, from_sizes, sizeof sizes);
+    std::memcpy(strides, from_strides, sizeof strides);
   }
 
   bool given() const { return rank >= 0; }

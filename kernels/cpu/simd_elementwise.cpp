@@ -86,11 +86,26 @@ namespace {
 
 using Loop = void (*)(const float* const*, float*, std::int64_t, float, float);
 
-// The walk is one for all functions of N arguments; the loops differ.
+// The walk is one for all functions of N arguments; the loops differ. What the walk would hand over in one piece goes
+// there directly: small tensors are most of the calls of a small network.
 template <int N>
-void run(Loop loop, const std::array<TensorView, N + 1>& views, std::int64_t cost, double p0, double p1) {
+void run(Loop loop, const std::array<const TensorView*, N + 1>& views, std::int64_t cost, double p0, double p1) {
   const float p = static_cast<float>(p0), q = static_cast<float>(p1);
-  staged<N>(Walk<N + 1>(views), cost, [=](const float* const* in, float* y, std::int64_t n) { loop(in, y, n, p, q); });
+  const TensorView& y = *views[N];
+  const std::int64_t numel = y.numel();
+  if (numel <= kGrain / cost && y.contiguous()) {
+    const float* in[N];
+    bool same = numel > 0;
+    for (int k = 0; k < N; ++k) {
+      in[k] = static_cast<const float*>(views[k]->data);
+      for (int d = 0; d < y.rank; ++d) same = same && views[k]->strides[d] == y.strides[d];
+    }
+    if (same) return loop(in, static_cast<float*>(y.data), numel, p, q);
+  }
+  std::array<TensorView, N + 1> copies;
+  for (int k = 0; k <= N; ++k) copies[k] = *views[k];
+  staged<N>(Walk<N + 1>(copies), cost,
+            [=](const float* const* in, float* to, std::int64_t n) { loop(in, to, n, p, q); });
 }
 
 template <bool wide>
@@ -98,19 +113,19 @@ constexpr std::int64_t kCost = wide ? 8 : 2;
 
 template <Loop avx2, Loop avx512, bool wide>
 void unary(const UnaryArgs& a) {
-  run<1>(use_avx512() ? avx512 : avx2, {a.x, a.y}, kCost<wide>, a.p0, a.p1);
+  run<1>(use_avx512() ? avx512 : avx2, {&a.x, &a.y}, kCost<wide>, a.p0, a.p1);
 }
 template <Loop avx2, Loop avx512, bool wide>
 void unary_backward(const UnaryGradArgs& a) {
-  run<3>(use_avx512() ? avx512 : avx2, {a.gy, a.x, a.y, a.gx}, kCost<wide>, a.p0, a.p1);
+  run<3>(use_avx512() ? avx512 : avx2, {&a.gy, &a.x, &a.y, &a.gx}, kCost<wide>, a.p0, a.p1);
 }
 template <Loop avx2, Loop avx512, bool wide>
 void binary(const BinaryArgs& a) {
-  run<2>(use_avx512() ? avx512 : avx2, {a.a, a.b, a.y}, wide ? 8 : 1, 0, 0);
+  run<2>(use_avx512() ? avx512 : avx2, {&a.a, &a.b, &a.y}, wide ? 8 : 1, 0, 0);
 }
 template <Loop avx2, Loop avx512, bool wide>
 void ternary(const TernaryArgs& a) {
-  run<3>(use_avx512() ? avx512 : avx2, {a.a, a.b, a.c, a.y}, kCost<wide>, a.p0, 0);
+  run<3>(use_avx512() ? avx512 : avx2, {&a.a, &a.b, &a.c, &a.y}, kCost<wide>, a.p0, 0);
 }
 template <class Args>
 const char* supports(const Args& a) {

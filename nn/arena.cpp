@@ -39,6 +39,7 @@ void fill(const Tensor& to, const Init& init, std::uint64_t key) {
     fill(wide, init, key);
     write(to, wide);
   }
+  if (init.zero_row >= 0) kernels::fill(to.device(), {tapedeck::detail::narrow(to, 0, init.zero_row, 1), 0});
   to.impl()->storage->bump();
 }
 
@@ -94,19 +95,31 @@ void TreeAccess::lay_out(Module& root, const MaterialiseOptions& options, Fill h
     made.emplace_back(places[i].entry->declared, arena.segments[i].parameter);
   for (const Entry& e : all)
     if (!e.declared->parameter)
-      made.emplace_back(e.declared, empty(e.declared->shape, {e.declared->dtype, options.device}));
+      made.emplace_back(e.declared,
+                        empty(e.declared->shape, {e.declared->dtype.value_or(options.dtype), options.device}));
 
   std::map<const detail::Declared*, std::uint64_t> keys;
-  for (const Entry& e : all) keys[e.declared] = mix64(mix64(0x696e6974, options.seed), hash64(e.path));
+  for (const Entry& e : all) {
+    const std::string& stream = e.declared->stream;
+    const std::string path =
+        stream.empty() ? e.path : e.path.substr(0, e.path.size() - e.declared->name.size()) + stream;
+    keys[e.declared] = mix64(mix64(0x696e6974, options.seed), hash64(path));
+  }
+  std::vector<detail::Declared*> follow;  // their initial values follow from others
   for (auto& [declared, tensor] : made) {
     if (how == Fill::missing && declared->tensor.defined()) {
       write(tensor, declared->tensor);
     } else {
+      if (declared->start) follow.push_back(declared);
       fill(tensor, declared->init, keys[declared]);
     }
   }
   // Nothing above changed the tree; nothing below fails.
   for (auto& [declared, tensor] : made) declared->tensor = tensor;
+  {
+    const NoGrad pause;
+    for (detail::Declared* declared : follow) write(declared->tensor, declared->start());
+  }
   for (const Visit& v : walk(root)) {
     v.module->path_ = v.path;
     v.module->path_hash_ = hash64(v.path);
@@ -156,12 +169,13 @@ LoadReport Module::load_state(const StateDict& state, const LoadOptions& options
   std::vector<std::pair<detail::Declared*, Tensor>> writes;
   std::set<std::string> known;
   bool unmade = false;
+  for (const Visit& v : TreeAccess::walk(*this)) unmade = unmade || !v.module->materialised();
   for (const auto& [path, d] : TreeAccess::entries(*this)) {
     unmade = unmade || !d->tensor.defined();
     if (!d->persistent) continue;
     known.insert(path);
     const auto found = given.find(path);
-    const DType dtype = d->tensor.defined() ? d->tensor.dtype() : d->parameter ? options.materialise.dtype : d->dtype;
+    const DType dtype = d->tensor.defined() ? d->tensor.dtype() : d->dtype.value_or(options.materialise.dtype);
     if (found == given.end()) {
       report.missing.push_back(path + " " + to_string(d->shape));
     } else if (const Tensor& t = *found->second;

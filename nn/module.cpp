@@ -49,12 +49,20 @@ Init fan_in_uniform(std::int64_t fan_in) {
   const double bound = fan_in > 0 ? 1 / std::sqrt(static_cast<double>(fan_in)) : 0;
   return uniform(-bound, bound);
 }
+Init xavier_uniform(std::int64_t fan_in, std::int64_t fan_out) {
+  const double bound = std::sqrt(6 / static_cast<double>(std::max<std::int64_t>(fan_in + fan_out, 1)));
+  return uniform(-bound, bound);
+}
 }  // namespace init
 
 namespace detail {
 void fail_unmaterialised(const Module& module) {
   TD_FAIL(ValueError, title(module),
           " is not materialised: call materialise() or load_state() on the root of the finished tree before using it");
+}
+const Tensor& derived(Declared& declared) {
+  if (!declared.compute) fail_unmaterialised(*declared.owner);
+  return declared.computed = declared.compute();
 }
 void fail_empty() { TD_FAIL(ValueError, "part: an empty part was used; give it a module with make()"); }
 }  // namespace detail
@@ -103,9 +111,9 @@ void Module::child(std::string name, PartBase& part) {
 }
 
 Param Module::parameter(std::string name, const Shape& shape, Init init, std::string group) {
-  return declare({this, std::move(name), std::move(group), shape, init, DType::f32, true, true, false, {}});
+  return declare({this, std::move(name), std::move(group), shape, init, {}, true, true, false, {}});
 }
-Param Module::buffer(std::string name, const Shape& shape, double value, bool persistent, DType dtype) {
+Param Module::buffer(std::string name, const Shape& shape, double value, bool persistent, std::optional<DType> dtype) {
   return declare({this, std::move(name), "", shape, init::constant(value), dtype, false, persistent, false, {}});
 }
 Param Module::declare(detail::Declared declared) {
@@ -146,7 +154,8 @@ std::vector<Visit> TreeAccess::walk(const Module& root) {
 std::vector<TreeAccess::Entry> TreeAccess::entries(const Module& root) {
   std::vector<Entry> out;
   for (const Visit& v : walk(root))
-    for (const auto& d : v.module->declared_) out.push_back({join_path(v.path, d->name), d.get()});
+    for (const auto& d : v.module->declared_)
+      if (!d->compute) out.push_back({join_path(v.path, d->name), d.get()});
   return out;
 }
 
@@ -212,6 +221,15 @@ void Module::zero_grad() {
     if (d->parameter) Param(d).get().zero_grad();
 }
 
+std::vector<ParameterGroup> Module::parameter_groups(const std::vector<std::string>& no_decay) const {
+  std::vector<ParameterGroup> out{{true, {}}, {false, {}}};
+  for (const auto& [path, d] : TreeAccess::entries(*this)) {
+    const bool decays = std::find(no_decay.begin(), no_decay.end(), d->group) == no_decay.end();
+    if (d->parameter) out[decays ? 0 : 1].parameters.push_back({path, Param(d).get()});
+  }
+  return out;
+}
+
 void Module::train(bool on) {
   apply([on](const std::string&, Module& m) { m.training_ = on; });
 }
@@ -243,20 +261,62 @@ HookHandle::HookHandle(Module& root, std::string_view glob, Hook hook, HookOptio
   hook_ = std::move(shared);
 }
 
-void Module::run_hooks(std::span<const Tensor> inputs, std::span<Tensor* const> outputs) {
+void HookHandle::restart() {
+  if (hook_) hook_->calls.clear();
+}
+
+namespace {
+
+// In a checkpoint, what a hook replaces must be replaced in the replay as well.
+void check_untouched(const Module& module, const char* what, bool same) {
+  TD_CHECK(same, ValueError, "hook: it replaced an ", what, " of ", title(module),
+           " in a checkpoint, whose replay would run without it; set the hook with {.in_replay = true}");
+}
+std::vector<Tensor> copies(std::span<Tensor* const> all) {
+  std::vector<Tensor> out;
+  for (const Tensor* t : all) out.push_back(*t);
+  return out;
+}
+bool same_tensors(std::span<Tensor* const> now, const std::vector<Tensor>& before) {
+  for (std::size_t i = 0; i < now.size(); ++i)
+    if (now[i]->impl() != before[i].impl()) return false;
+  return true;
+}
+
+}  // namespace
+
+Module::HookRun Module::enter_hooks(std::span<Tensor* const> inputs) {
   std::erase_if(hooks_, [](const auto& h) { return h.expired(); });
   if (hooks_.empty()) state_ &= static_cast<std::uint8_t>(~kHooked);
   const auto now = hooks_;  // a hook may add or remove hooks
+  HookRun run;
   for (const auto& weak : now) {
-    const auto hook = weak.lock();
+    auto hook = weak.lock();
     if (!hook || (replaying() && !hook->options.in_replay)) continue;
-    std::vector<Tensor> before;
-    for (const Tensor* y : outputs) before.push_back(*y);
-    hook->call({*this, inputs, outputs});
-    if (tapedeck::detail::pass() != tapedeck::detail::Pass::first || hook->options.in_replay) continue;
-    for (std::size_t i = 0; i < outputs.size(); ++i)
-      TD_CHECK(outputs[i]->impl() == before[i].impl(), ValueError, "hook: it replaced an output of ", title(*this),
-               " in a checkpoint, whose replay would run without it; set the hook with {.in_replay = true}");
+    const std::int64_t index = replaying() ? -1 : hook->calls[this]++;
+    run.hooks.emplace_back(hook, index);
+    if (!hook->options.before) continue;
+    const std::vector<Tensor> before = copies(inputs);
+    Entry entry{*this, inputs, index};
+    hook->options.before(entry);
+    if (tapedeck::detail::pass() == tapedeck::detail::Pass::first && !hook->options.in_replay)
+      check_untouched(*this, "input", !entry.skip && same_tensors(inputs, before));
+    if (entry.skip) {
+      run.skip = true;
+      break;
+    }
+  }
+  return run;
+}
+
+void Module::leave_hooks(const HookRun& run, std::span<Tensor* const> inputs, std::span<Tensor* const> outputs) {
+  const std::vector<Tensor> given = copies(inputs);
+  for (auto entered = run.hooks.rbegin(); entered != run.hooks.rend(); ++entered) {
+    const auto& [hook, index] = *entered;
+    const std::vector<Tensor> before = copies(outputs);
+    if (hook->call) hook->call({*this, given, outputs, index});
+    if (tapedeck::detail::pass() == tapedeck::detail::Pass::first && !hook->options.in_replay)
+      check_untouched(*this, "output", same_tensors(outputs, before));
   }
 }
 

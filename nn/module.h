@@ -11,9 +11,11 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -26,13 +28,15 @@ class Builder;  // registry.h
 // How a parameter starts. Its stream is hash(seed, path), so it depends on nothing else in the tree.
 struct Init {
   enum class Kind { constant, uniform, normal } kind = Kind::constant;
-  double a = 0, b = 0;  // constant: the value; uniform: [a, b); normal: mean and standard deviation
+  double a = 0, b = 0;         // constant: the value; uniform: [a, b); normal: mean and standard deviation
+  std::int64_t zero_row = -1;  // of dimension 0: starts at 0 all the same
 };
 namespace init {
 inline Init constant(double value) { return {Init::Kind::constant, value, 0}; }
 inline Init uniform(double low, double high) { return {Init::Kind::uniform, low, high}; }
 inline Init normal(double mean = 0, double std = 1) { return {Init::Kind::normal, mean, std}; }
 Init fan_in_uniform(std::int64_t fan_in);  // U(+-1/sqrt(fan_in)): PyTorch's default of Linear and Conv, weight and bias
+Init xavier_uniform(std::int64_t fan_in, std::int64_t fan_out);  // U(+-sqrt(6 / (fan_in + fan_out)))
 }  // namespace init
 
 namespace detail {
@@ -42,12 +46,18 @@ struct Declared {
   std::string name, group;
   Shape shape;
   Init init;
-  DType dtype;      // of a buffer; parameters take the dtype of the tree
-  bool parameter;   // else a buffer
-  bool persistent;  // part of the state dict
+  std::optional<DType> dtype;  // without one: the dtype of the tree
+  bool parameter;              // else a buffer
+  bool persistent;             // part of the state dict
   bool frozen = false;
   Tensor tensor;
+  // A parametrisation (parametrize.h) makes a tensor of others whenever it is read; it is no parameter then.
+  std::function<Tensor()> compute{};
+  Tensor computed{};                // what compute gave last
+  std::function<Tensor()> start{};  // the initial value, made of other tensors that have theirs
+  std::string stream{};             // the name in its random stream, when it is not its own
 };
+const Tensor& derived(Declared& declared);
 [[noreturn]] void fail_unmaterialised(const Module& module);
 [[noreturn]] void fail_empty();
 std::shared_ptr<Module> clone(const Module& module);
@@ -129,6 +139,11 @@ struct NamedTensor {
 };
 using StateDict = std::vector<NamedTensor>;
 
+struct ParameterGroup {
+  bool decay = true;
+  std::vector<NamedTensor> parameters;
+};
+
 // One parameter's place in its arena.
 struct Segment {
   std::string path, group;  // group: "weight", "bias", "norm", "embedding", …: what weight decay asks for
@@ -156,15 +171,26 @@ struct LoadReport {
   std::vector<std::string> missing, unexpected, misshaped;
 };
 
-// What a forward hook sees: it may replace an output by assigning through its pointer.
+// What a forward hook sees: it may replace an output by assigning through its pointer. `index`: how often the module
+// was called before since the hook was set or restarted; -1 while a checkpoint runs the call once more.
 struct Call {
   Module& module;
   std::span<const Tensor> inputs;
   std::span<Tensor* const> outputs;
+  std::int64_t index = 0;
 };
 using Hook = std::function<void(const Call&)>;
+// The same on the way in: inputs may be replaced. With `skip` set, forward does not run (nor do hooks that were set
+// later), and the hook that set it must assign the outputs, which are undefined tensors then.
+struct Entry {
+  Module& module;
+  std::span<Tensor* const> inputs;
+  std::int64_t index = 0;
+  bool skip = false;
+};
 struct HookOptions {
-  bool in_replay = false;  // also when a checkpoint runs the module once more: what a hook that replaces outputs needs
+  bool in_replay = false;  // also when a checkpoint runs the module once more: what a hook that replaces tensors needs
+  std::function<void(Entry&)> before{};
 };
 
 // Writes hparams(): hands out nodes for parts, {"ref": path} for those that were met before.
@@ -220,7 +246,11 @@ class Module {
   const std::vector<Arena>& arenas() const;         // of the root that was materialised; ValueError elsewhere
   std::uint64_t layout() const { return layout_; }  // grows each time the arenas of this root are made anew
   void to(const MaterialiseOptions& options);       // new arenas; values stay, parameters without any are filled
+  void to(Device device, DType dtype) { to({.dtype = dtype, .device = device}); }
   void zero_grad();
+  // Two groups, in the order of the paths: what weight decay shrinks, and the parameters whose group is in `no_decay`.
+  std::vector<ParameterGroup> parameter_groups(const std::vector<std::string>& no_decay = {"bias", "norm",
+                                                                                           "embedding"}) const;
 
   // ---- state
   StateDict state_dict() const;  // parameters and persistent buffers; the tensors themselves, not copies
@@ -239,15 +269,15 @@ class Module {
   // ---- calls
   std::uint64_t path_hash() const { return path_hash_; }
   bool plain() const { return state_ == 0; }  // the one branch of a call: materialised and no hook
-  template <class Output, class... A>
-  void after_call(Output& output, const A&... a);
+  template <class Forward, class... A>
+  auto hooked(const Forward& forward, const A&... a);
 
  protected:
   // `part` is a member of this module. ValueError for a second name, an empty part, or one that holds this module.
   void child(std::string name, PartBase& part);
   Param parameter(std::string name, const Shape& shape, Init init, std::string group = "weight");
   Param buffer(std::string name, const Shape& shape, double value = 0, bool persistent = true,
-               DType dtype = DType::f32);
+               std::optional<DType> dtype = {});  // no dtype: that of the parameters
 
  private:
   friend class HookHandle;
@@ -255,13 +285,19 @@ class Module {
   friend struct TreeAccess;
   static constexpr std::uint8_t kUnmaterialised = 1, kHooked = 2;
   Param declare(detail::Declared declared);
-  void run_hooks(std::span<const Tensor> inputs, std::span<Tensor* const> outputs);
-  std::int64_t set_frozen(std::string_view glob, bool frozen);
-
   struct SetHook {
     Hook call;
     HookOptions options;
+    std::map<const Module*, std::int64_t> calls{};
   };
+  struct HookRun {  // of one call: the hooks that saw it come in
+    std::vector<std::pair<std::shared_ptr<SetHook>, std::int64_t>> hooks;
+    bool skip = false;
+  };
+  HookRun enter_hooks(std::span<Tensor* const> inputs);
+  void leave_hooks(const HookRun& run, std::span<Tensor* const> inputs, std::span<Tensor* const> outputs);
+  std::int64_t set_frozen(std::string_view glob, bool frozen);
+
   std::vector<Child> children_;
   std::vector<std::unique_ptr<detail::Declared>> declared_;
   std::vector<std::weak_ptr<SetHook>> hooks_;  // of handles that may be gone
@@ -280,13 +316,15 @@ class Module {
 // by optimizer, group, path; buffers at their initial value. May be called again: everything starts anew.
 void materialise(Module& root, const MaterialiseOptions& options = {});
 
-// Calls `hook` after every forward of the modules whose path matches, as long as the handle lives. What a checkpoint
-// runs again is no new call: the hook stands still then (see HookOptions; replacing an output is a ValueError without).
+// Calls `hook` after every forward of the modules whose path matches, as long as the handle lives; on the way in hooks
+// run in the order in which they were set, on the way out in reverse. What a checkpoint runs again is no new call: the
+// hook stands still then (see HookOptions; replacing a tensor is a ValueError without).
 class HookHandle {
  public:
   HookHandle() = default;
   HookHandle(Module& root, std::string_view glob, Hook hook, HookOptions options = {});  // ValueError: no match
   void remove() { hook_.reset(); }
+  void restart();  // the next call of each module has index 0
 
  private:
   std::shared_ptr<Module::SetHook> hook_;
@@ -305,9 +343,7 @@ class Callable {
     if (self.plain()) [[likely]]
       return self.forward(a...);
     if (!self.materialised()) detail::fail_unmaterialised(self);
-    auto output = self.forward(a...);
-    self.after_call(output, a...);
-    return output;
+    return self.hooked([&self](const auto&... b) { return self.forward(b...); }, a...);
   }
 };
 
@@ -376,31 +412,39 @@ inline const Tensor& Param::get() const {
   static const Tensor none;
   if (!declared_) return none;
   if (!declared_->tensor.defined()) [[unlikely]]
-    detail::fail_unmaterialised(*declared_->owner);
+    return detail::derived(*declared_);
   return declared_->tensor;
 }
 
 namespace detail {
-inline void collect(const Tensor& t, std::vector<Tensor>& to) { to.push_back(t); }
-template <class T>
-void collect(const T&, std::vector<Tensor>&) {}  // arguments that are no tensors
-inline void collect_outputs(Tensor& t, std::vector<Tensor*>& to) { to.push_back(&t); }
-template <class A, class B>
-void collect_outputs(std::pair<A, B>& p, std::vector<Tensor*>& to) {
-  collect_outputs(p.first, to), collect_outputs(p.second, to);
-}
-inline void collect_outputs(std::vector<Tensor>& all, std::vector<Tensor*>& to) {
-  for (Tensor& t : all) to.push_back(&t);
+// Tensors, vectors and pairs of them; of structs those that visit_tensors(Struct&, f), beside the struct, names.
+template <class T, class F>
+void each_tensor(T& value, F& f) {
+  if constexpr (std::is_same_v<T, Tensor>) {
+    f(value);
+  } else if constexpr (std::is_same_v<T, std::vector<Tensor>>) {
+    for (Tensor& t : value) f(t);
+  } else if constexpr (requires { value.first, value.second; }) {
+    each_tensor(value.first, f), each_tensor(value.second, f);
+  } else if constexpr (requires { visit_tensors(value, f); }) {
+    visit_tensors(value, f);
+  }
 }
 }  // namespace detail
 
-template <class Output, class... A>
-void Module::after_call(Output& output, const A&... a) {
-  std::vector<Tensor> inputs;
-  (detail::collect(a, inputs), ...);
-  std::vector<Tensor*> outputs;
-  detail::collect_outputs(output, outputs);
-  run_hooks(inputs, outputs);
+template <class Forward, class... A>
+auto Module::hooked(const Forward& forward, const A&... a) {
+  std::tuple<A...> arguments(a...);
+  std::vector<Tensor*> inputs, outputs;
+  const auto collect = [](std::vector<Tensor*>& to) { return [&to](Tensor& t) { to.push_back(&t); }; };
+  std::apply([&, take = collect(inputs)](A&... each) { (detail::each_tensor(each, take), ...); }, arguments);
+  const HookRun run = enter_hooks(inputs);
+  using Output = decltype(std::apply(forward, arguments));
+  Output output = run.skip ? Output() : std::apply(forward, arguments);
+  const auto take = collect(outputs);
+  detail::each_tensor(output, take);
+  leave_hooks(run, inputs, outputs);
+  return output;
 }
 
 }  // namespace tapedeck::nn

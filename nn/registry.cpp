@@ -1,4 +1,4 @@
-#include <tapedeck/nn/layers.h>
+#include <tapedeck/nn/layers/types.h>
 #include <tapedeck/nn/registry.h>
 #include <tapedeck/nn/tree.h>
 #include <tapedeck/nn/wavenet.h>
@@ -14,9 +14,11 @@ std::mutex& lock() {
 }
 // The explicit list of what this library brings.
 std::vector<ModuleType> builtin() {
-  return {module_type<Linear>(),     module_type<Embedding>(),    module_type<Conv1d>(),    module_type<Dropout>(),
-          module_type<Activation>(), module_type<OneHot>(),       module_type<Linearize>(), module_type<Sequential>(),
-          module_type<MLP>(),        module_type<WaveNetLayer>(), module_type<WaveNet>()};
+  std::vector<ModuleType> all = types_of<WaveNetLayer, WaveNet>();
+  for (const auto family : {linear_types, embedding_types, conv_types, norm_types, dropout_types, activation_types,
+                            pool_types, container_types, mlp_types})
+    for (ModuleType& type : family()) all.push_back(std::move(type));
+  return all;
 }
 std::map<std::string, ModuleType>& types() {
   static std::map<std::string, ModuleType> all = [] {

@@ -74,6 +74,7 @@ void check_parts(const WaveNetConfig& config, const WaveNetParts& parts) {
     const std::int64_t width = config.skip_channels.value_or(width_behind(parts.layers.back()->config()));
     if (head.in != width) issues.add("/head/in", "must be " + std::to_string(width));
   }
+  if (head.residual) issues.add("/head/residual", "must be false");
   if (head.out != config.classes) issues.add("/head/out", "must be " + std::to_string(config.classes));
   issues.raise("WaveNet");
 }

@@ -1,7 +1,10 @@
 // WaveNet (van den Oord et al., 2016, "WaveNet: A Generative Model for Raw Audio"): dilated gated convolutions in
 // blocks over codes, residual and skip paths, an MLP on top.
 #pragma once
-#include <tapedeck/nn/layers.h>
+#include <tapedeck/nn/layers/conv.h>
+#include <tapedeck/nn/layers/embedding.h>
+#include <tapedeck/nn/layers/mlp.h>
+#include <tapedeck/nn/layers/sequential.h>
 #include <tapedeck/nn/network.h>
 
 #include <optional>

@@ -1,6 +1,7 @@
 // WaveNet one sample after the other. Each dilated layer keeps a ring of its last (kernel - 1) * dilation inputs, zeros
 // at first as causal padding has them. Products run over packed copies of the weights in the order of the training
 // kernels, elementwise functions are the same slots, so that every logit has the bits of the forward pass.
+#include <tapedeck/kernels/elementwise.h>
 #include <tapedeck/kernels/gemv.h>
 #include <tapedeck/kernels/reduce.h>
 #include <tapedeck/nn/wavenet.h>

@@ -20,7 +20,7 @@ compile() {  # compile FOLDER FILE: syntax only, with the include roots that FOL
 public_headers_compile_alone() {
   local bad=0 f h
   for f in tensor kernels autograd io nn train; do
-    for h in "$f"/*.h; do
+    for h in "$f"/*.h $(ls "$f"/layers/*.h 2>/dev/null); do
       echo "#include <tapedeck/$h>" >"$work/one.cpp"
       compile "$f" "$work/one.cpp" || { echo "$h does not compile alone:"; head -5 "$work/errors"; bad=1; }
     done

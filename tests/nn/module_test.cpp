@@ -278,6 +278,39 @@ TEST(Module, SwappingASharedPartReplacesItEverywhere) {
   EXPECT_EQ(net(zeros({1, 3})).sizes(), (Shape{1, 3}));
 }
 
+TEST(Module, BuffersFollowTheTypeUnlessTheyHaveOne) {
+  const auto norm = make<BatchNorm>(BatchNormConfig{3});
+  materialise(*norm, {.dtype = DType::f64});
+  EXPECT_EQ(norm->running_var.get().dtype(), DType::f64);
+  EXPECT_EQ(norm->num_batches_tracked.get().dtype(), DType::i64);
+  norm(full({2, 3}, 1, {DType::f64}));
+  norm->to(kCpu, DType::f32);
+  EXPECT_EQ(norm->running_mean.get().dtype(), DType::f32);
+  EXPECT_NEAR(norm->running_mean.get().to_vector<float>()[0], 0.1, 1e-7);
+  EXPECT_EQ(norm->num_batches_tracked.get().item(), 1);
+  const auto copy = norm.clone();
+  expect_same_state(*norm, *copy);
+  const auto fresh = make<BatchNorm>(BatchNormConfig{3});
+  fresh->load_state(norm->state_dict(), {.materialise = {.dtype = DType::f64}});
+  EXPECT_EQ(fresh->running_mean.get().dtype(), DType::f64);
+}
+
+TEST(Module, ParameterGroups) {
+  const auto net = make<Sequential>(std::vector<Part<Layer>>{make<Embedding>(EmbeddingConfig{4, 3}), linear_part(3, 3),
+                                                             make<LayerNorm>(LayerNormConfig{{3}})});
+  EXPECT_THROW(net->parameter_groups(), ValueError);
+  materialise(*net);
+  auto groups = net->parameter_groups();
+  ASSERT_EQ(groups.size(), 2u);
+  EXPECT_TRUE(groups[0].decay);
+  EXPECT_FALSE(groups[1].decay);
+  EXPECT_EQ(names_of(groups[0].parameters), (Names{"1.weight"}));
+  EXPECT_EQ(names_of(groups[1].parameters), (Names{"0.weight", "1.bias", "2.weight", "2.bias"}));
+  groups = net->parameter_groups({});
+  EXPECT_EQ(groups[0].parameters.size(), 5u);
+  EXPECT_TRUE(groups[1].parameters.empty());
+}
+
 TEST(Module, ShortTypesStartAtTheRoundedValues) {
   const auto wide = linear_part(8, 8), narrow = linear_part(8, 8);
   materialise(*wide, {.seed = 2});
@@ -299,6 +332,60 @@ TEST(Module, NamesMustBeUsableAndUnique) {
   EXPECT_THROW(Bad({"a", "a"}), ValueError);
 }
 
+TEST(Module, HooksOnTheWayInReplaceInputsAndSkip) {
+  const auto pair = make<Pair>(linear_part(3, 3), linear_part(3, 3));
+  materialise(*pair);
+  const Tensor x = full({1, 3}, 1), other = full({1, 3}, 2), plain = pair(x), shifted = pair(other);
+  std::vector<std::string> order;
+  const auto note = [&](const char* name) {
+    return HookOptions{.before = [&order, name](Entry&) { order.push_back(std::string(name) + " in"); }};
+  };
+  {
+    const HookHandle a(
+        *pair, "", [&](const Call&) { order.push_back("a out"); }, note("a"));
+    const HookHandle b(
+        *pair, "", [&](const Call&) { order.push_back("b out"); }, note("b"));
+    EXPECT_TRUE(same_bits(pair(x), plain));
+    EXPECT_EQ(order, (Names{"a in", "b in", "b out", "a out"}));
+  }
+  {
+    const HookHandle in(*pair, "", nullptr, {.before = [&](Entry& e) { *e.inputs[0] = other; }});
+    EXPECT_TRUE(same_bits(pair(x), shifted));
+  }
+  {  // what was set later neither sees the call nor the undefined output
+    int later = 0;
+    const HookHandle skip(*pair, "first", [&](const Call& c) { *c.outputs[0] = c.inputs[0]; },
+                          {.before = [](Entry& e) { e.skip = true; }});
+    const HookHandle after(*pair, "first", [&](const Call&) { ++later; });
+    EXPECT_TRUE(same_bits(pair(x), (*part_cast<Layer>(*pair->children()[1].part))(x)));
+    EXPECT_EQ(later, 0);
+  }
+  EXPECT_TRUE(same_bits(pair(x), plain));
+  EXPECT_TRUE(pair->plain());
+}
+
+TEST(Module, HooksCountTheCallsOfEachModule) {
+  const auto shared = linear_part(3, 3);
+  const auto pair = make<Pair>(shared, shared);
+  materialise(*pair);
+  std::vector<std::string> seen;
+  HookHandle hook(*pair, "**", [&](const Call& c) { seen.push_back(c.module.path() + std::to_string(c.index)); });
+  const Tensor x = full({1, 3}, 1);
+  pair(x);
+  EXPECT_EQ(seen, (Names{"first0", "first1", "0"}));
+  pair(x);
+  EXPECT_EQ(seen[5], "1");
+  hook.restart();
+  pair(x);
+  EXPECT_EQ(seen[8], "0");
+  // A throwing forward leaves the hook as it was, and nothing else behind.
+  EXPECT_THROW(pair(full({1, 4}, 1)), ShapeError);
+  pair(x);
+  hook.remove();
+  EXPECT_TRUE(same_bits(pair(x), pair(x)));
+  EXPECT_TRUE(pair->plain());
+}
+
 // ---- state
 // ------------------------------------------------------------------------------------------------------------
 
@@ -309,6 +396,12 @@ TEST(State, RoundTripIntoAnUnmaterialisedTree) {
   two->load_state(one->state_dict());
   expect_same_state(*one, *two);
   EXPECT_EQ(two->cache.get().item(), 0);  // not persistent: its initial value
+}
+
+TEST(State, LoadingMaterialisesATreeWithoutTensors) {
+  const auto act = make<Activation>();
+  act->load_state({});
+  EXPECT_EQ(act(full({2}, -1)).to_vector<float>()[0], 0);
 }
 
 // Planted faults: each must be reported, all in one error, and nothing may be loaded.

@@ -1,0 +1,46 @@
+#include <tapedeck/nn/layers/embedding.h>
+#include <tapedeck/nn/layers/types.h>
+
+#include <string>
+
+namespace tapedeck::nn {
+namespace {
+
+void check_padding(const std::optional<std::int64_t>& padding_idx, std::int64_t rows, io::Issues& issues) {
+  if (padding_idx && (*padding_idx < -rows || *padding_idx >= rows))
+    issues.add("/padding_idx",
+               "must be a row of the table: from " + std::to_string(-rows) + " to " + std::to_string(rows - 1));
+}
+Init rows_but(const std::optional<std::int64_t>& padding_idx, std::int64_t rows) {
+  Init out = init::normal();
+  if (padding_idx) out.zero_row = *padding_idx < 0 ? *padding_idx + rows : *padding_idx;
+  return out;
+}
+
+}  // namespace
+
+void EmbeddingConfig::validate(io::Issues& issues) const { check_padding(padding_idx, num_embeddings, issues); }
+Embedding::Embedding(EmbeddingConfig config) : Configured(std::move(config)) {
+  const EmbeddingConfig& c = this->config();
+  weight =
+      parameter("weight", {c.num_embeddings, c.embedding_dim}, rows_but(c.padding_idx, c.num_embeddings), "embedding");
+}
+
+void EmbeddingBagConfig::validate(io::Issues& issues) const { check_padding(padding_idx, num_embeddings, issues); }
+EmbeddingBag::EmbeddingBag(EmbeddingBagConfig config) : Configured(std::move(config)) {
+  const EmbeddingBagConfig& c = this->config();
+  weight =
+      parameter("weight", {c.num_embeddings, c.embedding_dim}, rows_but(c.padding_idx, c.num_embeddings), "embedding");
+}
+Tensor EmbeddingBag::forward(const Tensor& codes, const Tensor& offsets, const Tensor& per_sample_weights) {
+  const EmbeddingBagConfig& c = config();
+  return embedding_bag(codes, weight, offsets, per_sample_weights, {c.mode, c.include_last_offset, c.padding_idx});
+}
+
+Tensor Linearize::forward(const Tensor& codes) {
+  return unsqueeze(sub(mul(cast(codes, dtype()), 2.0 / static_cast<double>(config().classes)), 1.0), -1);
+}
+
+std::vector<ModuleType> embedding_types() { return types_of<Embedding, EmbeddingBag, OneHot, Linearize>(); }
+
+}  // namespace tapedeck::nn

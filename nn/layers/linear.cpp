@@ -1,0 +1,33 @@
+#include <tapedeck/nn/layers/linear.h>
+#include <tapedeck/nn/layers/types.h>
+
+namespace tapedeck::nn {
+
+Linear::Linear(LinearConfig config) : Configured(config) {
+  const LinearConfig& c = this->config();
+  weight = parameter("weight", {c.out_features, c.in_features}, init::fan_in_uniform(c.in_features));
+  if (c.bias) bias = parameter("bias", {c.out_features}, init::fan_in_uniform(c.in_features), "bias");
+}
+
+Bilinear::Bilinear(BilinearConfig config) : Configured(config) {
+  const BilinearConfig& c = this->config();
+  const Init start = init::fan_in_uniform(c.in1_features);
+  weight = parameter("weight", {c.out_features, c.in1_features, c.in2_features}, start);
+  if (c.bias) bias = parameter("bias", {c.out_features}, start, "bias");
+}
+Tensor Bilinear::forward(const Tensor& x1, const Tensor& x2) {
+  const BilinearConfig& c = config();
+  TD_CHECK(x1.defined() && x2.defined() && x1.dim() >= 1 && x1.dim() == x2.dim() && x1.size(-1) == c.in1_features &&
+               x2.size(-1) == c.in2_features,
+           ShapeError, "Bilinear: needs [..., ", c.in1_features, "] and [..., ", c.in2_features,
+           "] with the same leading sizes", arg("x1", x1), arg("x2", x2));
+  for (int d = 0; d + 1 < x1.dim(); ++d)
+    TD_CHECK(x1.size(d) == x2.size(d), ShapeError, "Bilinear: the inputs must have the same leading sizes",
+             arg("x1", x1), arg("x2", x2));
+  const Tensor y = einsum("...i,oij,...j->...o", {x1, weight, x2});
+  return bias ? y + bias.get() : y;
+}
+
+std::vector<ModuleType> linear_types() { return types_of<Linear, Bilinear, Identity, Flatten, Transpose>(); }
+
+}  // namespace tapedeck::nn

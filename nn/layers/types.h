@@ -1,0 +1,24 @@
+// The families of layers, each with its list of types (private to this folder's registry).
+#pragma once
+#include <tapedeck/nn/registry.h>
+
+#include <vector>
+
+namespace tapedeck::nn {
+
+template <class... M>
+std::vector<ModuleType> types_of() {
+  return {module_type<M>()...};
+}
+
+std::vector<ModuleType> linear_types();
+std::vector<ModuleType> embedding_types();
+std::vector<ModuleType> conv_types();
+std::vector<ModuleType> norm_types();
+std::vector<ModuleType> dropout_types();
+std::vector<ModuleType> activation_types();
+std::vector<ModuleType> pool_types();
+std::vector<ModuleType> container_types();
+std::vector<ModuleType> mlp_types();
+
+}  // namespace tapedeck::nn

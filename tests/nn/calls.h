@@ -1,0 +1,17 @@
+// Calling any module of the library with a list of tensors: what tests of all layers need.
+#pragma once
+#include <tapedeck/nn/layers.h>
+
+#include <vector>
+
+namespace tapedeck::nn {
+
+inline std::vector<Tensor> call(Module& module, const std::vector<Tensor>& x) {
+  const auto at = [&](std::size_t i) { return i < x.size() ? x[i] : Tensor(); };
+  if (auto* m = dynamic_cast<Layer*>(&module); m && x.size() == 1) return {(*m)(x[0])};
+  if (auto* m = dynamic_cast<Bilinear*>(&module)) return {(*m)(at(0), at(1))};
+  if (auto* m = dynamic_cast<EmbeddingBag*>(&module)) return {(*m)(at(0), at(1), at(2))};
+  TD_FAIL(ValueError, "call: ", module.type_name(), " is not known here");
+}
+
+}  // namespace tapedeck::nn

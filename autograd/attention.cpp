@@ -33,16 +33,9 @@ Tensor grouped(const Tensor& x, std::int64_t heads) {
   return reshape(expand(unsqueeze(x, d + 1), split), wide);
 }
 
-// Radians of position t and pair k: t / base^(2 k / channels), [time, channels / 2].
-std::vector<double> angles(std::int64_t time, std::int64_t pairs, std::int64_t channels, std::int64_t offset,
-                           double base) {
-  std::vector<double> out;
-  out.reserve(static_cast<std::size_t>(time * pairs));
-  for (std::int64_t t = 0; t < time; ++t)
-    for (std::int64_t k = 0; k < pairs; ++k)
-      out.push_back(static_cast<double>(t + offset) *
-                    std::pow(base, -2 * static_cast<double>(k) / static_cast<double>(channels)));
-  return out;
+// Radians of position t and pair k: t / base^(2 k / channels).
+double angle(std::int64_t t, std::int64_t k, std::int64_t channels, double base) {
+  return static_cast<double>(t) * std::pow(base, -2 * static_cast<double>(k) / static_cast<double>(channels));
 }
 
 void check_positions(const char* op, std::int64_t offset, double base) {
@@ -112,9 +105,12 @@ Tensor rotary_embedding(const Tensor& x, std::int64_t offset, double base, bool 
              arg("x", x));
     check_positions(op, offset, base);
     const std::int64_t time = x.size(-2), pairs = x.size(-1) / 2;
-    const auto turn = angles(time, pairs, x.size(-1), offset, base);
     std::vector<double> cosines, sines;
-    for (const double a : turn) cosines.push_back(std::cos(a)), sines.push_back(std::sin(a));
+    for (std::int64_t t = 0; t < time; ++t)
+      for (std::int64_t k = 0; k < pairs; ++k) {
+        const double a = angle(t + offset, k, x.size(-1), base);
+        cosines.push_back(std::cos(a)), sines.push_back(std::sin(a));
+      }
     const auto table = [&](const std::vector<double>& v) {
       return cast(tensor(v, {time, pairs}), x.dtype()).to(x.device());
     };
@@ -136,16 +132,13 @@ Tensor sinusoidal_positions(std::int64_t time, std::int64_t channels, std::int64
            " and ", channels);
   TD_CHECK(is_real(options.dtype), DTypeError, op, ": positions are real, not ", name(options.dtype));
   check_positions(op, offset, base);
-  const std::int64_t pairs = (channels + 1) / 2;
-  const auto turn = angles(time, pairs, channels, offset, base);
-  std::vector<double> values;
-  values.reserve(static_cast<std::size_t>(time * channels));
+  const Tensor values = detail::empty_for(op, {time, channels}, {DType::f64});
   for (std::int64_t t = 0; t < time; ++t)
     for (std::int64_t c = 0; c < channels; ++c) {
-      const double a = turn[static_cast<std::size_t>(t * pairs + c / 2)];
-      values.push_back(c % 2 == 0 ? std::sin(a) : std::cos(a));
+      const double a = angle(t + offset, c / 2, channels, base);
+      values.data<double>()[t * channels + c] = c % 2 == 0 ? std::sin(a) : std::cos(a);
     }
-  return cast(tensor(values, {time, channels}), options.dtype).to(options.device);
+  return cast(values, options.dtype).to(options.device);
 }
 
 }  // namespace tapedeck

@@ -296,7 +296,7 @@ Tensor compare(const char* op, const KernelSlot<BinaryArgs>& f, const Tensor& a,
 
 Tensor compare(const char* op, const KernelSlot<BinaryArgs>& f, const Tensor& a, double b) {
   check_scalar(op, a, b);
-  return compare(op, f, a, number(b, a));
+  return compare(op, f, a, detail::named(op, [&] { return number(b, a); }));
 }
 
 Tensor ternary(const char* op, const KernelSlot<TernaryArgs>& f, const Tensor& a, const Tensor& b, const Tensor& c,
@@ -418,11 +418,11 @@ Tensor fmod(const Tensor& a, const Tensor& b) { return modulo("fmod", kernels::f
 Tensor remainder(const Tensor& a, const Tensor& b) { return modulo("remainder", kernels::remainder, a, b); }
 Tensor fmod(const Tensor& a, double b) {
   check_scalar("fmod", a, b);
-  return fmod(a, number(b, a));
+  return fmod(a, detail::named("fmod", [&] { return number(b, a); }));
 }
 Tensor remainder(const Tensor& a, double b) {
   check_scalar("remainder", a, b);
-  return remainder(a, number(b, a));
+  return remainder(a, detail::named("remainder", [&] { return number(b, a); }));
 }
 
 Tensor atan2(const Tensor& y, const Tensor& x) {

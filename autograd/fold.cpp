@@ -31,7 +31,7 @@ Tensor fold(const Tensor& windows, int dim, std::int64_t length, std::int64_t st
   Shape shape = windows.sizes();
   shape.erase(windows.dim() - 1);
   shape[dim] = length;
-  const Tensor y = empty(shape, windows.options());
+  const Tensor y = detail::empty_for(op, shape, windows.options());
   kernels::unfold_backward(y.device(), {windows, y, dim, std::min(step, length)});
   record(op, y, {&windows}, [dim, size, step](const Tensor& gy, Grads& g) { g.give(0, unfold(gy, dim, size, step)); });
   return y;
@@ -84,7 +84,8 @@ Tensor unfold(const Tensor& x, const FoldOptions& o) {
   const Grid g = grid(op, size, o);
   Tensor whole = x;
   if (o.padding[0] > 0 || o.padding[1] > 0) {
-    whole = zeros({x.size(0), g.padded[0], g.padded[1], x.size(3)}, x.options());
+    const Shape room{x.size(0), g.padded[0], g.padded[1], x.size(3)};
+    whole = detail::named(op, [&] { return zeros(room, x.options()); });
     kernels::copy(x.device(), {x, inside(whole, size, o)});
   }
   const Strides& s = whole.strides();
@@ -92,7 +93,7 @@ Tensor unfold(const Tensor& x, const FoldOptions& o) {
   const Tensor windows = detail::as_strided(
       whole, shape, {s[0], s[1] * o.stride[0], s[2] * o.stride[1], s[3], s[1] * o.dilation[0], s[2] * o.dilation[1]},
       whole.impl()->offset);
-  const Tensor patches = empty(shape, x.options());
+  const Tensor patches = detail::empty_for(op, shape, x.options());
   kernels::copy(x.device(), {windows, patches});
   const Tensor y = detail::try_reshape(patches, {shape[0], shape[1] * shape[2], shape[3] * shape[4] * shape[5]});
   record(op, y, {&x}, [size, o](const Tensor& gy, Grads& grads) { grads.give(0, fold(gy, size, o)); });
@@ -115,9 +116,10 @@ Tensor fold(const Tensor& patches, std::array<std::int64_t, 2> size, const FoldO
            " patches of ", o.kernel_size[0], " x ", o.kernel_size[1], " places", arg("patches", patches));
   const std::int64_t batch = patches.size(0), channels = patches.size(2) / area;
   const Tensor all = detail::try_reshape(detail::packed(patches), patch_shape(batch, channels, g, o));
-  const Tensor columns = empty({batch, g.count[0], g.padded[1], channels, o.kernel_size[0]}, patches.options());
+  const Shape half{batch, g.count[0], g.padded[1], channels, o.kernel_size[0]};
+  const Tensor columns = detail::empty_for(op, half, patches.options());
   kernels::unfold_backward(all.device(), {all, columns, 2, o.stride[1], o.dilation[1]});
-  Tensor y = empty({batch, g.padded[0], g.padded[1], channels}, patches.options());
+  Tensor y = detail::empty_for(op, {batch, g.padded[0], g.padded[1], channels}, patches.options());
   kernels::unfold_backward(all.device(), {columns, y, 1, o.stride[0], o.dilation[0]});
   if (o.padding[0] > 0 || o.padding[1] > 0) {
     const Tensor part = inside(y, size, o);

@@ -50,6 +50,8 @@ using RandomSlot = kernels::KernelSlot<kernels::RandomArgs>;
 const Tensor& draw(const char* op, const RandomSlot& f, const Tensor& x, double p0, double p1) {
   check_write(op, "x", x);
   detail::check_real(op, x);
+  TD_CHECK(x.dtype() == DType::f32 || x.dtype() == DType::f64, DTypeError, op,
+           ": random numbers are f32 or f64; copy_() rounds them to others", arg("x", x));
   const Tensor y = x.is_contiguous() ? x : empty_like(x);
   f(x.device(), {y, next_stream(op, rows_of(x)), p0, p1});
   if (!y.shares_storage(x)) kernels::copy(x.device(), {y, x});
@@ -125,7 +127,7 @@ const Tensor& add_(const Tensor& x, const Tensor& y) {
   check_constant("add_", "y", y);
   detail::check_same("add_", "x", x, "y", y);
   TD_CHECK(x.sizes() == y.sizes(), ShapeError, "add_: shapes must be equal", arg("x", x), arg("y", y));
-  kernels::add(x.device(), {x, apart(x, y), x});
+  detail::named("add_", [&] { kernels::add(x.device(), {x, apart(x, y), x}); });
   return written(x);
 }
 
@@ -133,7 +135,7 @@ const Tensor& mul_(const Tensor& x, double factor) {
   check_write("mul_", "x", x);
   TD_CHECK(is_real(x.dtype()) || fits(factor, DType::i64), DTypeError, "mul_: the factor ", factor, " does not fit",
            arg("x", x));
-  kernels::mul_scalar(x.device(), {x, x, factor});
+  detail::named("mul_", [&] { kernels::mul_scalar(x.device(), {x, x, factor}); });
   return written(x);
 }
 

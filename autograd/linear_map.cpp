@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <numeric>
-#include <stdexcept>
 
 namespace tapedeck::detail {
 namespace {
@@ -16,15 +15,10 @@ std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
 
 LinearMap::LinearMap(const char* op, std::int64_t input_count, std::int64_t output_count, std::int64_t terms)
     : inputs(input_count) {
-  constexpr std::int64_t kMost = std::int64_t{1} << 32;  // terms; more is refused before memory is asked for
-  TD_CHECK(output_count <= kMost / std::max<std::int64_t>(1, terms), MemoryError, op, ": no memory for a table of ",
-           output_count, " places");
-  try {
-    first.reserve(at(output_count)), last.reserve(at(output_count));
-    index.reserve(at(output_count * terms)), weight.reserve(at(output_count * terms));
-  } catch (const std::exception&) {
-    TD_FAIL(MemoryError, op, ": no memory for a table of ", output_count, " places");
-  }
+  // The allocator refuses what the machine does not have; a vector that grows would not.
+  empty_for(op, {output_count, 2 + 2 * terms}, {DType::f64});
+  first.reserve(at(output_count)), last.reserve(at(output_count));
+  index.reserve(at(output_count * terms)), weight.reserve(at(output_count * terms));
 }
 
 void LinearMap::end_output() {

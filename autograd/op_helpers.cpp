@@ -21,6 +21,8 @@ void check_defined(const char* op, const char* name, const Tensor& x) {
   TD_CHECK(x.defined(), ValueError, op, ": ", name, " is an undefined tensor");
 }
 
+void fail_memory(const char* op) { TD_FAIL(MemoryError, op, ": memory ran out; use smaller tensors"); }
+
 void check_real(const char* op, const Tensor& x, const char* name) {
   check_defined(op, name, x);
   TD_CHECK(is_real(x.dtype()), DTypeError, op, ": needs a real tensor; cast it first", arg(name, x));

@@ -3,6 +3,8 @@
 #include <tapedeck/autograd/tape.h>
 #include <tapedeck/tensor/tensor.h>
 
+#include <new>
+
 namespace tapedeck::detail {
 
 // x must be a tensor at all; a real one; of the same dtype and device as another.
@@ -13,6 +15,8 @@ void check_same(const char* op, const char* a_name, const Tensor& a, const char*
 void check_index(const char* op, const char* name, const Tensor& index, std::int64_t size);
 
 TensorView broadcast(const Tensor& x, const Shape& shape);  // x repeated (stride 0) to `shape`, which must fit
+
+[[noreturn]] void fail_memory(const char* op);  // MemoryError
 
 // f(), an error of which names `op` first: for what makes sizes of options, and for parts that record nothing.
 template <class F>
@@ -60,6 +64,9 @@ auto composed(const char* op, F&& body) {
     before.restore();
     e.name(op);
     throw;
+  } catch (const std::bad_alloc&) {  // of a table that is no tensor
+    before.restore();
+    fail_memory(op);
   }
 }
 

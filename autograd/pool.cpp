@@ -123,8 +123,8 @@ ValuesIndices largest(const char* op, const Tensor& x, const Windows<N>& windows
       TD_CHECK(p.window(o).count > 0, ShapeError, op, ": window ", o, " of dimension ", 1 + d,
                " sees padding only; use less padding or dilation", arg("x", x));
   }
-  ValuesIndices y{empty(shape, x.options()), {}};
-  if (with_indices || is_recorded(x)) y.indices = empty(shape, {DType::i64, x.device()});
+  ValuesIndices y{detail::empty_for(op, shape, x.options()), {}};
+  if (with_indices || is_recorded(x)) y.indices = detail::empty_for(op, shape, {DType::i64, x.device()});
   detail::composed(op, [&] { kernels::max_pool(x.device(), {detail::rows_contiguous(x), y.values, y.indices, pool}); });
   record(op, y.values, {&x}, [index = save(y.indices, "indices"), pool](const Tensor& gy, Grads& g) {
     g.give(0, scattered(gy, index.get(), pool, g.shape(0)));

@@ -22,7 +22,8 @@ struct KeptStream {
 std::int64_t rows_of(const Shape& shape) { return shape.rank() > 0 ? shape[0] : 1; }
 
 void check_options(const char* op, const TensorOptions& options) {
-  TD_CHECK(is_real(options.dtype), DTypeError, op, ": random numbers are real, not ", name(options.dtype));
+  TD_CHECK(options.dtype == DType::f32 || options.dtype == DType::f64, DTypeError, op,
+           ": random numbers are f32 or f64, not ", name(options.dtype), "; cast the result");
 }
 
 // The next stream of `op` for a tensor of this shape.
@@ -42,9 +43,10 @@ Tensor normal_of(const char* op, const Shape& shape, TensorOptions options) {
 }
 Tensor integers_of(const char* op, std::int64_t low, std::int64_t high, const Shape& shape, TensorOptions options) {
   TD_CHECK(low < high, ValueError, op, ": low ", low, " must be below high ", high);
+  const bool makes = options.dtype != DType::boolean && options.dtype != DType::bf16 && options.dtype != DType::f16;
   for (const std::int64_t end : {low, high - 1})
-    TD_CHECK(options.dtype != DType::boolean && (is_real(options.dtype) || options.dtype == DType::i64 ||
-                                                 fits(static_cast<double>(end), options.dtype)),
+    TD_CHECK(makes && (is_real(options.dtype) || options.dtype == DType::i64 ||
+                       fits(static_cast<double>(end), options.dtype)),
              DTypeError, op, ": ", end, " does not fit ", name(options.dtype));
   const Tensor y = detail::empty_for(op, shape, options);
   const std::uint64_t range = static_cast<std::uint64_t>(high) - static_cast<std::uint64_t>(low);

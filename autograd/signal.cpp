@@ -17,18 +17,19 @@ Tensor rows_fft(const Tensor& x, bool inverse, double scale) {  // [..., n, 2]
   const Tensor y = empty_like(x);
   const std::int64_t n = x.size(-2);
   const Shape rows{n == 0 ? 0 : x.numel() / (2 * n), n, 2};
-  kernels::fft(x.device(),
-               {detail::try_reshape(detail::packed(x), rows), detail::try_reshape(y, rows), inverse, scale});
+  if (y.numel() > 0)
+    kernels::fft(x.device(),
+                 {detail::try_reshape(detail::packed(x), rows), detail::try_reshape(y, rows), inverse, scale});
   record("fft", y, {&x}, [=](const Tensor& gy, Grads& g) { g.give(0, rows_fft(gy, !inverse, scale)); });
   return y;
 }
 
 // Interior bins of a half spectrum stand for two: their weight in the adjoint.
 Tensor bin_weights(std::int64_t n, double interior, const Tensor& like) {
-  std::vector<double> w(static_cast<std::size_t>(n / 2 + 1), interior);
-  w.front() = 1;
-  if (n % 2 == 0) w.back() = 1;
-  return cast(tensor(w, {n / 2 + 1, 1}), like.dtype()).to(like.device());
+  const Tensor w = full({n / 2 + 1, 1}, interior, {DType::f64});
+  w.data<double>()[0] = 1;
+  if (n % 2 == 0) w.data<double>()[n / 2] = 1;
+  return cast(w, like.dtype()).to(like.device());
 }
 
 Tensor rows_irfft(const Tensor& x, std::int64_t n, double scale);
@@ -38,8 +39,9 @@ Tensor rows_rfft(const Tensor& x, double scale) {  // [..., n] -> [..., n/2 + 1,
   shape[x.dim() - 1] = bins;
   shape.push(2);
   const Tensor y = empty(shape, x.options());
-  kernels::rfft(x.device(),
-                {detail::try_reshape(detail::packed(x), {rows, n}), detail::try_reshape(y, {rows, bins, 2}), scale});
+  if (rows > 0)
+    kernels::rfft(x.device(),
+                  {detail::try_reshape(detail::packed(x), {rows, n}), detail::try_reshape(y, {rows, bins, 2}), scale});
   record("rfft", y, {&x},
          [=](const Tensor& gy, Grads& g) { g.give(0, rows_irfft(gy * bin_weights(n, 0.5, gy), n, scale)); });
   return y;
@@ -51,8 +53,9 @@ Tensor rows_irfft(const Tensor& x, std::int64_t n, double scale) {  // [..., n/2
   shape.erase(x.dim() - 1);
   shape[shape.rank() - 1] = n;
   const Tensor y = empty(shape, x.options());
-  kernels::irfft(x.device(),
-                 {detail::try_reshape(detail::packed(x), {rows, bins, 2}), detail::try_reshape(y, {rows, n}), scale});
+  if (rows > 0)
+    kernels::irfft(x.device(),
+                   {detail::try_reshape(detail::packed(x), {rows, bins, 2}), detail::try_reshape(y, {rows, n}), scale});
   record("irfft", y, {&x},
          [=](const Tensor& gy, Grads& g) { g.give(0, rows_rfft(gy, scale) * bin_weights(n, 2, gy)); });
   return y;
@@ -198,11 +201,13 @@ template <class F>
 Tensor window(const char* op, std::int64_t n, bool periodic, TensorOptions options, F&& w) {
   TD_CHECK(n >= 0 && n <= std::int64_t{1} << 40, ValueError, op, ": the length must be 0 to 2^40, got ", n);
   TD_CHECK(is_real(options.dtype), DTypeError, op, ": windows are real, not ", name(options.dtype));
-  std::vector<double> values(static_cast<std::size_t>(n), 1);
+  const Tensor values = detail::empty_for(op, {n}, {DType::f64});
+  double* to = values.data<double>();
+  std::fill_n(to, n, 1);
   const double span = static_cast<double>(periodic ? n : n - 1);
   for (std::int64_t k = 0; n > 1 && k < n; ++k)
-    values[static_cast<std::size_t>(k)] = w(std::min(static_cast<double>(k), span - static_cast<double>(k)) / span);
-  return cast(tensor(values, {n}), options.dtype).to(options.device);
+    to[k] = w(std::min(static_cast<double>(k), span - static_cast<double>(k)) / span);
+  return cast(values, options.dtype).to(options.device);
 }
 
 double cosine(double t, int times) { return std::cos(2 * std::numbers::pi * times * t); }
@@ -230,6 +235,10 @@ Tensor bartlett_window(std::int64_t n, bool periodic, TensorOptions options) {
 }
 
 Tensor kaiser_window(std::int64_t n, bool periodic, double beta, TensorOptions options) {
+  constexpr double kMost = 700;  // the Bessel function of more is no number
+  TD_CHECK(beta >= -kMost && beta <= kMost, ValueError, "kaiser_window: beta must be in [", -kMost, ", ", kMost,
+           "], not ", beta);
+  beta = std::fabs(beta);  // the window is the same
   return window("kaiser_window", n, periodic, options, [=](double t) {
     const double u = 2 * t - 1;
     return std::cyl_bessel_i(0.0, beta * std::sqrt(std::max(0.0, 1 - u * u))) / std::cyl_bessel_i(0.0, beta);

@@ -4,6 +4,7 @@
 #include <tapedeck/tensor/storage.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -18,6 +19,7 @@ constexpr std::size_t kLine = 64;
 constexpr unsigned char kCanary = 0xC5;
 constexpr std::uint32_t kUnwritten = 0x7ff5a5a5;  // NaN as f32 and as f64, out of range as an index
 
+std::atomic<std::size_t> most{SIZE_MAX};
 std::mutex mutex;
 std::string violations;
 
@@ -26,6 +28,7 @@ bool whole(const unsigned char* canary) {
 }
 
 void* allocate(int, std::size_t bytes) {
+  if (bytes > most) return nullptr;
   auto* block = static_cast<unsigned char*>(std::aligned_alloc(kLine, (bytes + 4 * kLine - 1) / kLine * kLine));
   if (!block) return nullptr;
   std::memcpy(block, &bytes, sizeof bytes);
@@ -58,6 +61,9 @@ void guard_memory() {
   detail::bypass_cache();
   set_runtime(DeviceType::cpu, &guarding);
 }
+
+ShortMemory::ShortMemory(std::size_t bytes) { most = bytes; }
+ShortMemory::~ShortMemory() { most = SIZE_MAX; }
 
 std::string take_violations() {
   const std::lock_guard lock(mutex);

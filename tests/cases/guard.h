@@ -1,6 +1,7 @@
 // Memory that notices: every block that a tensor or a kernel's scratch asks for lies between canaries, right behind its
 // last byte too, and is filled with NaN, so that an output nobody wrote does not pass for a number.
 #pragma once
+#include <cstddef>
 #include <string>
 
 namespace tapedeck::cases {
@@ -10,5 +11,12 @@ void guard_memory();
 
 // What the canaries of blocks given back since the last call have to say; "" when all were whole.
 std::string take_violations();
+
+// While one lives, the guarded memory refuses larger blocks, as a full machine does.
+class ShortMemory {
+ public:
+  explicit ShortMemory(std::size_t bytes);
+  ~ShortMemory();
+};
 
 }  // namespace tapedeck::cases

@@ -10,42 +10,18 @@
 #include <cstdio>
 #include <limits>
 #include <map>
-#include <random>
 #include <set>
 
+#include "cases/dice.h"
+#include "cases/hostile_options.h"
 #include "cases/op_case.h"
 
 namespace tapedeck::cases {
 namespace {
 
-constexpr DType kTypes[] = {DType::f32, DType::f64, DType::bf16, DType::f16,
-                            DType::i64, DType::i32, DType::u8,   DType::boolean};
-
-class Dice {
- public:
-  explicit Dice(std::uint64_t seed) : engine_(seed) {}
-  int below(int n) { return static_cast<int>(engine_() % static_cast<std::uint64_t>(n)); }
-  bool one_in(int n) { return below(n) == 0; }
-  template <class T, std::size_t n>
-  T any(const T (&list)[n]) {
-    return list[below(static_cast<int>(n))];
-  }
-  std::uint64_t word() { return engine_(); }
-
- private:
-  std::mt19937_64 engine_;
-};
-
-Shape any_shape(Dice& dice) {
-  Shape s;
-  for (int rank = dice.one_in(12) ? kMaxRank : dice.below(6); rank > 0; --rank)
-    s.push(dice.any({0, 1, 1, 2, 2, 3, 3, 4, 5, 7}));
-  return s;
-}
-
 void change_shape(Shape& s, Dice& dice) {
   if (s.rank() == 0 || dice.one_in(3)) {
-    s = any_shape(dice);
+    s = dice.shape();
     return;
   }
   const int d = dice.below(s.rank());
@@ -102,7 +78,7 @@ std::vector<Tensor> broken_inputs(const OpCase& c, Dice& dice) {
         missing[i] = true;
         break;
       case 1:
-        in.dtype = dice.any(kTypes);
+        in.dtype = dice.type();
         break;
       case 2:
         in.layout = dice.any({Layout::contiguous, Layout::transposed, Layout::sliced, Layout::expanded});
@@ -204,41 +180,59 @@ Round make_round(const std::vector<const OpCase*>& cases, std::uint64_t seed) {
   return r;
 }
 
+// One call of an op of the table, or one with random options.
+struct Call {
+  std::string words, fault;
+};
+using Calls = std::map<std::string, std::function<Call(std::uint64_t seed)>>;
+Calls calls_of(const std::string& filter) {
+  Calls out;
+  for (const auto& [op, cases] : by_op(filter))
+    out[op] = [cases = cases](std::uint64_t seed) {
+      const Round r = make_round(cases, seed);
+      const std::string words = r.c->text + " (" + in_words(r.inputs) + ")" + (r.on_tape ? " on a tape" : "");
+      return Call{words, fault_of(*r.c, r.inputs, r.on_tape)};
+    };
+  for (const OptionCall& c : option_calls())
+    if (const std::string name = c.op + ": options"; fnmatch(filter.c_str(), name.c_str(), 0) == 0)
+      out[name] = [&c](std::uint64_t seed) {
+        Call call;
+        call.fault = option_fault(c, seed, &call.words);
+        return call;
+      };
+  return out;
+}
+
 }  // namespace
 
 int run_hostile(const std::string& filter, std::uint64_t seed, int rounds, double seconds) {
   using Clock = std::chrono::steady_clock;
   const auto start = Clock::now();
-  const Named ops = by_op(filter);
+  const Calls calls = calls_of(filter);
   std::map<std::string, int> faults;
-  std::uint64_t calls = 0;
+  std::uint64_t made = 0;
   for (int round = 0; round < rounds || std::chrono::duration<double>(Clock::now() - start).count() < seconds; ++round)
-    for (const auto& [op, cases] : ops) {
+    for (const auto& [op, call] : calls) {
       const std::uint64_t own = hash64(op) + seed + static_cast<std::uint64_t>(round);
-      const Round r = make_round(cases, own);
-      ++calls;
-      const std::string fault = fault_of(*r.c, r.inputs, r.on_tape);
+      ++made;
+      const auto [words, fault] = call(own);
       if (fault.empty() || ++faults[op] > 3) continue;
-      std::printf("FAILED %s: %s\n  %s\n  replay: op_cases --hostile '%s' --seed %llu\n", op.c_str(),
-                  (r.c->text + " (" + in_words(r.inputs) + ")").c_str(), fault.c_str(), op.c_str(),
-                  static_cast<unsigned long long>(own));
+      std::printf("FAILED %s: %s\n  %s\n  replay: op_cases --hostile '%s' --seed %llu\n", op.c_str(), words.c_str(),
+                  fault.c_str(), op.c_str(), static_cast<unsigned long long>(own));
     }
   int total = 0;
   for (const auto& [op, n] : faults) total += n;
-  std::printf("hostile: %zu ops, %llu calls, %d faults in %zu ops\n", ops.size(),
-              static_cast<unsigned long long>(calls), total, faults.size());
+  std::printf("hostile: %zu ops, %llu calls, %d faults in %zu ops\n", calls.size(),
+              static_cast<unsigned long long>(made), total, faults.size());
   return total;
 }
 
 int replay_hostile(std::uint64_t seed, const std::string& name) {
-  const Named ops = by_op(name);
-  if (!ops.contains(name)) return std::printf("no op is named %s\n", name.c_str()), 2;
-  const Round r = make_round(ops.at(name), seed);
-  std::printf("%s: %s (%s)%s\n", name.c_str(), describe(*r.c).c_str(), in_words(r.inputs).c_str(),
-              r.on_tape ? " on a tape" : "");
-  std::fflush(stdout);
-  const std::string fault = fault_of(*r.c, r.inputs, r.on_tape);
-  std::printf("%s\n%d passed, %d failed\n", fault.c_str(), fault.empty(), !fault.empty());
+  const Calls calls = calls_of(name);
+  if (!calls.contains(name)) return std::printf("no op is named %s\n", name.c_str()), 2;
+  const auto [words, fault] = calls.at(name)(seed);
+  std::printf("%s: %s\n%s\n%d passed, %d failed\n", name.c_str(), words.c_str(), fault.c_str(), fault.empty(),
+              !fault.empty());
   return !fault.empty();
 }
 

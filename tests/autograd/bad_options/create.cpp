@@ -51,6 +51,9 @@ void add_bad_create(BadCalls& t) {
   t.shape("dropout2d", {"[3,4]"}, [](In g) { dropout2d(g.m); });
   t.shape("feature_dropout", {"[6]"}, [](In g) { feature_dropout(g.v, 0.5); });
   t.dtype("rand", {"i64"}, [](In) { rand({2}, {DType::i64}); });
+  t.dtype("rand", {"bf16"}, [](In) { rand({2}, {DType::bf16}); });
+  t.dtype("randint", {"f16"}, [](In) { randint(0, 5, {2}, {DType::f16}); });
+  t.dtype("normal_", {"f16[2]"}, [](In) { normal_(zeros({2}, {DType::f16})); });
   t.dtype("randn", {"bool"}, [](In) { randn({2}, {DType::boolean}); });
   t.unary({{"rand_like", rand_like}, {"randn_like", randn_like}}, false);
   t.dtype("rand_like", {"i64"}, [](In g) { rand_like(g.whole); });

@@ -34,6 +34,7 @@ void add_bad_signal(BadCalls& t) {
     t.values(op, {-1, -kHuge, kHuge}, [f = f](In, std::int64_t n) { f(n, {}); });
     t.dtype(op, {"i64"}, [f = f](In) { f(4, {DType::i64}); });
   }
+  t.reals("kaiser_window", {-701, 1e15, kNan, kInfinity}, [](In, double beta) { kaiser_window(4, true, beta); });
   t.values("overlap_add", {0, -1, -kHuge}, [](In g, std::int64_t n) { overlap_add(g.m, n); });
   t.shapes("overlap_add", {kHuge}, [](In g, std::int64_t n) { overlap_add(g.m, n); });
   t.shape("overlap_add", {"[6]"}, [](In g) { overlap_add(g.v, 1); });

@@ -15,8 +15,9 @@ std::mutex& lock() {
 // The explicit list of what this library brings.
 std::vector<ModuleType> builtin() {
   std::vector<ModuleType> all = types_of<WaveNetLayer, WaveNet>();
-  for (const auto family : {linear_types, embedding_types, conv_types, norm_types, dropout_types, activation_types,
-                            pool_types, container_types, mlp_types})
+  for (const auto family :
+       {linear_types, embedding_types, conv_types, norm_types, dropout_types, activation_types, pool_types,
+        container_types, mlp_types, rnn_types, attention_types, transformer_types, position_types})
     for (ModuleType& type : family()) all.push_back(std::move(type));
   return all;
 }

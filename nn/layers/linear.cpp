@@ -3,10 +3,11 @@
 
 namespace tapedeck::nn {
 
-Linear::Linear(LinearConfig config) : Configured(config) {
+Linear::Linear(LinearConfig config) : Linear(config, init::fan_in_uniform(config.in_features)) {}
+Linear::Linear(LinearConfig config, Init bias_start) : Configured(config) {
   const LinearConfig& c = this->config();
   weight = parameter("weight", {c.out_features, c.in_features}, init::fan_in_uniform(c.in_features));
-  if (c.bias) bias = parameter("bias", {c.out_features}, init::fan_in_uniform(c.in_features), "bias");
+  if (c.bias) bias = parameter("bias", {c.out_features}, bias_start, "bias");
 }
 
 Bilinear::Bilinear(BilinearConfig config) : Configured(config) {

@@ -20,6 +20,7 @@ struct LinearConfig {
 class Linear : public Configured<LinearConfig> {
  public:
   explicit Linear(LinearConfig config = {});
+  Linear(LinearConfig config, Init bias_start);
   Tensor forward(const Tensor& x) override { return tapedeck::linear(x, weight, bias); }
   Param weight, bias;
 };

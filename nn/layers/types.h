@@ -20,5 +20,9 @@ std::vector<ModuleType> activation_types();
 std::vector<ModuleType> pool_types();
 std::vector<ModuleType> container_types();
 std::vector<ModuleType> mlp_types();
+std::vector<ModuleType> rnn_types();
+std::vector<ModuleType> attention_types();
+std::vector<ModuleType> transformer_types();
+std::vector<ModuleType> position_types();
 
 }  // namespace tapedeck::nn

@@ -49,6 +49,7 @@ def make(family):
     lines = []
     for name, hparams, module, inputs, fn, train, accuracy in layer_case.cases:
         module.train(train)
+        module.zero_grad(set_to_none=True)
         out = {"name": name, "hparams": hparams, "train": train, "accuracy": accuracy, "state": fill(module)}
         made = [make_input(i, x) for i, x in enumerate(inputs)]
         out["inputs"] = [said for _, said in made]

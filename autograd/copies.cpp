@@ -173,6 +173,16 @@ Tensor tile(const Tensor& x, const Shape& repeats) {
   });
 }
 
+Tensor repeat_interleave(const Tensor& repeats) {
+  const char* op = "repeat_interleave";
+  detail::check_defined(op, "repeats", repeats);
+  TD_CHECK(repeats.dtype() == DType::i64, DTypeError, op, ": repeats must be i64", arg("repeats", repeats));
+  TD_CHECK(repeats.dim() == 1, ShapeError, op, ": repeats must be 1-d", arg("repeats", repeats));
+  const auto counts = repeats.to_vector<std::int64_t>();
+  const auto count = [&](std::int64_t i) { return counts[static_cast<std::size_t>(i)]; };
+  return detail::composed(op, [&] { return repeated_index(repeats.size(0), repeats.device(), count); });
+}
+
 Tensor repeat_interleave(const Tensor& x, std::int64_t repeats, std::optional<int> dim) {
   return detail::composed("repeat_interleave", [&] {
     const char* op = "repeat_interleave";

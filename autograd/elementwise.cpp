@@ -266,6 +266,7 @@ Tensor mul(const Tensor& x, double b) {
 // A true division, rounded once: not a product with 1 / b.
 Tensor div(const Tensor& x, double b) {
   detail::check_real("div", x);
+  if (size_of(x.dtype()) == 2) return cast(div(cast(x, DType::f32), b), x.dtype());  // b is not rounded to 16 bits
   return div(x, number(b, x));
 }
 
@@ -371,8 +372,21 @@ Tensor operator/(double a, const Tensor& b) {
   return div(number(a, b), b);
 }
 
+Tensor add(const Tensor& a, const Tensor& b, double alpha) {
+  return detail::composed("add", [&] { return alpha == 1 ? add(a, b) : add(a, mul(b, alpha)); });
+}
+Tensor sub(const Tensor& a, const Tensor& b, double alpha) {
+  return detail::composed("sub", [&] { return alpha == 1 ? sub(a, b) : sub(a, mul(b, alpha)); });
+}
+
 Tensor maximum(const Tensor& a, const Tensor& b) { return extremum("maximum", kernels::maximum, a, b, gt); }
 Tensor minimum(const Tensor& a, const Tensor& b) { return extremum("minimum", kernels::minimum, a, b, lt); }
+Tensor max(const Tensor& a, const Tensor& b) {
+  return detail::composed("max", [&] { return maximum(a, b); });
+}
+Tensor min(const Tensor& a, const Tensor& b) {
+  return detail::composed("min", [&] { return minimum(a, b); });
+}
 
 // d/da = b a^(b-1), 0 where b is 0; d/db = y log a, 0 where a is 0 and b is not negative.
 Tensor pow(const Tensor& a, const Tensor& b) {
@@ -392,6 +406,11 @@ Tensor pow(const Tensor& a, const Tensor& b) {
            }
          });
   return y;
+}
+
+Tensor pow(double base, const Tensor& exponent) {
+  detail::check_real("pow", exponent, "exponent");
+  return pow(number(base, exponent), exponent);
 }
 
 namespace {
@@ -541,6 +560,17 @@ Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
     if (g.wants(1)) give_reduced(g, 1, where(condition.get(), none, gy));
   });
   return y;
+}
+
+Tensor where(const Tensor& condition, const Tensor& a, double b) {
+  detail::check_defined("where", "a", a);
+  TD_CHECK(fits(b, a.dtype()), DTypeError, "where: the number ", b, " does not fit", arg("a", a));
+  return where(condition, a, number(b, a));
+}
+Tensor where(const Tensor& condition, double a, const Tensor& b) {
+  detail::check_defined("where", "b", b);
+  TD_CHECK(fits(a, b.dtype()), DTypeError, "where: the number ", a, " does not fit", arg("b", b));
+  return where(condition, number(a, b), b);
 }
 
 Tensor eq(const Tensor& a, const Tensor& b) { return compare("eq", kernels::eq, a, b); }

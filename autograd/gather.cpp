@@ -1,4 +1,5 @@
 // Reading and writing at indices. A repeated index adds in the order of positions, or leaves the last write.
+#include <tapedeck/autograd/index_lines.h>
 #include <tapedeck/autograd/op_helpers.h>
 #include <tapedeck/autograd/ops.h>
 #include <tapedeck/kernels/elementwise.h>
@@ -83,7 +84,10 @@ Tensor met_by(const Tensor& index, int dim, Tensor x, Narrow narrow) {
   return x;
 }
 
-// x (and source, where given) against index, all of one rank; the dimension, normalised.
+}  // namespace
+
+namespace detail {
+
 int check_lines(const char* op, const Tensor& x, int dim, const Tensor& index) {
   detail::check_defined(op, "x", x);
   dim = normalize_dim(op, dim, x.dim());
@@ -96,7 +100,6 @@ int check_lines(const char* op, const Tensor& x, int dim, const Tensor& index) {
   return dim;
 }
 
-// The part of source that has the shape of index.
 Tensor source_part(const char* op, const Tensor& x, const Tensor& index, Tensor source) {
   detail::check_same(op, "x", x, "source", source);
   bool fit = source.dim() == index.dim();
@@ -104,9 +107,24 @@ Tensor source_part(const char* op, const Tensor& x, const Tensor& index, Tensor 
   TD_CHECK(fit, ShapeError, op, ": source must be at least as large as index", arg("index", index),
            arg("source", source));
   for (int d = 0; d < index.dim(); ++d)
-    if (source.size(d) != index.size(d)) source = narrow(source, d, 0, index.size(d));
+    if (source.size(d) != index.size(d)) source = tapedeck::narrow(source, d, 0, index.size(d));
   return source;
 }
+
+Tensor lines_met(const Tensor& index, int dim, const Tensor& x) { return met_by(index, dim, x, detail::narrow); }
+
+Tensor check_rows(const char* op, const Tensor& x, int dim, const Tensor& index, const Tensor& source) {
+  const Tensor at = row_index(op, x, dim, index);
+  tapedeck::check_rows(op, x, dim, at, source);
+  return at;
+}
+
+}  // namespace detail
+
+namespace {
+
+using detail::check_lines;
+using detail::source_part;
 
 Tensor scatter_checked(const Tensor& x, int dim, const Tensor& index, const Tensor& source) {
   const Tensor y = copied(x);

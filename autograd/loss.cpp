@@ -273,6 +273,27 @@ Tensor multi_margin_loss(const Tensor& x, const Tensor& target, double p, double
   });
 }
 
+Tensor multilabel_margin_loss(const Tensor& x, const Tensor& target, Reduction reduction) {
+  const char* op = "multilabel_margin_loss";
+  return detail::composed(op, [&] {
+    detail::check_real(op, x);
+    detail::check_defined(op, "target", target);
+    check_reduction(op, reduction);
+    TD_CHECK(target.dtype() == DType::i64, DTypeError, op, ": target must be i64 class indices", arg("target", target));
+    TD_CHECK(target.device() == x.device(), DeviceError, op, ": devices differ", arg("x", x), arg("target", target));
+    TD_CHECK(x.dim() >= 1 && target.sizes() == x.sizes(), ShapeError, op, ": target must have the shape of x",
+             arg("x", x), arg("target", target));
+    const std::int64_t classes = x.size(-1);
+    if (target.numel() > 0) check_between(op, "target", target, -1, static_cast<double>(classes) - 1);
+    const Tensor counts = cumprod(cast(ge(target, 0), DType::i64), -1);  // 1 up to the first -1
+    const Tensor own = target * counts, none = number(0, x);
+    const Tensor hit = scatter_add(zeros_like(target), -1, own, counts);
+    const Tensor apart = logical_and(unsqueeze(gt(counts, 0), -1), unsqueeze(eq(hit, 0), -2));
+    const Tensor short_by = relu(1 - unsqueeze(gather(x, -1, own), -1) + unsqueeze(x, -2));  // of [..., label, class]
+    return reduced_loss(sum(where(apart, short_by, none), {-2, -1}) / static_cast<double>(classes), reduction);
+  });
+}
+
 Tensor multilabel_soft_margin_loss(const Tensor& x, const Tensor& target, const Tensor& weight, Reduction reduction) {
   const char* op = "multilabel_soft_margin_loss";
   return detail::composed(op, [&] {

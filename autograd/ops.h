@@ -49,7 +49,14 @@ Tensor erf(const Tensor& x);
 Tensor erfc(const Tensor& x);
 Tensor clamp(const Tensor& x, double low = -std::numeric_limits<double>::infinity(),
              double high = std::numeric_limits<double>::infinity());
+// Bounds that broadcast with x, either of them undefined; high wins where they cross. A bound that holds has the slope.
+Tensor clamp(const Tensor& x, const Tensor& low, const Tensor& high);
+Tensor clamp_min(const Tensor& x, double low);
+Tensor clamp_min(const Tensor& x, const Tensor& low);
+Tensor clamp_max(const Tensor& x, double high);
+Tensor clamp_max(const Tensor& x, const Tensor& high);
 Tensor pow(const Tensor& x, double exponent);
+Tensor pow(double base, const Tensor& exponent);
 // Replaces NaN and the infinities; by default the infinities become the dtype's largest numbers.
 Tensor nan_to_num(const Tensor& x, double nan = 0, std::optional<double> posinf = {},
                   std::optional<double> neginf = {});
@@ -87,9 +94,16 @@ Tensor snake(const Tensor& x, const Tensor& alpha);  // alpha broadcasts: [C] is
 Tensor add(const Tensor& a, const Tensor& b);
 Tensor sub(const Tensor& a, const Tensor& b);
 Tensor mul(const Tensor& a, const Tensor& b);
-Tensor div(const Tensor& a, const Tensor& b);      // real tensors only
-Tensor maximum(const Tensor& a, const Tensor& b);  // a tie gives half of the gradient to each
+Tensor div(const Tensor& a, const Tensor& b);                // real tensors only
+Tensor add(const Tensor& a, const Tensor& b, double alpha);  // a + alpha b
+Tensor sub(const Tensor& a, const Tensor& b, double alpha);  // a - alpha b
+enum class Rounding { none, trunc, floor };                  // of a quotient, which is rounded to the dtype first
+Tensor div(const Tensor& a, const Tensor& b, Rounding rounding);
+Tensor logaddexp(const Tensor& a, const Tensor& b);  // log(exp a + exp b), without overflow
+Tensor maximum(const Tensor& a, const Tensor& b);    // a tie gives half of the gradient to each
 Tensor minimum(const Tensor& a, const Tensor& b);
+Tensor max(const Tensor& a, const Tensor& b);  // maximum and minimum
+Tensor min(const Tensor& a, const Tensor& b);
 Tensor pow(const Tensor& a, const Tensor& b);
 Tensor fmod(const Tensor& a, const Tensor& b);       // the sign of a; integers: ValueError when b has a 0
 Tensor remainder(const Tensor& a, const Tensor& b);  // the sign of b, as Python's %
@@ -117,7 +131,9 @@ Tensor ge(const Tensor& a, double b);
 Tensor logical_and(const Tensor& a, const Tensor& b);  // of any dtype: true is what is not 0
 Tensor logical_or(const Tensor& a, const Tensor& b);
 Tensor logical_xor(const Tensor& a, const Tensor& b);
-Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b);    // condition bool; all three broadcast
+Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b);  // condition bool; all three broadcast
+Tensor where(const Tensor& condition, const Tensor& a, double b);         // the number takes the tensor's dtype
+Tensor where(const Tensor& condition, double a, const Tensor& b);
 Tensor lerp(const Tensor& start, const Tensor& end, const Tensor& weight);  // start + weight (end - start)
 Tensor lerp(const Tensor& start, const Tensor& end, double weight);
 Tensor addcmul(const Tensor& x, const Tensor& a, const Tensor& b, double value = 1);  // x + value a b
@@ -146,9 +162,11 @@ struct VarMean {
 struct StdMean {
   Tensor std, mean;
 };
-Tensor sum(const Tensor& x, const std::vector<int>& dims = {}, bool keepdim = false);   // of integers and bools: i64
-Tensor mean(const Tensor& x, const std::vector<int>& dims = {}, bool keepdim = false);  // real tensors only
-Tensor prod(const Tensor& x);                                                           // of integers and bools: i64
+Tensor sum(const Tensor& x, const std::vector<int>& dims = {}, bool keepdim = false);      // of integers and bools: i64
+Tensor mean(const Tensor& x, const std::vector<int>& dims = {}, bool keepdim = false);     // real tensors only
+Tensor nansum(const Tensor& x, const std::vector<int>& dims = {}, bool keepdim = false);   // NaN count as 0
+Tensor nanmean(const Tensor& x, const std::vector<int>& dims = {}, bool keepdim = false);  // of what is not NaN
+Tensor prod(const Tensor& x);                                                              // of integers and bools: i64
 Tensor prod(const Tensor& x, int dim, bool keepdim = false);
 Tensor amax(const Tensor& x, const std::vector<int>& dims = {}, bool keepdim = false);  // ties share the gradient
 Tensor amin(const Tensor& x, const std::vector<int>& dims = {}, bool keepdim = false);
@@ -159,10 +177,11 @@ ValuesIndices min(const Tensor& x, int dim, bool keepdim = false);
 // The first of equals, i64, no gradient; no dim: its place in x flattened.
 Tensor argmax(const Tensor& x, std::optional<int> dim = {}, bool keepdim = false);
 Tensor argmin(const Tensor& x, std::optional<int> dim = {}, bool keepdim = false);
-Tensor var(const Tensor& x, const std::vector<int>& dims = {}, bool keepdim = false, bool unbiased = true);
-Tensor std(const Tensor& x, const std::vector<int>& dims = {}, bool keepdim = false, bool unbiased = true);
-VarMean var_mean(const Tensor& x, const std::vector<int>& dims = {}, bool keepdim = false, bool unbiased = true);
-StdMean std_mean(const Tensor& x, const std::vector<int>& dims = {}, bool keepdim = false, bool unbiased = true);
+// Squares over n - correction (at least 0), n the number of elements: true is unbiased, false is biased.
+Tensor var(const Tensor& x, const std::vector<int>& dims = {}, bool keepdim = false, double correction = 1);
+Tensor std(const Tensor& x, const std::vector<int>& dims = {}, bool keepdim = false, double correction = 1);
+VarMean var_mean(const Tensor& x, const std::vector<int>& dims = {}, bool keepdim = false, double correction = 1);
+StdMean std_mean(const Tensor& x, const std::vector<int>& dims = {}, bool keepdim = false, double correction = 1);
 // (sum |x|^p)^(1/p) for any real p; inf and -inf: the largest and the smallest |x|; 0: how many are not 0. p = 2
 // overflows only where the result does. The gradient is 0 where the norm is, and (p < 1) where x is.
 Tensor norm(const Tensor& x, double p = 2, const std::vector<int>& dims = {}, bool keepdim = false);
@@ -187,6 +206,8 @@ Tensor argsort(const Tensor& x, int dim = -1, bool descending = false);
 ValuesIndices topk(const Tensor& x, std::int64_t k, int dim = -1, bool largest = true, bool sorted = true);
 Tensor median(const Tensor& x);  // the lower of two; NaN where there is one; ties share the gradient evenly
 ValuesIndices median(const Tensor& x, int dim, bool keepdim = false);  // the first of equals, which takes the gradient
+// The k-th smallest (from 1), NaN being the largest; of equals the first, which takes the gradient.
+ValuesIndices kthvalue(const Tensor& x, std::int64_t k, int dim = -1, bool keepdim = false);
 enum class QuantileMode { linear, lower, higher, midpoint, nearest };  // between two elements; nearest: half to even
 // q in [0, 1]; no dim: over everything. A list of them becomes a new first dimension. NaN where there is one.
 Tensor quantile(const Tensor& x, double q, std::optional<int> dim = {}, bool keepdim = false,
@@ -195,7 +216,8 @@ Tensor quantile(const Tensor& x, const std::vector<double>& q, std::optional<int
                 QuantileMode mode = QuantileMode::linear);
 // How many elements of the sorted sequence are less than each value (right: or equal): where it would be inserted.
 // sorted [N] with values [...], or sorted [..., N] with values [..., M]; one dtype. i64 in the shape of values.
-Tensor searchsorted(const Tensor& sorted, const Tensor& values, bool right = false);
+// sorter: the places (i64, of sorted's shape) that put `sorted` in order, as argsort gives them.
+Tensor searchsorted(const Tensor& sorted, const Tensor& values, bool right = false, const Tensor& sorter = {});
 Tensor bucketize(const Tensor& x, const Tensor& boundaries, bool right = false);  // boundaries [N], sorted
 // How often 0, 1, 2, … stand in the integers x [N] (i64), or the sums of their weights [N]; no gradient.
 Tensor bincount(const Tensor& x, const Tensor& weights = {}, std::int64_t minlength = 0);
@@ -254,6 +276,8 @@ Tensor margin_ranking_loss(const Tensor& x1, const Tensor& x2, const Tensor& tar
 // x [..., C], target i64 [...], p 1 or 2, weight [C] or undefined.
 Tensor multi_margin_loss(const Tensor& x, const Tensor& target, double p = 1, double margin = 1,
                          const Tensor& weight = {}, Reduction reduction = Reduction::mean);
+// x [..., C], target i64 [..., C]: the row's classes, up to the first -1. Each of them against each class beside them.
+Tensor multilabel_margin_loss(const Tensor& x, const Tensor& target, Reduction reduction = Reduction::mean);
 // x, target [..., C]; weight broadcasts to them.
 Tensor multilabel_soft_margin_loss(const Tensor& x, const Tensor& target, const Tensor& weight = {},
                                    Reduction reduction = Reduction::mean);
@@ -400,6 +424,14 @@ Tensor gather(const Tensor& x, int dim, const Tensor& index);
 Tensor scatter(const Tensor& x, int dim, const Tensor& index, const Tensor& source);
 Tensor scatter(const Tensor& x, int dim, const Tensor& index, double value);
 Tensor scatter_add(const Tensor& x, int dim, const Tensor& index, const Tensor& source);
+// sources that meet at a place are summed, multiplied, averaged, or the largest or smallest stays; include_self: with
+// what x has there. Extremes share the gradient among equals. prod has a second form where nothing is 0 (TapeError).
+enum class ScatterReduce { sum, prod, mean, amax, amin };
+Tensor scatter_reduce(const Tensor& x, int dim, const Tensor& index, const Tensor& source, ScatterReduce reduce,
+                      bool include_self = true);
+// The same of whole rows, as index_add. No sum: that is index_add.
+Tensor index_reduce(const Tensor& x, int dim, const Tensor& index, const Tensor& source, ScatterReduce reduce,
+                    bool include_self = true);
 Tensor take_along_dim(const Tensor& x, const Tensor& index, std::optional<int> dim = {});  // broadcasts; no dim: flat
 // x[i, j, ...]: one tensor per leading dimension of x, i64 (negative from the end; all broadcast) or a bool mask (for
 // as many dimensions as it has); an undefined one takes the whole dimension. The result's place of theirs is NumPy's.
@@ -456,6 +488,7 @@ Tensor sinusoidal_positions(std::int64_t time, std::int64_t channels, std::int64
 // ---- shape: views never copy; reshape copies only when strides force it ----
 Tensor reshape(const Tensor& x, const Shape& shape);  // one size may be -1
 Tensor flatten(const Tensor& x, int start = 0, int end = -1);
+Tensor unflatten(const Tensor& x, int dim, const Shape& sizes);  // dim becomes several; one may be -1
 Tensor permute(const Tensor& x, const std::vector<int>& order);
 Tensor transpose(const Tensor& x, int a, int b);
 Tensor movedim(const Tensor& x, int source, int destination);
@@ -489,6 +522,7 @@ Tensor cast(const Tensor& x, DType dtype);
 Tensor repeat(const Tensor& x, const Shape& repeats);  // at least one number per dimension
 Tensor tile(const Tensor& x, const Shape& repeats);    // missing numbers in front are 1
 // Each element `repeats` times (a count, or i64 [1] or one per element of dim); no dim: of x flattened.
+Tensor repeat_interleave(const Tensor& repeats);  // each place 0, 1, … of repeats [N] as often as it says, i64
 Tensor repeat_interleave(const Tensor& x, std::int64_t repeats, std::optional<int> dim = {});
 Tensor repeat_interleave(const Tensor& x, const Tensor& repeats, std::optional<int> dim = {});
 Tensor flip(const Tensor& x, const std::vector<int>& dims);

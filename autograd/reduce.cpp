@@ -115,13 +115,13 @@ Tensor root_of_variance(const Tensor& variance) {
 }
 
 // Two passes: the squares of what differs from the mean.
-VarMean moments(const char* op, const Tensor& x, const std::vector<int>& dims, bool keepdim, bool unbiased) {
+VarMean moments(const char* op, const Tensor& x, const std::vector<int>& dims, bool keepdim, double correction) {
   detail::check_real(op, x);
   const std::uint32_t mask = dim_mask(op, x, dims);
   return detail::composed(op, [&]() -> VarMean {
     const Tensor centre = mean(x, dims, true), total = sum(square(x - centre), dims, keepdim);
-    const std::int64_t freedom = std::max<std::int64_t>(count_of(x, mask) - (unbiased ? 1 : 0), 0);
-    return {div(total, static_cast<double>(freedom)), keepdim ? centre : reshape(centre, total.sizes())};
+    const double freedom = std::max(static_cast<double>(count_of(x, mask)) - correction, 0.);
+    return {div(total, freedom), keepdim ? centre : reshape(centre, total.sizes())};
   });
 }
 
@@ -140,8 +140,24 @@ Tensor sum(const Tensor& x, const std::vector<int>& dims, bool keepdim) {
 Tensor mean(const Tensor& x, const std::vector<int>& dims, bool keepdim) {
   detail::check_real("mean", x);
   return detail::composed("mean", [&] {
+    if (size_of(x.dtype()) == 2) return cast(mean(cast(x, DType::f32), dims, keepdim), x.dtype());  // rounded once
     const Tensor total = sum(x, dims, keepdim);
     return div(total, static_cast<double>(x.numel()) / static_cast<double>(total.numel()));
+  });
+}
+
+Tensor nansum(const Tensor& x, const std::vector<int>& dims, bool keepdim) {
+  return detail::composed("nansum", [&] {
+    detail::check_defined("nansum", "x", x);
+    return sum(is_real(x.dtype()) ? where(isnan(x), 0, x) : x, dims, keepdim);
+  });
+}
+
+Tensor nanmean(const Tensor& x, const std::vector<int>& dims, bool keepdim) {
+  detail::check_real("nanmean", x);
+  return detail::composed("nanmean", [&] {
+    const Tensor count = sum(logical_not(isnan(x)), dims, keepdim);
+    return nansum(x, dims, keepdim) / cast(count, x.dtype());
   });
 }
 
@@ -180,17 +196,17 @@ Tensor argmin(const Tensor& x, std::optional<int> dim, bool keepdim) {
   return arg_extreme("argmin", kernels::argmin, x, dim, keepdim);
 }
 
-Tensor var(const Tensor& x, const std::vector<int>& dims, bool keepdim, bool unbiased) {
-  return moments("var", x, dims, keepdim, unbiased).var;
+Tensor var(const Tensor& x, const std::vector<int>& dims, bool keepdim, double correction) {
+  return moments("var", x, dims, keepdim, correction).var;
 }
-Tensor std(const Tensor& x, const std::vector<int>& dims, bool keepdim, bool unbiased) {
-  return root_of_variance(moments("std", x, dims, keepdim, unbiased).var);
+Tensor std(const Tensor& x, const std::vector<int>& dims, bool keepdim, double correction) {
+  return root_of_variance(moments("std", x, dims, keepdim, correction).var);
 }
-VarMean var_mean(const Tensor& x, const std::vector<int>& dims, bool keepdim, bool unbiased) {
-  return moments("var_mean", x, dims, keepdim, unbiased);
+VarMean var_mean(const Tensor& x, const std::vector<int>& dims, bool keepdim, double correction) {
+  return moments("var_mean", x, dims, keepdim, correction);
 }
-StdMean std_mean(const Tensor& x, const std::vector<int>& dims, bool keepdim, bool unbiased) {
-  const VarMean m = moments("std_mean", x, dims, keepdim, unbiased);
+StdMean std_mean(const Tensor& x, const std::vector<int>& dims, bool keepdim, double correction) {
+  const VarMean m = moments("std_mean", x, dims, keepdim, correction);
   return {root_of_variance(m.var), m.mean};
 }
 

@@ -67,6 +67,21 @@ Tensor flatten(const Tensor& x, int start, int end) {
   });
 }
 
+Tensor unflatten(const Tensor& x, int dim, const Shape& sizes) {
+  return detail::composed("unflatten", [&] {
+    const char* op = "unflatten";
+    detail::check_defined(op, "x", x);
+    dim = normalize_dim(op, dim, x.dim());
+    TD_CHECK(sizes.rank() >= 1 && x.dim() - 1 + sizes.rank() <= kMaxRank, ShapeError, op, ": ", to_string(sizes),
+             " must have a dimension at least, and no more than fit", arg("x", x));
+    const Shape part = reshape(detail::expand(zeros({1}), {x.size(dim)}), sizes).sizes();  // -1 worked out
+    Shape shape = x.sizes();
+    shape.erase(dim);
+    for (int d = 0; d < part.rank(); ++d) shape.insert(dim + d, part[d]);
+    return reshape(x, shape);
+  });
+}
+
 Tensor permute(const Tensor& x, const std::vector<int>& order) {
   detail::check_defined("permute", "x", x);
   const Tensor y = detail::permute(x, order);

@@ -31,18 +31,29 @@ std::int64_t line_length(const char* op, const Tensor& x, int dim) {
   return x.dim() == 0 ? normalize_dim(op, dim, 1) + 1 : x.size(normalize_dim(op, dim, x.dim()));
 }
 
-// The place of the median, with size 1 along dim.
-Tensor median_place(const Tensor& x, int dim) {
+// The place of the element at `rank` of the order along dim, with size 1 there; nan_wins: of a NaN, where there is one.
+Tensor place_of(const char* op, const Tensor& x, int dim, std::int64_t rank, bool nan_wins) {
   const NoGrad pause;
-  const std::int64_t n = line_length("median", x, dim);
-  TD_CHECK(n > 0, ShapeError, "median: nothing to choose from in dimension ", dim, arg("x", x));
-  return detail::along("median", x, dim, [&](const Tensor& line, int d) {
+  return detail::along(op, x, dim, [&](const Tensor& line, int d) {
     Shape shape = line.sizes();
     shape[d] = 1;
     const Tensor y = empty(shape, {DType::i64, x.device()});
-    detail::composed("median", [&] { kernels::select_rank(x.device(), {line, y, d, (n - 1) / 2, true}); });
+    detail::composed(op, [&] { kernels::select_rank(x.device(), {line, y, d, rank, nan_wins}); });
     return y;
   });
+}
+
+Tensor median_place(const Tensor& x, int dim) {
+  const std::int64_t n = line_length("median", x, dim);
+  TD_CHECK(n > 0, ShapeError, "median: nothing to choose from in dimension ", dim, arg("x", x));
+  return place_of("median", x, dim, (n - 1) / 2, true);
+}
+
+// What stands at places that have size 1 along dim.
+ValuesIndices chosen_at(const Tensor& x, int dim, const Tensor& places, bool keepdim) {
+  const Tensor values = gather(x, dim, places);
+  if (keepdim || x.dim() == 0) return {values, places};
+  return {squeeze(values, dim), detail::squeeze(places, dim)};
 }
 
 }  // namespace
@@ -81,9 +92,16 @@ Tensor median(const Tensor& x) {
 
 ValuesIndices median(const Tensor& x, int dim, bool keepdim) {
   detail::check_defined("median", "x", x);
-  const Tensor indices = median_place(x, dim), values = gather(x, dim, indices);
-  if (keepdim || x.dim() == 0) return {values, indices};
-  return {squeeze(values, dim), detail::squeeze(indices, dim)};
+  return chosen_at(x, dim, median_place(x, dim), keepdim);
+}
+
+ValuesIndices kthvalue(const Tensor& x, std::int64_t k, int dim, bool keepdim) {
+  const char* op = "kthvalue";
+  detail::check_defined(op, "x", x);
+  const std::int64_t n = line_length(op, x, dim);
+  TD_CHECK(k >= 1 && k <= n, ValueError, op, ": k ", k, " is outside [1, ", n, "], the elements of dimension ", dim,
+           arg("x", x));
+  return chosen_at(x, dim, place_of(op, x, dim, k - 1, false), keepdim);
 }
 
 namespace {
@@ -171,8 +189,17 @@ Tensor search(const char* op, const char* sequence_name, const Tensor& sorted, c
 
 }  // namespace
 
-Tensor searchsorted(const Tensor& sorted, const Tensor& values, bool right) {
-  return search("searchsorted", "sorted", sorted, "values", values, right);
+Tensor searchsorted(const Tensor& sorted, const Tensor& values, bool right, const Tensor& sorter) {
+  const char* op = "searchsorted";
+  if (!sorter.defined()) return search(op, "sorted", sorted, "values", values, right);
+  detail::check_defined(op, "sorted", sorted);
+  TD_CHECK(sorter.sizes() == sorted.sizes(), ShapeError, op, ": sorter must have the shape of sorted",
+           arg("sorted", sorted), arg("sorter", sorter));
+  const NoGrad pause;
+  return detail::composed(op, [&] {
+    const Tensor ordered = sorted.dim() == 0 ? sorted : gather(sorted, -1, sorter);
+    return search(op, "sorted", ordered, "values", values, right);
+  });
 }
 
 Tensor bucketize(const Tensor& x, const Tensor& boundaries, bool right) {

@@ -91,6 +91,16 @@ struct ScatterAddArgs {
 };
 extern KernelSlot<ScatterAddArgs> scatter_add;
 
+// y[i] = y[i] op every source that index sends there, in order: reals in double, rounded once; integers wrap; NaN wins.
+enum class Meet { prod, amax, amin };
+struct ScatterReduceArgs {
+  TensorView source, index, y;
+  int dim = 0;
+  Meet op = Meet::prod;
+  DType dtype() const { return source.dtype; }
+};
+extern KernelSlot<ScatterReduceArgs> scatter_reduce;  // all numbers
+
 // y = x where column - row <= diagonal (upper: >=) in the last two dimensions, elsewhere 0. Any type and strides.
 struct TriangleArgs {
   TensorView x, y;

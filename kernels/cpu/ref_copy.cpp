@@ -1,4 +1,5 @@
 // Copies between all element types and layouts, and fills. Same-type copies move bytes.
+#include <tapedeck/kernels/cpu/half.h>
 #include <tapedeck/kernels/cpu/iterate.h>
 #include <tapedeck/kernels/cpu/variants.h>
 #include <tapedeck/kernels/elementwise.h>
@@ -11,18 +12,6 @@
 namespace tapedeck::kernels {
 namespace {
 
-template <class T>
-constexpr bool kHalf = std::is_same_v<T, BFloat16> || std::is_same_v<T, Float16>;
-
-// To float with rounding to odd, so that a second rounding to 16 bits gives what one rounding would.
-float to_float_odd(long double v) {
-  const float f = static_cast<float>(v);
-  std::uint32_t bits;
-  std::memcpy(&bits, &f, sizeof bits);
-  if (static_cast<long double>(f) == v || (bits & 1u) || !std::isfinite(f)) return f;
-  return std::nextafter(f, v > static_cast<long double>(f) ? HUGE_VALF : -HUGE_VALF);
-}
-
 template <class To, class From>
 To convert(From v) {
   if constexpr (kHalf<From>) {
@@ -31,7 +20,7 @@ To convert(From v) {
     if constexpr (std::is_same_v<From, float>)
       return To::from(v);
     else
-      return To::from(to_float_odd(static_cast<long double>(v)));
+      return round_half<To>(static_cast<long double>(v));
   } else if constexpr (std::is_same_v<To, bool>) {
     return v != From(0);
   } else if constexpr (std::is_floating_point_v<From> && std::is_integral_v<To>) {

@@ -1,5 +1,6 @@
 // Reference elementwise kernels: reals are computed in double and rounded once, integers exactly and then wrapped.
 #include <tapedeck/kernels/common/elementwise_math.h>
+#include <tapedeck/kernels/cpu/half.h>
 #include <tapedeck/kernels/cpu/iterate.h>
 #include <tapedeck/kernels/cpu/variants.h>
 #include <tapedeck/kernels/elementwise.h>
@@ -11,7 +12,21 @@ namespace {
 
 __extension__ typedef __int128 Wide;
 template <class T>
-using Compute = std::conditional_t<std::is_floating_point_v<T>, double, Wide>;
+using Compute = std::conditional_t<std::is_floating_point_v<T> || kHalf<T>, double, Wide>;
+template <class T>
+Compute<T> load(T v) {
+  if constexpr (kHalf<T>)
+    return v.to_float();
+  else
+    return static_cast<Compute<T>>(v);
+}
+template <class T>
+T store(Compute<T> v) {
+  if constexpr (kHalf<T>)
+    return round_half<T>(v);
+  else
+    return static_cast<T>(v);
+}
 
 template <class F>
 constexpr bool any_of() {
@@ -26,6 +41,10 @@ constexpr bool kIntegers =
     any_of<F, math::Neg, math::Abs, math::Square, math::Relu, math::Clamp, math::Hardtanh, math::AddScalar,
            math::MulScalar, math::Sign, math::Floor, math::Ceil, math::Round, math::Trunc, math::Add, math::Sub,
            math::Mul, math::Maximum, math::Minimum, math::Fmod, math::Remainder, math::Addcmul>();
+// What bf16 and f16 have: gradients gather and are scaled in them.
+template <class F>
+constexpr bool kHalves =
+    any_of<F, math::Neg, math::AddScalar, math::MulScalar, math::Add, math::Sub, math::Mul, math::Div>();
 
 template <class Args>
 const char* takes_reals(const Args& a) {
@@ -36,11 +55,18 @@ template <class Args>
 const char* takes_integers(const Args& a) {
   return takes_reals(a) && is_real(a.dtype()) ? "dtype is not f32, f64 or an integer" : nullptr;
 }
+template <class F, class Args>
+const char* takes(const Args& a) {
+  if (kHalves<F> && (a.dtype() == DType::bf16 || a.dtype() == DType::f16)) return nullptr;
+  return kIntegers<F> ? takes_integers(a) : takes_reals(a);
+}
 
 // Limits of clamp are infinite by default: saturated, since a conversion out of range is undefined.
 template <class C, class T>
 C parameter(double p) {
-  if constexpr (std::is_floating_point_v<T>)
+  if constexpr (kHalf<T>)
+    return static_cast<float>(p);  // not rounded to 16 bits, as in PyTorch
+  else if constexpr (std::is_floating_point_v<T>)
     return static_cast<C>(static_cast<T>(p));
   else
     return static_cast<C>(p < -0x1p62 ? -0x1p62 : p > 0x1p62 ? 0x1p62 : p);
@@ -62,10 +88,14 @@ struct Type {
   using type = T;
 };
 // row(Type<T>) is the row function of element type T.
-template <bool integers, std::size_t N, class Choose>
+template <bool integers, bool halves, std::size_t N, class Choose>
 void walk(DType t, const std::array<TensorView, N>& views, Choose row, double p0 = 0, double p1 = 0) {
   if (t == DType::f32) return walk<N>(views, row(Type<float>()), p0, p1);
   if (t == DType::f64) return walk<N>(views, row(Type<double>()), p0, p1);
+  if constexpr (halves) {
+    if (t == DType::bf16) return walk<N>(views, row(Type<BFloat16>()), p0, p1);
+    if (t == DType::f16) return walk<N>(views, row(Type<Float16>()), p0, p1);
+  }
   if constexpr (integers) {
     if (t == DType::i64) return walk<N>(views, row(Type<std::int64_t>()), p0, p1);
     if (t == DType::i32) return walk<N>(views, row(Type<std::int32_t>()), p0, p1);
@@ -83,7 +113,7 @@ void unary_row(const std::array<char*, 2>& at, const std::int64_t* s, std::int64
   using C = Compute<T>;
   const C p = parameter<C, T>(p0), q = parameter<C, T>(p1);
   for (std::int64_t i = 0; i < n; ++i)
-    data<T>(at[1])[i * s[1]] = static_cast<T>(F::value(static_cast<C>(data<T>(at[0])[i * s[0]]), p, q));
+    data<T>(at[1])[i * s[1]] = store<T>(F::value(load(data<T>(at[0])[i * s[0]]), p, q));
 }
 template <class F, class T>
 void grad_row(const std::array<char*, 4>& at, const std::int64_t* s, std::int64_t n, double p0, double p1) {
@@ -98,10 +128,8 @@ void predicate_row(const std::array<char*, 2>& at, const std::int64_t* s, std::i
 }
 template <class F, class T>
 void binary_row(const std::array<char*, 3>& at, const std::int64_t* s, std::int64_t n, double, double) {
-  using C = Compute<T>;
   for (std::int64_t i = 0; i < n; ++i)
-    data<T>(at[2])[i * s[2]] =
-        static_cast<T>(F::value(static_cast<C>(data<T>(at[0])[i * s[0]]), static_cast<C>(data<T>(at[1])[i * s[1]])));
+    data<T>(at[2])[i * s[2]] = store<T>(F::value(load(data<T>(at[0])[i * s[0]]), load(data<T>(at[1])[i * s[1]])));
 }
 template <class F, class T>
 void compare_row(const std::array<char*, 3>& at, const std::int64_t* s, std::int64_t n, double, double) {
@@ -119,33 +147,33 @@ void ternary_row(const std::array<char*, 4>& at, const std::int64_t* s, std::int
 
 template <class F>
 void unary(const UnaryArgs& a) {
-  walk<kIntegers<F>, 2>(
+  walk<kIntegers<F>, kHalves<F>, 2>(
       a.dtype(), {a.x, a.y}, []<class T>(Type<T>) { return unary_row<F, T>; }, a.p0, a.p1);
 }
 template <class F>
 void unary_backward(const UnaryGradArgs& a) {
-  walk<false, 4>(
+  walk<false, false, 4>(
       a.dtype(), {a.gy, a.x, a.y, a.gx}, []<class T>(Type<T>) { return grad_row<F, T>; }, a.p0, a.p1);
 }
 template <class F>
 void predicate(const UnaryArgs& a) {
-  walk<true, 2>(a.dtype(), {a.x, a.y}, []<class T>(Type<T>) { return predicate_row<F, T>; });
+  walk<true, false, 2>(a.dtype(), {a.x, a.y}, []<class T>(Type<T>) { return predicate_row<F, T>; });
 }
 template <class F>
 void binary(const BinaryArgs& a) {
-  walk<kIntegers<F>, 3>(a.dtype(), {a.a, a.b, a.y}, []<class T>(Type<T>) { return binary_row<F, T>; });
+  walk<kIntegers<F>, kHalves<F>, 3>(a.dtype(), {a.a, a.b, a.y}, []<class T>(Type<T>) { return binary_row<F, T>; });
 }
 template <class F>
 void compare(const BinaryArgs& a) {
-  walk<true, 3>(a.dtype(), {a.a, a.b, a.y}, []<class T>(Type<T>) { return compare_row<F, T>; });
+  walk<true, false, 3>(a.dtype(), {a.a, a.b, a.y}, []<class T>(Type<T>) { return compare_row<F, T>; });
 }
 template <class F>
 void ternary(const TernaryArgs& a) {
-  walk<kIntegers<F>, 4>(
+  walk<kIntegers<F>, false, 4>(
       a.dtype(), {a.a, a.b, a.c, a.y}, []<class T>(Type<T>) { return ternary_row<F, T>; }, a.p0);
 }
 template <class F, class Args>
-constexpr auto kSupports = kIntegers<F> ? takes_integers<Args> : takes_reals<Args>;
+constexpr auto kSupports = takes<F, Args>;
 
 void where_elements(const WhereArgs& a) {
   visit(a.dtype(), [&](auto zero) {

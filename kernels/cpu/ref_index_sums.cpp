@@ -1,6 +1,7 @@
 // Sums at repeated indices, and windows added back. Every element of the result collects its terms in the order of
 // their positions, in double (integers wrap) and rounded once: the same bits on any number of threads. Plain loops are
 // also the fast variant.
+#include <tapedeck/kernels/cpu/half.h>
 #include <tapedeck/kernels/cpu/iterate.h>
 #include <tapedeck/kernels/cpu/lines.h>
 #include <tapedeck/kernels/cpu/variants.h>
@@ -15,8 +16,6 @@ namespace tapedeck::kernels {
 namespace {
 
 template <class T>
-constexpr bool kHalf = std::is_same_v<T, BFloat16> || std::is_same_v<T, Float16>;
-template <class T>
 using Sum = std::conditional_t<std::is_integral_v<T>, std::uint64_t, double>;
 
 template <class T>
@@ -28,18 +27,10 @@ Sum<T> load(T v) {
 }
 template <class T>
 T store(Sum<T> v) {
-  if constexpr (kHalf<T>) {
-    // To float by rounding to odd, so that the second rounding gives what one would.
-    float f = static_cast<float>(v);
-    if (static_cast<double>(f) != v && std::isfinite(f)) {
-      std::uint32_t bits;
-      std::memcpy(&bits, &f, sizeof bits);
-      if (!(bits & 1u)) f = std::nextafter(f, v > static_cast<double>(f) ? HUGE_VALF : -HUGE_VALF);
-    }
-    return T::from(f);
-  } else {
+  if constexpr (kHalf<T>)
+    return round_half<T>(v);
+  else
     return static_cast<T>(v);
-  }
 }
 // beta * old + alpha * total; with beta 0 the old value may be anything.
 template <class T>

@@ -1,4 +1,5 @@
 // Reference reductions: each output alone, in index order. Sums of reals are compensated sums in double.
+#include <tapedeck/kernels/cpu/half.h>
 #include <tapedeck/kernels/cpu/iterate.h>
 #include <tapedeck/kernels/cpu/variants.h>
 #include <tapedeck/kernels/reduce.h>
@@ -26,9 +27,16 @@ struct IntegerSum {
 };
 
 template <class T>
-struct Sum : std::conditional_t<std::is_floating_point_v<T>, RealSum, IntegerSum> {
-  using Out = std::conditional_t<std::is_floating_point_v<T>, T, std::int64_t>;
-  void take(T v) { this->add(v); }
+constexpr bool kReal = std::is_floating_point_v<T> || kHalf<T>;
+template <class T>
+struct Sum : std::conditional_t<kReal<T>, RealSum, IntegerSum> {
+  using Out = std::conditional_t<kReal<T>, T, std::int64_t>;
+  void take(T v) {
+    if constexpr (kHalf<T>)
+      this->add(v.to_float());
+    else
+      this->add(v);
+  }
 };
 template <class T>
 struct SumSquares : RealSum {
@@ -108,7 +116,11 @@ void reduce(const ReduceArgs& a) {
           const T* x = reinterpret_cast<const T*>(p[0]);
           for (std::int64_t j = 0; j < count; ++j) op.take(x[j * step[0]]);
         });
-        reinterpret_cast<Out*>(at[1])[i * s[1]] = static_cast<Out>(op.result());
+        Out& y = reinterpret_cast<Out*>(at[1])[i * s[1]];
+        if constexpr (kHalf<Out>)
+          y = round_half<Out>(op.result());
+        else
+          y = static_cast<Out>(op.result());
       }
     });
   });
@@ -144,6 +156,9 @@ template <template <class> class Op>
 void reduce_any(const ReduceArgs& a) {
   with_type(a.dtype(), [&](auto zero) { reduce<Op, decltype(zero)>(a); });
 }
+void reduce_sum(const ReduceArgs& a) {
+  visit(a.dtype(), [&](auto zero) { reduce<Sum, decltype(zero)>(a); });
+}
 template <template <class> class Op>
 void reduce_real(const ReduceArgs& a) {
   a.dtype() == DType::f32 ? reduce<Op, float>(a) : reduce<Op, double>(a);
@@ -176,7 +191,7 @@ void arg_extreme(const ArgArgs& a) {
 
 void add_ref_reduce() {
   constexpr DeviceType cpu = DeviceType::cpu;
-  sum.add(cpu, "ref", reduce_any<Sum>, supports<ReduceArgs>);
+  sum.add(cpu, "ref", reduce_sum);
   amax.add(cpu, "ref", reduce_any<Max>, supports<ReduceArgs>);
   amin.add(cpu, "ref", reduce_any<Min>, supports<ReduceArgs>);
   prod.add(cpu, "ref", reduce_any<Product>, supports<ReduceArgs>);

@@ -15,6 +15,7 @@ KernelSlot<IndexAddArgs> index_add("index_add");
 KernelSlot<GatherArgs> gather("gather");
 KernelSlot<ScatterArgs> scatter("scatter");
 KernelSlot<ScatterAddArgs> scatter_add("scatter_add");
+KernelSlot<ScatterReduceArgs> scatter_reduce("scatter_reduce");
 KernelSlot<TriangleArgs> triangle("triangle");
 KernelSlot<NonzeroArgs> nonzero("nonzero");
 
@@ -22,8 +23,10 @@ void register_index(std::vector<SlotBase*>& slots) {
   add_ref_index();
   add_ref_index_moves();
   add_ref_index_sums();
-  slots.insert(slots.end(), {&embedding, &embedding_backward, &one_hot, &index_range, &unfold_backward, &index_select,
-                             &index_copy, &index_add, &gather, &scatter, &scatter_add, &triangle, &nonzero});
+  add_ref_scatter_reduce();
+  slots.insert(slots.end(),
+               {&embedding, &embedding_backward, &one_hot, &index_range, &unfold_backward, &index_select, &index_copy,
+                &index_add, &gather, &scatter, &scatter_add, &scatter_reduce, &triangle, &nonzero});
 }
 
 }  // namespace tapedeck::kernels

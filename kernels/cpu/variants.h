@@ -21,6 +21,7 @@ void add_ref_index();
 void add_ref_pool();
 void add_ref_index_moves();
 void add_ref_index_sums();
+void add_ref_scatter_reduce();
 void add_simd_random();
 void add_ref_random();
 void add_ref_draws();

@@ -55,7 +55,7 @@ TEST(Gradcheck, WholeFamiliesHaveGradientsOfGradients) {
     if (!promised.contains(family.name)) continue;
     test::Table t;
     family.add(t);
-    for (const test::OpCase& c : t.cases) EXPECT_TRUE(c.second || c.name.starts_with("gelu")) << c.name;
+    for (const test::OpCase& c : t.cases) EXPECT_TRUE(c.second || c.name == "scatter_reduce of zeros") << c.name;
   }
 }
 

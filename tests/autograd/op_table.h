@@ -110,6 +110,7 @@ void add_index(Table& t);
 void add_fused(Table& t);
 void add_sequence(Table& t);
 void add_fourier(Table& t);
+void add_bounds(Table& t);
 
 struct Family {
   const char* name;

@@ -97,6 +97,25 @@ void add_repeats(std::vector<OpCase>& t) {
       }
 }
 
+void add_repeated_places(std::vector<OpCase>& t) {
+  for (const std::int64_t n : {0, 1, 2, 5, 8, 33, 300})
+    for (const std::int64_t most : {1, 2, 4, 20})
+      for (const Layout layout : layouts({n})) {
+        OpCase c{.op = "repeat_interleave places",
+                 .text = "below " + std::to_string(most),
+                 .inputs = {{{n}, DType::i64, layout, Values::range, 0, static_cast<double>(most)}},
+                 .call = [](Args x) { return Outputs{repeat_interleave(x[0])}; }};
+        c.oracle = [](Args x) {
+          Expected r{{0}, DType::i64, {}, {}};
+          long double at = 0;
+          for (const std::int64_t count : x[0].to_vector<std::int64_t>())
+            r.value.insert(r.value.end(), static_cast<std::size_t>(count), at++), r.shape[0] += count;
+          return std::vector{r};
+        };
+        t.push_back(std::move(c));
+      }
+}
+
 void add_turns(std::vector<OpCase>& t) {
   for (const auto& [s, dims] : std::vector<std::pair<Shape, std::vector<int>>>{{{7}, {0}},
                                                                                {{}, {}},
@@ -421,6 +440,7 @@ void add_diagonals(std::vector<OpCase>& t) {
 
 void add_copies(std::vector<OpCase>& t) {
   add_repeats(t);
+  add_repeated_places(t);
   add_turns(t);
   add_pads(t);
   add_folds(t);

@@ -257,6 +257,18 @@ void add_pairs(std::vector<OpCase>& t) {
           }
 }
 
+// A third of the classes of each row, then -1, then what is not read.
+Tensor labels_like(const Tensor& x) {
+  if (!x.defined() || x.dim() == 0) return {};
+  const std::int64_t classes = x.size(-1);
+  std::vector<std::int64_t> v;
+  for (std::int64_t i = 0; i < x.numel(); ++i) {
+    const std::int64_t k = i % classes;
+    v.push_back(k == (classes + 2) / 3 ? -1 : 5 * k % classes);
+  }
+  return tensor(v, x.sizes());
+}
+
 void add_rows(std::vector<OpCase>& t) {
   const Input x = plain(), index{{}, DType::i64, {}, Values::range, 0, 1}, weight = plain(Values::range, 0.25, 2);
   const auto sign = [](const Tensor& v) {
@@ -275,6 +287,12 @@ void add_rows(std::vector<OpCase>& t) {
        [](Args a, Reduction r) { return multi_margin_loss(a[0], a[1], 2, 1, a[2], r); },
        0.1,
        0.9},
+      {"multilabel_margin_loss",
+       "",
+       {x},
+       [=](Args a, Reduction r) { return multilabel_margin_loss(a[0], labels_like(a[0]), r); },
+       -0.4,
+       0.4},
       {"multilabel_soft_margin_loss",
        "",
        {x, x},

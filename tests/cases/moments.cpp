@@ -23,38 +23,39 @@ Magnitudes moment_magnitudes(const Tensor& x, const std::vector<int>& dims, cons
   return all;
 }
 
-using Moments = Outputs (*)(const Tensor&, const std::vector<int>&, bool);
+using Moments = Outputs (*)(const Tensor&, const std::vector<int>&, double);
 struct Op {
   const char* op;
   Moments f;
   bool root = false, with_mean = false;
 };
 const Op kOps[] = {
-    {"var", [](const Tensor& x, const std::vector<int>& d, bool u) { return Outputs{var(x, d, false, u)}; }},
-    {"std", [](const Tensor& x, const std::vector<int>& d, bool u) { return Outputs{tapedeck::std(x, d, false, u)}; },
+    {"var", [](const Tensor& x, const std::vector<int>& d, double u) { return Outputs{var(x, d, false, u)}; }},
+    {"std", [](const Tensor& x, const std::vector<int>& d, double u) { return Outputs{tapedeck::std(x, d, false, u)}; },
      true},
     {"var_mean",
-     [](const Tensor& x, const std::vector<int>& d, bool u) {
+     [](const Tensor& x, const std::vector<int>& d, double u) {
        const VarMean m = var_mean(x, d, false, u);
        return Outputs{m.var, m.mean};
      },
      false, true},
     {"std_mean",
-     [](const Tensor& x, const std::vector<int>& d, bool u) {
+     [](const Tensor& x, const std::vector<int>& d, double u) {
        const StdMean m = std_mean(x, d, false, u);
        return Outputs{m.std, m.mean};
      },
      true, true}};
 
-void add_moment(std::vector<OpCase>& t, const Op& op, const Input& in, const std::vector<int>& dims, bool unbiased) {
+void add_moment(std::vector<OpCase>& t, const Op& op, const Input& in, const std::vector<int>& dims,
+                double correction) {
   const Shape& shape = in.shape;
   std::int64_t count = 1;
   for (int d = 0; d < shape.rank(); ++d) count *= mask_of(dims, shape.rank()) >> d & 1u ? shape[d] : 1;
   if (count < 3) return;
   OpCase c{.op = op.op,
-           .text = text_of(dims) + (unbiased ? " unbiased" : ""),
+           .text = text_of(dims) + " correction " + std::to_string(correction).substr(0, 3),
            .inputs = {in},
-           .call = [=, f = op.f](Args x) { return f(x[0], dims, unbiased); }};
+           .call = [=, f = op.f](Args x) { return f(x[0], dims, correction); }};
   c.bound = {.c = 16};
   c.magnitude = [dims](Args x, const Outputs& y) { return moment_magnitudes(x[0], dims, y); };
   if (!mixes_rows(dims, shape)) c.rows = 1;
@@ -69,7 +70,7 @@ void add_moment(std::vector<OpCase>& t, const Op& op, const Input& in, const std
     const auto part = [&](std::int64_t i) {
       return reshape(narrow(abs(reshape(gy, {-1})), 0, i * centre.numel(), centre.numel()), kept);
     };
-    Tensor g = part(0) * (2.0 / static_cast<double>(count - (unbiased ? 1 : 0)));
+    Tensor g = part(0) * (2.0 / (static_cast<double>(count) - correction));
     if (root) g = g / reshape(y[0], kept);
     Tensor m = g * (abs(x[0]) + centre);
     if (with_mean) m = m + part(1) / static_cast<double>(count);
@@ -84,12 +85,13 @@ void add_moments_of(std::vector<OpCase>& t, const Op& op) {
       for (const auto& dims : axis_sets(shape.rank()))
         for (const Layout layout : layouts(shape))
           for (const bool offset : {false, true})
-            for (const bool unbiased : {false, true}) {
+            for (const double correction : {0., 1., 2.5}) {
               if (layout == Layout::expanded) continue;  // equal rows: the mean's rounding is all there is
               if (op.with_mean && layout == Layout::sliced) continue;
+              if (correction > 1 && layout != Layout::contiguous) continue;
               // Below -10: not differentiated.
               const double low = offset ? -10002 : -2, high = offset ? -9998 : 2;
-              add_moment(t, op, {shape, dtype, layout, Values::range, low, high}, dims, unbiased);
+              add_moment(t, op, {shape, dtype, layout, Values::range, low, high}, dims, correction);
             }
 }
 

@@ -78,6 +78,9 @@ void add_fused(std::vector<OpCase>& t);
 void add_optim(std::vector<OpCase>& t);
 void add_sequence(std::vector<OpCase>& t);
 void add_signal(std::vector<OpCase>& t);
+void add_bounds(std::vector<OpCase>& t);
+void add_halves(std::vector<OpCase>& t);
+void add_scatter_reduce(std::vector<OpCase>& t);
 
 std::string describe(const OpCase& c);   // parameters and inputs
 std::uint64_t seed_of(const OpCase& c);  // of op and description: a case keeps its values when others come

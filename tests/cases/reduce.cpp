@@ -245,6 +245,37 @@ void add_integers(std::vector<OpCase>& t) {
         }
 }
 
+// Without what is NaN.
+void add_nan(std::vector<OpCase>& t) {
+  for (const DType dtype : {DType::f32, DType::f64})
+    for (const Shape& shape : {Shape{}, Shape{0}, Shape{7}, Shape{3, 0, 2}, Shape{33, 17}, Shape{2, 3, 4}})
+      for (const auto& dims : axis_sets(shape.rank()))
+        for (const Layout layout : layouts(shape))
+          for (const Values values : {Values::normal, Values::nonfinite, Values::cancelling})
+            for (const bool average : {false, true}) {
+              const bool keepdim = dims.size() % 2 == 1;
+              OpCase c{.op = average ? "nanmean" : "nansum",
+                       .text = text_of(dims, keepdim),
+                       .inputs = {{shape, dtype, layout, values}},
+                       .call = [=](Args x) {
+                         return Outputs{average ? nanmean(x[0], dims, keepdim) : nansum(x[0], dims, keepdim)};
+                       }};
+              c.oracle = [=](Args x) {
+                return std::vector{by_reduction(x[0], dims, keepdim, dtype, [=](const Line& line) {
+                  long double total = 0, n = 0;
+                  for (const long double v : line)
+                    if (!std::isnan(v)) total += v, n += 1;
+                  return average ? total / n : total;
+                })};
+              };
+              c.bound = {.c = 4}, c.relative = Relative::absolute;
+              if (shape.rank() > 0 && !reduces_rows(dims, shape)) c.rows = 1;
+              c.differentiable = values == Values::normal;
+              c.gradient_bound = {.c = 4};
+              t.push_back(std::move(c));
+            }
+}
+
 void add_sum_to(std::vector<OpCase>& t) {
   const std::pair<Shape, Shape> pairs[] = {{{3, 5}, {3, 5}},    {{3, 5}, {5}},          {{3, 5}, {}},
                                            {{2, 3, 4}, {3, 1}}, {{2, 3, 4}, {2, 1, 4}}, {{0, 3}, {1, 3}},
@@ -293,6 +324,7 @@ void add_reduce(std::vector<OpCase>& t) {
   add_truths(t);
   add_logsumexp_dims(t);
   add_integers(t);
+  add_nan(t);
   add_sum_to(t);
   add_sum_squares(t);
 }

@@ -21,12 +21,14 @@ constexpr Promise kPromises[] = {
      "neg abs sign exp expm1 log log1p log2 log10 sqrt rsqrt square reciprocal sin cos tan asin acos atan sinh "
      "cosh asinh acosh atanh erf sigmoid logsigmoid tanh relu relu6 leaky_relu prelu elu selu celu gelu silu "
      "mish softplus softsign softshrink hardtanh hardsigmoid hardswish snake floor ceil round trunc frac clamp "
-     "nan_to_num add sub mul div pow fmod remainder maximum minimum atan2 hypot lerp addcmul addcdiv "
+     "nan_to_num clamp_min clamp_max logaddexp add sub mul div pow fmod remainder maximum minimum atan2 hypot lerp "
+     "addcmul addcdiv "
      "gated_activation"},
     {100, "reductions and scans",
-     "sum mean prod amax amin max min argmax argmin var std norm logsumexp any all count_nonzero cumsum cumprod "
-     "cummax logcumsumexp median quantile topk sort argsort searchsorted bucketize bincount histc"},
-    {100, "index", "scatter_add index_add embedding_bag fold arange linspace"},
+     "sum nansum mean nanmean prod amax amin max min argmax argmin var std norm logsumexp any all count_nonzero cumsum "
+     "cumprod "
+     "cummax logcumsumexp median kthvalue quantile topk sort argsort searchsorted bucketize bincount histc"},
+    {100, "index", "scatter_add scatter_reduce index_reduce index_add embedding_bag fold arange linspace"},
     {100, "linear algebra", "matmul linear bmm addmm baddbmm outer dot einsum cdist cosine_similarity normalize"},
     {100, "convolution and resampling",
      "conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d max_pool1d max_pool2d avg_pool1d "
@@ -38,7 +40,7 @@ constexpr Promise kPromises[] = {
      "binary_cross_entropy_with_logits mse_loss l1_loss smooth_l1_loss huber_loss kl_div gaussian_nll_loss "
      "poisson_nll_loss hinge_embedding_loss cosine_embedding_loss triplet_margin_loss margin_ranking_loss "
      "ctc_loss discretized_mix_logistic_loss mix_gaussian_loss soft_margin_loss multi_margin_loss "
-     "multilabel_soft_margin_loss"},
+     "multilabel_soft_margin_loss multilabel_margin_loss"},
     {100, "sequences", "rnn gru lstm scaled_dot_product_attention rotary_embedding sinusoidal_positions"},
     {100, "signal", "rfft irfft fft ifft stft istft overlap_add"},
     {60, "windows", "hann_window hamming_window blackman_window bartlett_window kaiser_window"},

@@ -31,6 +31,16 @@ std::vector<Move> views() {
     add(
         "reshape", to_string(wish), from, [wish = wish](const Tensor& x) { return reshape(x, wish); },
         [to = to](Args x) { return same_order(x, to); });
+  for (const auto& [from, to, dim, sizes] :
+       std::vector<std::tuple<Shape, Shape, int, Shape>>{{{6, 4}, {2, 3, 4}, 0, {2, 3}},
+                                                         {{6, 4}, {6, 2, 2}, -1, {-1, 2}},
+                                                         {{2, 12, 5}, {2, 3, 4, 5}, 1, {3, -1}},
+                                                         {{0, 3}, {0, 2, 3}, 0, {0, 2}},
+                                                         {{33, 17}, {33, 17, 1}, 1, {17, 1}}})
+    add(
+        "unflatten", std::to_string(dim) + " as " + to_string(sizes), from,
+        [dim = dim, sizes = sizes](const Tensor& x) { return unflatten(x, dim, sizes); },
+        [to = to](Args x) { return same_order(x, to); });
   for (const auto& [from, to, a, b] : std::vector<std::tuple<Shape, Shape, int, int>>{{{2, 3, 4}, {24}, 0, -1},
                                                                                       {{2, 3, 4}, {6, 4}, 0, 1},
                                                                                       {{2, 3, 4}, {2, 12}, 1, 2},

@@ -152,6 +152,32 @@ void add_medians(std::vector<OpCase>& t) {
   });
 }
 
+void add_kth(std::vector<OpCase>& t) {
+  each_line_case([&](const Input& in, int dim) {
+    const int n = size_along(in.shape, dim);
+    const bool keepdim = dim % 2 == 1;
+    for (const int k : {1, (n + 1) / 2, n}) {
+      if (n == 0 || (k == n && n > 1 && in.layout != Layout::contiguous)) continue;
+      const auto place = [=](const Line& line) { return order_of(line, false)[static_cast<std::size_t>(k - 1)]; };
+      OpCase c{.op = "kthvalue",
+               .text = dim_text(dim, std::to_string(k) + (keepdim ? " keepdim" : "")),
+               .inputs = {in},
+               .call =
+                   [=](Args x) {
+                     const ValuesIndices y = kthvalue(x[0], k, dim, keepdim);
+                     return Outputs{y.values, y.indices};
+                   },
+               .rows = rows_of(in.shape, dim)};
+      c.oracle = [=](Args x) {
+        const auto value = [&](const Line& line) { return line[static_cast<std::size_t>(place(line))]; };
+        return std::vector{by_reduction(x[0], {dim}, keepdim, in.dtype, value),
+                           by_reduction(x[0], {dim}, keepdim, DType::i64, place)};
+      };
+      add_pair(t, std::move(c));
+    }
+  });
+}
+
 // ---- quantile -------------------------------------------------------------------------------------------------------
 struct Mixed {
   long double value, magnitude;
@@ -280,6 +306,13 @@ void add_searches(std::vector<OpCase>& t) {
             };
             if (sequence.rank() > 1) c.rows = 3;
             t.push_back(c);
+            if (layout == Layout::contiguous) {
+              OpCase by = c;
+              by.text += " by its sorter";
+              by.call = [=](Args x) { return Outputs{searchsorted(x[0], x[1], right, argsort(x[0]))}; };
+              by.prepares = true;
+              t.push_back(std::move(by));
+            }
             if (sequence.rank() > 1) continue;
             std::swap(c.inputs[0], c.inputs[1]);
             c.op = "bucketize";
@@ -368,6 +401,7 @@ void add_sort(std::vector<OpCase>& t) {
   add_sorts(t);
   add_topk(t);
   add_medians(t);
+  add_kth(t);
   add_quantiles(t);
   add_searches(t);
   add_counts(t);

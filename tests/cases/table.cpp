@@ -34,6 +34,9 @@ const std::vector<OpCase>& table() {
     add_more_random(t);
     add_init(t);
     add_signal(t);
+    add_bounds(t);
+    add_halves(t);
+    add_scatter_reduce(t);
     return t;
   }();
   return all;

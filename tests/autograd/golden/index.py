@@ -1,7 +1,7 @@
 import torch
 import torch.nn.functional as F
 
-from golden import case
+from golden import case, with_zeros
 
 
 def i64(values, shape):
@@ -69,6 +69,29 @@ case("scatter value nothing", [(3, 2)], lambda x: x.scatter(0, i64([], (0, 2)), 
 case("scatter_add", [(2, 4), (2, 3)], lambda x, s: scatter_add(x, 1, i64([3, 3, 1, 1, 1, 1], (2, 3)), s))
 case("scatter_add first", [(3, 2), (4, 3)], lambda x, s: scatter_add(x, 0, i64([1, 2, 1, 0, 1, 2, 1, 1], (4, 2)), s))
 case("scatter_add smaller", [(3, 4, 2), (2, 3, 2)], lambda x, s: scatter_add(x, -2, i64([3, 3], (1, 2, 1)), s))
+
+
+def scatter_reduce(x, dim, index, source, how, self):
+    return x.scatter_reduce(dim, index, part(source, index), how, include_self=self)
+
+
+def index_reduce(x, index, source, how, self):  # PyTorch has no sum
+    if how == "sum":
+        return (x if self else x.index_fill(0, index, 0)).index_add(0, index, source)
+    return x.index_reduce(0, index, source, how, include_self=self)
+
+
+for how in ["sum", "prod", "mean", "amax", "amin"]:
+    for self in [True, False]:
+        tail = f" {how}" + ("" if self else " without self")
+        case("scatter_reduce" + tail, [(2, 4), (2, 3)],
+             lambda x, s, h=how, c=self: scatter_reduce(x, 1, i64([3, 0, 3, 3, 2, 0], (2, 3)), s, h, c))
+        case("scatter_reduce first" + tail, [(3, 2), (4, 3)],
+             lambda x, s, h=how, c=self: scatter_reduce(x, 0, i64([1, 2, 1, 0, 1, 2, 1, 1], (4, 2)), s, h, c))
+        case("index_reduce" + tail, [(4, 3), (5, 3)],
+             lambda x, s, h=how, c=self: index_reduce(x, i64([3, 0, 3, 3, 0], (5,)), s, h, c))
+case("scatter_reduce of zeros", [(5,), (6,)],
+     lambda x, s: scatter_reduce(with_zeros(x, 1, 3), 0, i64([0, 0, 1, 2, 2, 4], (6,)), with_zeros(s, 1, 4), "prod", True))
 case("take_along_dim", [(2, 4)], lambda x: x.take_along_dim(i64([3, 0, 0], (1, 3)), 1))
 case("take_along_dim flat", [(2, 4)], lambda x: x.take_along_dim(i64([7, 0, 7, 3], (2, 2))))
 case("take_along_dim both ways", [(1, 4)], lambda x: x.take_along_dim(i64([2, 2, 0], (3, 1)), -1))

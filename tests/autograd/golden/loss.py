@@ -57,6 +57,8 @@ def rows(r):
         case(f"{name} {r}", [ROWS], lambda x, p=p: F.multi_margin_loss(x, target, p=p, **o))
         case(f"{name} weighted {r}", [ROWS],
              lambda x, p=p: F.multi_margin_loss(x, target, p=p, margin=0.4, weight=weight, **o))
+    labels = torch.tensor([3, 0, -1, 1, -1, 0, 0, 0, 2, 2, 1, 0]).reshape(ROWS)
+    case(f"multilabel_margin_loss {r}", [ROWS], lambda x: F.multilabel_margin_loss(x, labels, **o))
     case(f"multilabel_soft_margin_loss {r}", [ROWS] * 2, lambda x, y: F.multilabel_soft_margin_loss(x, y, **o))
     case(f"multilabel_soft_margin_loss weighted {r}", [ROWS] * 2,
          lambda x, y: F.multilabel_soft_margin_loss(x, y, weight, **o))

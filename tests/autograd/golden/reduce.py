@@ -77,3 +77,11 @@ for dims in [(0,), (-1,), (0, 2)]:
 for dims in [(), (1,), (0, 2), (-1, 1)]:
     case("logsumexp over" + "".join(f" {d}" for d in dims), [(2, 3, 4)],
          lambda x, d=dims: torch.logsumexp(x, d or (0, 1, 2), len(d) == 1))
+gone = torch.tensor([0, 1, 0, 1, 0, 0, 0, 1, 0, 1, 0, 0], dtype=torch.bool).reshape(3, 4)
+for dims in [(), (1,), (0, 2)]:
+    tail = f" {dims[0]}" if dims else ""
+    over = dims or (0, 1, 2)
+    for name in ["nansum", "nanmean"]:
+        case(name + tail, [(2, 3, 4)],
+             lambda x, f=getattr(torch, name), o=over, d=dims: f(x.masked_fill(gone, float("nan")), o, len(d) == 1))
+    case("var correction 2" + tail, [(2, 3, 4)], lambda x, o=over: torch.var(x, o, correction=2))

@@ -4,6 +4,9 @@ import torch.nn.functional as F
 from golden import case
 
 case("reshape", [(2, 3, 4)], lambda x: x.reshape(4, -1))
+case("unflatten", [(6, 4)], lambda x: x.unflatten(0, (2, 3)))
+case("unflatten last", [(6, 4)], lambda x: x.unflatten(-1, (2, -1, 1)))
+case("unflatten empty", [(0, 3)], lambda x: x.reshape(0, 2, 3))
 case("flatten", [(2, 3, 4)], lambda x: x.flatten(1))
 case("permute", [(2, 3, 4)], lambda x: x.permute(2, 0, -2))
 case("transpose", [(2, 3, 4)], lambda x: x.transpose(0, -1))

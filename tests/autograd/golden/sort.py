@@ -24,6 +24,11 @@ for n in [1, 6, 7]:
     case(f"median of {n}", [(n,)], torch.median)
 for dim in [0, 1, -1]:
     case(f"median {dim}", [(2, 3, 4)], lambda x, d=dim: weighted(x.median(d, d == 1)))
+for dim in [0, 1, -1]:
+    case(f"kthvalue {dim}", [(2, 3, 4)], lambda x, d=dim: weighted(x.kthvalue(2, d, d == 1)))
+mixed = f64([[0.5, -1, 0, 0.1], [0.9, -0.5, -0.2, 0.1]])
+case("searchsorted sorter", [(2, 3)],
+     lambda x: x * (torch.searchsorted(mixed, x.detach(), sorter=mixed.argsort()) + 1.0))
 for mode in ["linear", "lower", "higher", "midpoint", "nearest"]:
     case("quantile " + mode, [(2, 3, 4)], lambda x, m=mode: torch.quantile(x, 0.3, interpolation=m))
     case("quantile list " + mode, [(7, 4)],

@@ -80,6 +80,32 @@ void add_lines(Table& t) {
   t.add("take_along_dim both ways", {{1, 4}}, [](Args a) { return take_along_dim(a[0], i64({2, 2, 0}, {3, 1}), -1); });
 }
 
+void add_reductions(Table& t) {
+  constexpr const char* names[] = {"sum", "prod", "mean", "amax", "amin"};
+  const Tensor at = i64({3, 0, 3, 3, 2, 0}, {2, 3});
+  for (int r = 0; r < 5; ++r)
+    for (const bool self : {true, false}) {
+      const auto how = static_cast<ScatterReduce>(r);
+      const std::string tail = std::string(" ") + names[r] + (self ? "" : " without self");
+      t.add("scatter_reduce" + tail, {{2, 4}, {2, 3}},
+            [=](Args a) { return scatter_reduce(a[0], 1, at, a[1], how, self); });
+      t.add("scatter_reduce first" + tail, {{3, 2}, {4, 3}}, [=](Args a) {
+        return scatter_reduce(a[0], 0, i64({1, 2, 1, 0, 1, 2, 1, 1}, {4, 2}), a[1], how, self);
+      });
+      t.add("index_reduce" + tail, {{4, 3}, {5, 3}}, [=](Args a) {
+        return index_reduce(a[0], 0, i64({3, 0, 3, 3, 0}, {5}), a[1], how, self);
+      });
+    }
+  // Zeros in products: the first form only.
+  t.add(
+      "scatter_reduce of zeros", {{5}, {6}},
+      [](Args a) {
+        return scatter_reduce(with_zeros(a[0], 1, 3), 0, i64({0, 0, 1, 2, 2, 4}, {6}), with_zeros(a[1], 1, 4),
+                              ScatterReduce::prod);
+      },
+      -1, 1, false);
+}
+
 void add_places(Table& t) {
   t.add("index", {{4, 3}}, [](Args a) { return index(a[0], {i64({-1, 0, 3, 3}, {2, 2})}); });
   t.add("index second", {{2, 3, 4}}, [](Args a) { return index(a[0], {Tensor(), i64({2, -3, 2}, {3})}); });
@@ -127,6 +153,7 @@ void add_index(Table& t) {
   add_lookups(t);
   add_rows(t);
   add_lines(t);
+  add_reductions(t);
   add_places(t);
   add_masks(t);
 }

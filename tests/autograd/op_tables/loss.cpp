@@ -74,6 +74,8 @@ void add_rows(Table& t, Reduction r) {
     t.add(name + " weighted" + tail(r), {kRows},
           [=](Args x) { return multi_margin_loss(x[0], target, p, 0.4, weight, r); });
   }
+  const Tensor labels = i64({3, 0, -1, 1, -1, 0, 0, 0, 2, 2, 1, 0}, kRows);
+  t.add("multilabel_margin_loss" + tail(r), {kRows}, [=](Args x) { return multilabel_margin_loss(x[0], labels, r); });
   t.add("multilabel_soft_margin_loss" + tail(r), {kRows, kRows},
         [=](Args x) { return multilabel_soft_margin_loss(x[0], x[1], {}, r); });
   t.add("multilabel_soft_margin_loss weighted" + tail(r), {kRows, kRows},

@@ -1,3 +1,4 @@
+#include <cmath>
 #include <limits>
 
 #include "autograd/op_table.h"
@@ -114,6 +115,14 @@ void add_reduce(Table& t) {
       t.add("amin" + tail, {{2, 3, 4}}, [=](Args x) { return amin(x[0], dims, keep); });
       t.add("var" + tail, {{2, 3, 4}}, [=](Args x) { return var(x[0], dims, keep, !keep); });
     }
+  const Tensor gone = cast(i64({0, 1, 0, 1, 0, 0, 0, 1, 0, 1, 0, 0}, {3, 4}), DType::boolean);
+  const auto holes = [gone](const Tensor& x) { return masked_fill(x, gone, std::nan("")); };
+  for (const auto& dims : std::vector<std::vector<int>>{{}, {1}, {0, 2}}) {
+    const std::string tail = dims.empty() ? "" : " " + std::to_string(dims[0]);
+    t.add("nansum" + tail, {{2, 3, 4}}, [=](Args x) { return nansum(holes(x[0]), dims, dims.size() == 1); });
+    t.add("nanmean" + tail, {{2, 3, 4}}, [=](Args x) { return nanmean(holes(x[0]), dims, dims.size() == 1); });
+    t.add("var correction 2" + tail, {{2, 3, 4}}, [=](Args x) { return var(x[0], dims, false, 2); });
+  }
   t.add("sum empty", {{0, 3}}, [](Args x) { return sum(x[0], {0}); });
   t.add("sum 0-d", {{}}, [](Args x) { return sum(x[0]); });
   t.add("sum_to", {{2, 3, 4}}, [](Args x) { return sum_to(x[0], {3, 1}); });

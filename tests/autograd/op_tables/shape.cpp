@@ -129,6 +129,9 @@ void add_ranges(Table& t) {
 
 void add_shape(Table& t) {
   t.add("reshape", {{2, 3, 4}}, [](Args a) { return reshape(a[0], {4, -1}); });
+  t.add("unflatten", {{6, 4}}, [](Args a) { return unflatten(a[0], 0, {2, 3}); });
+  t.add("unflatten last", {{6, 4}}, [](Args a) { return unflatten(a[0], -1, {2, -1, 1}); });
+  t.add("unflatten empty", {{0, 3}}, [](Args a) { return unflatten(a[0], 0, {0, 2}); });
   t.add("flatten", {{2, 3, 4}}, [](Args a) { return flatten(a[0], 1); });
   t.add("permute", {{2, 3, 4}}, [](Args a) { return permute(a[0], {2, 0, -2}); });
   t.add("transpose", {{2, 3, 4}}, [](Args a) { return transpose(a[0], 0, -1); });

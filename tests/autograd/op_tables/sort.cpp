@@ -26,6 +26,15 @@ void add_sort(Table& t) {
       const ValuesIndices y = median(x[0], dim, dim == 1);
       return y.values * factor(y.indices);
     });
+  for (const int dim : {0, 1, -1})
+    t.add("kthvalue " + std::to_string(dim), {{2, 3, 4}}, [=](Args x) {
+      const ValuesIndices y = kthvalue(x[0], 2, dim, dim == 1);
+      return y.values * factor(y.indices);
+    });
+  t.add("searchsorted sorter", {{2, 3}}, [=](Args x) {
+    const Tensor mixed = f64({0.5, -1, 0, 0.1, 0.9, -0.5, -0.2, 0.1}, {2, 4});
+    return x[0] * factor(searchsorted(mixed, x[0], false, argsort(mixed)));
+  });
   constexpr const char* names[] = {"linear", "lower", "higher", "midpoint", "nearest"};
   for (int m = 0; m < 5; ++m) {
     const auto mode = static_cast<QuantileMode>(m);

@@ -22,6 +22,7 @@ const std::vector<Family>& families() {
       {"index", add_index},
       {"loss", add_loss},
       {"fourier", add_fourier},
+      {"bounds", add_bounds},
   };
   // clang-format on
   return all;

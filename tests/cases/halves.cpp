@@ -1,0 +1,155 @@
+// Arithmetic of bf16 and f16: one rounding of the exact result. Gradients gather in them through views.
+#include <tapedeck/autograd/ops.h>
+#include <tapedeck/kernels/elementwise.h>
+
+#include <cmath>
+
+#include "cases/lines.h"
+
+namespace tapedeck::cases {
+namespace {
+
+using Wide = long double;
+
+constexpr DType kHalves[] = {DType::bf16, DType::f16};
+
+// The nearest number of 11 (f16) or 8 (bf16) digits, ties to even, from the definition of the formats.
+Wide nearest(Wide v, DType t) {
+  if (v == 0 || !std::isfinite(v)) return v;
+  const int digits = t == DType::f16 ? 11 : 8, least = t == DType::f16 ? -24 : -133;
+  const int exponent = std::max(std::ilogb(v) - digits + 1, least);
+  const Wide r = std::ldexp(std::nearbyint(std::ldexp(v, -exponent)), exponent);
+  const Wide most = t == DType::f16 ? 65504 : std::ldexp(255.L, 120);
+  return std::fabs(r) > most ? std::copysign(std::numeric_limits<Wide>::infinity(), v) : r;
+}
+
+struct Two {
+  const char* op;
+  Tensor (*f)(const Tensor&, const Tensor&);
+  Wide (*oracle)(Wide, Wide);
+};
+const Two kTwo[] = {{"add", add, [](Wide a, Wide b) { return a + b; }},
+                    {"sub", sub, [](Wide a, Wide b) { return a - b; }},
+                    {"mul", mul, [](Wide a, Wide b) { return a * b; }},
+                    {"div", div, [](Wide a, Wide b) { return a / b; }}};
+struct One {
+  const char* op;
+  Tensor (*f)(const Tensor&);
+  Wide (*oracle)(Wide);
+};
+const One kOne[] = {
+    {"neg", neg, [](Wide v) { return -v; }},
+    {"add scalar", [](const Tensor& x) { return add(x, 0.3); }, [](Wide v) { return v + Wide{0.3f}; }},
+    {"sub scalar", [](const Tensor& x) { return sub(x, 0.3); }, [](Wide v) { return v - Wide{0.3f}; }},
+    {"mul scalar", [](const Tensor& x) { return mul(x, -0.3); }, [](Wide v) { return v * Wide{-0.3f}; }}};
+
+// What lies between the halves' largest and smallest numbers, and beyond them.
+constexpr Values kValues[] = {Values::normal, Values::wide, Values::special, Values::ties, Values::cancelling};
+
+void add_arithmetic(std::vector<OpCase>& t) {
+  for (const DType dtype : kHalves)
+    for (const Values values : kValues) {
+      for (const Two& f : kTwo)
+        for (const auto& [left, right] :
+             std::vector<std::pair<Shape, Shape>>{{{33, 17}, {33, 17}}, {{2, 3, 4}, {3, 1}}, {{}, {7}}, {{0, 3}, {3}}})
+          for (const Layout layout : {Layout::contiguous, Layout::transposed, Layout::sliced}) {
+            if (!has_layout(left, layout)) continue;
+            OpCase c{.op = f.op,
+                     .text = "",
+                     .inputs = {{left, dtype, layout, values}, {right, dtype, Layout::contiguous, values}},
+                     .call = [f = f.f](Args x) { return Outputs{f(x[0], x[1])}; }};
+            c.oracle = [f = f.oracle, dtype](Args x) {
+              const Shape shape = broadcast_shapes("case", x[0].sizes(), x[1].sizes());
+              Expected r = expected_from(expand(x[0], shape), dtype);
+              const Expected b = expected_from(expand(x[1], shape), dtype);
+              for (std::size_t i = 0; i < r.value.size(); ++i) r.value[i] = nearest(f(r.value[i], b.value[i]), dtype);
+              return std::vector{r};
+            };
+            t.push_back(std::move(c));
+          }
+      for (const One& f : kOne)
+        for (const Shape& shape : {Shape{}, Shape{33, 17}, Shape{2, 3, 4}, Shape{0, 3}})
+          for (const Layout layout : layouts(shape)) {
+            OpCase c{.op = f.op, .text = "", .inputs = {{shape, dtype, layout, values}}, .call = [f = f.f](Args x) {
+                       return Outputs{f(x[0])};
+                     }};
+            c.oracle = [f = f.oracle, dtype](Args x) {
+              Expected r = expected_from(x[0], dtype);
+              for (Wide& v : r.value) v = nearest(f(v), dtype);
+              return std::vector{r};
+            };
+            c.rows = 1;
+            t.push_back(std::move(c));
+          }
+    }
+}
+
+void add_sums(std::vector<OpCase>& t) {
+  for (const DType dtype : kHalves)
+    for (const Shape& shape : {Shape{}, Shape{0}, Shape{7}, Shape{33, 17}, Shape{2, 3, 4}, Shape{3, 1000}})
+      for (const auto& dims : axis_sets(shape.rank()))
+        for (const Layout layout : layouts(shape))
+          for (const Values values : {Values::normal, Values::ties, Values::nonfinite, Values::cancelling}) {
+            OpCase c{
+                .op = "sum", .text = text_of(dims), .inputs = {{shape, dtype, layout, values}}, .call = [=](Args x) {
+                  return Outputs{sum(x[0], dims)};
+                }};
+            c.oracle = [=](Args x) {
+              return std::vector{by_reduction(x[0], dims, false, dtype, [=](const Line& line) {
+                Wide total = 0;
+                for (const Wide v : line) total += v;
+                return nearest(total, dtype);
+              })};
+            };
+            if (mask_of(dims, shape.rank()) % 2 == 0) c.rows = 1;
+            t.push_back(c);
+            if (values != Values::ties || shape.numel() == 0) continue;
+            c.op = "mean";
+            c.call = [=](Args x) { return Outputs{mean(x[0], dims)}; };
+            c.oracle = [=](Args x) {
+              return std::vector{by_reduction(x[0], dims, false, dtype, [=](const Line& line) {
+                Wide total = 0;
+                for (const Wide v : line) total += v;
+                return nearest(static_cast<float>(total / static_cast<Wide>(line.size())), dtype);
+              })};
+            };
+            t.push_back(std::move(c));
+          }
+}
+
+// Three views of one tensor: the gradient of its elements is the sum of three, exact in few digits.
+void add_gathered(std::vector<OpCase>& t) {
+  for (const DType dtype : kHalves)
+    for (const std::int64_t n : {3, 7, 16, 33})
+      for (const Layout layout : {Layout::contiguous, Layout::transposed, Layout::sliced}) {
+        OpCase c{.op = "slice",
+                 .text = "gradients of views add up",
+                 .inputs = {{{n, n}, dtype, layout, Values::ties}},
+                 .call = [n](Args inputs) {
+                   const Tensor x = clone(inputs[0]);
+                   Tape tape;
+                   tape.watch(x);
+                   const Tensor y = slice(x, 0, 1, n) * 2 + expand(narrow(x, 0, 0, 1), {n - 1, n});
+                   tape.backward(cat({y, transpose(x, 0, 1)}), cat({ones({n - 1, n}, x.options()), inputs[0]}));
+                   return Outputs{tape.grad(x)};
+                 }};
+        c.prepares = true;
+        c.oracle = [=](Args x) {
+          Expected r = expected_from(transpose(x[0], 0, 1), dtype);
+          for (std::size_t i = 0; i < r.value.size(); ++i)
+            r.value[i] += i < static_cast<std::size_t>(n) ? static_cast<Wide>(n - 1) : 2;
+          return std::vector{r};
+        };
+        t.push_back(std::move(c));
+      }
+}
+
+}  // namespace
+
+void add_halves(std::vector<OpCase>& t) {
+  add_arithmetic(t);
+  add_sums(t);
+  add_gathered(t);
+}
+
+}  // namespace tapedeck::cases

@@ -96,5 +96,6 @@ void add_bad_shape(BadCalls& t);
 void add_bad_sequence(BadCalls& t);
 void add_bad_signal(BadCalls& t);
 void add_bad_create(BadCalls& t);
+void add_bad_bounds(BadCalls& t);
 
 }  // namespace tapedeck::test

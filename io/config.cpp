@@ -38,10 +38,23 @@ std::string Issues::text(const std::string& where) const {
   return text;
 }
 
+// The other may be a part of the value here, so that goes last.
 PolyBase& PolyBase::operator=(const PolyBase& other) {
   if (this != &other) {
-    value_ = other.empty() ? nullptr : other.type_->clone(other.value());
-    type_ = other.type_;
+    const table::Type* type = other.type_;
+    table::Owned before = other.empty() ? table::Owned(nullptr, nullptr) : type->make(other.value());
+    std::swap(value_, before);
+    type_ = type;
+  }
+  return *this;
+}
+
+PolyBase& PolyBase::operator=(PolyBase&& other) noexcept {
+  if (this != &other) {
+    const table::Type* type = other.type_;
+    table::Owned before = std::move(other.value_);
+    std::swap(value_, before);
+    type_ = type;
   }
   return *this;
 }
@@ -51,7 +64,7 @@ const std::string& PolyBase::type() const {
   return empty() ? none : type_->name;
 }
 
-void PolyBase::assign(const table::Type& type, std::shared_ptr<void> value) {
+void PolyBase::assign(const table::Type& type, table::Owned value) {
   type_ = &type;
   value_ = std::move(value);
 }

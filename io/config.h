@@ -31,7 +31,7 @@ class PolyBase {
   PolyBase(const PolyBase& other) { *this = other; }
   PolyBase(PolyBase&&) noexcept = default;
   PolyBase& operator=(const PolyBase& other);
-  PolyBase& operator=(PolyBase&&) noexcept = default;
+  PolyBase& operator=(PolyBase&& other) noexcept;
 
   bool empty() const { return !value_; }
   const std::string& type() const;  // "" when empty
@@ -40,11 +40,11 @@ class PolyBase {
   const table::Type* described() const { return type_; }
   const void* value() const { return value_.get(); }
   void* value() { return value_.get(); }
-  void assign(const table::Type& type, std::shared_ptr<void> value);
+  void assign(const table::Type& type, table::Owned value);
 
  private:
   const table::Type* type_ = nullptr;
-  std::shared_ptr<void> value_;  // owned alone
+  table::Owned value_{nullptr, nullptr};
 };
 
 template <class Family>
@@ -53,7 +53,7 @@ class Poly : public PolyBase {
   Poly() = default;
   template <Described T>
   Poly(T value) {
-    assign(table::type_of<T>(), std::make_shared<T>(std::move(value)));
+    assign(table::type_of<T>(), table::own(new T(std::move(value))));
   }
 
   // The value when it is a T, else nullptr.

@@ -10,7 +10,20 @@
 namespace tapedeck::io::table {
 namespace {
 
-bool same(const Node& a, const Node& b) { return a == b || (a.is_number() && b.is_number() && a.real() == b.real()); }
+// Equal, an integer standing for the real number of its value.
+bool same(const Node& a, const Node& b) {
+  if (a.is_number() && b.is_number()) return a.kind() == b.kind() ? a == b : a.real() == b.real();
+  if (a.kind() != b.kind() || (!a.is_array() && !a.is_object())) return a == b;
+  if (a.size() != b.size()) return false;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    if (a.is_array() && !same(a.items()[i], b.items()[i])) return false;
+    if (a.is_array()) continue;
+    const auto& [key, value] = a.members()[i];
+    const Node* other = b.find(key);
+    if (!other || !same(value, *other)) return false;
+  }
+  return true;
+}
 
 // What upgrade() made stands where the object stands.
 void give_lines(Node& node, std::int64_t line) {
@@ -58,7 +71,7 @@ void check_claim(const Computed& computed, const void* value, const Node& claim,
   try {
     const Node truth = computed.value(value);
     if (same(truth, claim)) return;
-    refuse("is computed and must be " + shown(truth) + " for these members, got " + shown(claim) +
+    refuse("is computed and must be " + shown_whole(truth) + " for these members, got " + shown_whole(claim) +
            "; correct it or leave it out");
   } catch (const std::exception& e) {
     refuse("is computed, which fails for these members: " + one_line(e.what()));
@@ -131,7 +144,7 @@ void load_poly(const Type& type, PolyBase& value, const Node& node, const std::s
       const std::string near = tag->is_string() ? did_you_mean(tag->string(), alternative_names(type.family)) : "";
       return issues.add(child(pointer, "type"), rule + near, tag->line());
     }
-    value.assign(*chosen, chosen->make());
+    value.assign(*chosen, chosen->make(nullptr));
     how = Reading::whole;
   }
   load_object(*value.described(), value.value(), node, pointer, how, issues);

@@ -59,17 +59,25 @@ std::string must_be_registered(const std::string& family) {
 }
 
 std::string shown(const Node& node) {
-  if (node.kind() == Node::Kind::real && !std::isfinite(node.real())) return tapedeck::detail::join({node.real()});
   if (node.is_object()) return node.size() == 0 ? "an empty object" : "an object";
   if (node.is_array() && node.size() > 20) return "a list of " + std::to_string(node.size());
+  return shown_whole(node);
+}
+
+std::string shown_whole(const Node& node) {
+  if (node.kind() == Node::Kind::real && !std::isfinite(node.real())) return tapedeck::detail::join({node.real()});
   std::string text;
   try {
-    text = node.is_string() ? "\"" + printable(node.string()) + "\"" : dump_json(node, -1);
+    text = node.is_string() ? "\"" + node.string() + "\"" : dump_json(node, -1);
   } catch (const ValueError&) {
     return std::string("an unwritable ") + node.kind_name();  // a list built in code, with a NaN in it
   }
-  if (text.size() > 60) text = printable(text.substr(0, 57)) + "...";
-  return text;
+  if (text.size() > 60) {
+    std::size_t end = 57;
+    while (end > 50 && (text[end] & 0xC0) == 0x80) --end;  // between two characters
+    text = text.substr(0, end) + "...";
+  }
+  return printable(text);
 }
 
 namespace {

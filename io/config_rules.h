@@ -27,6 +27,7 @@ void validate(const Type& type, const void* value, const Node* node, const std::
 
 // Wording.
 std::string shown(const Node& node);                             // a value, shortened
+std::string shown_whole(const Node& node);                       // with what is in an object
 std::string quoted_list(const std::vector<std::string>& words);  // "a", "b"
 std::string did_you_mean(std::string_view word, const std::vector<std::string>& candidates);
 std::string expectation(const Type& type);              // "an integer", "a list of 3 values"

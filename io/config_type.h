@@ -90,6 +90,12 @@ namespace table {
 struct Type;
 using TypeFn = const Type& (*)();  // a function, because types may be recursive
 
+using Owned = std::unique_ptr<void, void (*)(void*)>;  // a config of any type
+template <class T>
+Owned own(T* value) {
+  return {value, [](void* p) { delete static_cast<T*>(p); }};
+}
+
 enum class Kind { boolean, integer, real, string, enumeration, optional, list, array, map, object, poly };
 
 // What optional (none or one element), list, array and map have in common.
@@ -145,8 +151,7 @@ struct Type {
   void (*validate)(const void*, Issues&) = nullptr;
   void (*upgrade)(Node&, int) = nullptr;
   const void* defaults = nullptr;
-  std::shared_ptr<void> (*make)() = nullptr;
-  std::shared_ptr<void> (*clone)(const void*) = nullptr;
+  Owned (*make)(const void* original) = nullptr;  // a copy, or a default one of nullptr
 
   std::string family{};  // poly: key of its alternatives
 };
@@ -309,8 +314,7 @@ Type object_type() {
     static_assert(T::version == 1, "a config with a version above 1 needs upgrade(io::Node&, int from)");
   }
   type.defaults = &defaults;
-  type.make = []() -> std::shared_ptr<void> { return std::make_shared<T>(); };
-  type.clone = [](const void* p) -> std::shared_ptr<void> { return std::make_shared<T>(*static_cast<const T*>(p)); };
+  type.make = [](const void* original) { return own(original ? new T(*static_cast<const T*>(original)) : new T()); };
   return type;
 }
 

@@ -77,6 +77,14 @@ works new --list
 works new --schema
 check schema python3 -c 'import json; assert "$schema" in json.load(open("stdout"))'
 works new --fields
+printf '// mine\n{"train": {"max_steps": 7, "seed": 3}, "net": {"channels": 24}}' >mine.json
+works new wavenet --preset tiny --file mine.json --set train.seed=5
+check "defaults < preset < file < set" python3 -c 'import json; c = json.load(open("stdout")); t, n = c["train"], c["net"]
+assert (c["io"]["levels"], n["blocks"], n["channels"], t["max_steps"], t["seed"]) == (256, [5], 24, 7, 5)'
+printf '{\n"train": {"max_stepz": 7}, "net": {"channels": true}}' >wrong.json
+refuses 2 'wrong.json:2: /train/max_stepz: Train has no such key; did you mean "max_steps"' new wavenet --file wrong.json
+refuses 2 'wrong.json:2: /net/channels: needs an integer, got true' new wavenet --file wrong.json
+refuses 2 'none.json' new wavenet --file none.json
 works doctor --json
 check doctor python3 -c 'import json; json.load(open("stdout"))["cores"]'
 

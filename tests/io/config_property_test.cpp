@@ -308,6 +308,17 @@ TEST_F(ConfigProperty, WhatUsersCodeThrowsIsAnIssue) {
   EXPECT_EQ(refused<Unruly>(R"({"version": 1})"), "cfg.json:1: cannot be upgraded from version 1: no\\x09way");
 }
 
+TEST_F(ConfigProperty, APolyTakesTheValueOfItsOwnPart) {
+  for (const bool moved : {false, true}) {
+    Poly<LayerFamily> poly = Stack{.layers = {Stack{.layers = {Dense{.width = 77}}}}};
+    for (int i = 0; i < 2; ++i) {
+      auto& part = poly.get_if<Stack>()->layers[0];
+      moved ? poly = std::move(part) : poly = part;
+    }
+    EXPECT_EQ(poly.get_if<Dense>()->width, 77);
+  }
+}
+
 TEST_F(ConfigProperty, KeysOfMapsMustBeText) {
   const Node node = Node::object({{"entries", Node::object({{"a\xff", 1.0}})}});
   EXPECT_EQ(error_of<ConfigError>([&] { load<Table>(node, "code"); }),

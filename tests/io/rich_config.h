@@ -152,8 +152,9 @@ struct Rich {
   static void upgrade(Node& node, int from) {
     if (from < 2) node.rename("lower", "low");
     if (from < 3 && node.find("middle")) {
-      node["low"] = node.at("middle").integer() - 1;
-      node["high"] = node.at("middle").integer() + 1;
+      const std::int64_t middle = std::clamp<std::int64_t>(node.at("middle").integer(), -500, 500);
+      node["low"] = middle - 1;
+      node["high"] = middle + 1;
       node.erase("middle");
     }
   }
@@ -235,9 +236,9 @@ class Randomiser {
         const auto all = table::alternatives(type.family);
         const table::Type* one =
             depth > 0 ? all[static_cast<std::size_t>(pick(0, static_cast<int>(all.size()) - 1))] : all[0];
-        auto made = one->make();
+        auto made = one->make(nullptr);
         fill(*one, made.get(), {}, depth - 1);
-        static_cast<PolyBase*>(value)->assign(*one, made);
+        static_cast<PolyBase*>(value)->assign(*one, std::move(made));
         break;
       }
       case Kind::array:

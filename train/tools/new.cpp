@@ -3,13 +3,15 @@
 #include <tapedeck/io/file.h>
 #include <tapedeck/train/run_config.h>
 
+#include <filesystem>
+
 #include "command.h"
 
 namespace tapedeck::tools {
 namespace {
 
 struct Options {
-  std::string network, preset = "small", output;
+  std::string network, preset = "small", file, output;
   std::vector<std::string> set;
   bool list = false, schema = false, fields = false, force = false;
 };
@@ -42,6 +44,12 @@ int make(const Options& o) {
   }
   TD_CHECK(!o.network.empty(), ConfigError, "new: name a network; tapedeck new --list shows all");
   train::RunConfig config = find(all, o).config;
+  if (!o.file.empty()) {
+    std::error_code error;
+    TD_CHECK(std::filesystem::exists(o.file, error), ConfigError, io::printable(o.file),
+             ": there is no such config file");
+    config = io::load_file(o.file, std::move(config));
+  }
   io::set(config, o.set);
   train::build_network(config);
   const std::string text = io::dump_json(io::save(config)) + "\n";
@@ -61,11 +69,13 @@ void add_new(CLI::App& app, Run& run) {
   auto [sub, o] = command<Options>(app, run, "new", "Write a config to start from",
                                    "  tapedeck new wavenet --preset small -o cfg.json\n"
                                    "  tapedeck new wavenet --set net.channels=48 -o cfg.json\n"
+                                   "  tapedeck new wavenet --preset tiny --file mine.json -o cfg.json\n"
                                    "  tapedeck new --list\n"
                                    "  tapedeck new --schema > schema.json",
                                    make);
   sub->add_option("NETWORK", o->network, "the kind of network: see --list");
   sub->add_option("--preset", o->preset, "its size: see --list")->capture_default_str();
+  sub->add_option("--file", o->file, "config file whose values go before the preset's")->check(path());
   sub->add_option("-o,--output", o->output, "file to write (default: standard output)")->check(path());
   sub->add_option("--set", o->set, "path=value: change the config, as often as needed")->type_name("PATH=VALUE");
   sub->add_flag("--list", o->list, "networks and presets");

@@ -142,8 +142,9 @@ void TreeAccess::copy_modes(const Module& from, Module& to) {
   const auto a = walk(from), b = walk(to);
   for (std::size_t i = 0; i < a.size(); ++i) {
     b[i].module->training_ = a[i].module->training_;
-    for (std::size_t j = 0; j < a[i].module->declared_.size(); ++j)
-      b[i].module->declared_[j]->frozen = a[i].module->declared_[j]->frozen;
+    for (const auto& d : a[i].module->declared_)
+      for (const auto& e : b[i].module->declared_)
+        if (d->name == e->name && !d->compute == !e->compute) e->frozen = d->frozen;
   }
 }
 

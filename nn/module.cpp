@@ -119,7 +119,8 @@ Param Module::buffer(std::string name, const Shape& shape, double value, bool pe
 Param Module::declare(detail::Declared declared) {
   check_name(*this, declared.name);
   for (const auto& d : declared_)
-    TD_CHECK(d->name != declared.name, ValueError, title(*this), ": there is a tensor \"", declared.name, "\" already");
+    TD_CHECK(d->compute || d->name != declared.name, ValueError, title(*this), ": there is a tensor \"", declared.name,
+             "\" already");
   checked_numel(declared.shape);
   declared_.push_back(std::make_unique<detail::Declared>(std::move(declared)));
   return Param(declared_.back().get());
@@ -156,6 +157,14 @@ std::vector<TreeAccess::Entry> TreeAccess::entries(const Module& root) {
   for (const Visit& v : walk(root))
     for (const auto& d : v.module->declared_)
       if (!d->compute) out.push_back({join_path(v.path, d->name), d.get()});
+  return out;
+}
+
+std::vector<TreeAccess::Entry> TreeAccess::parametrized(const Module& root) {
+  std::vector<Entry> out;
+  for (const Visit& v : walk(root))
+    for (const auto& d : v.module->declared_)
+      if (d->compute) out.push_back({join_path(v.path, d->name), d.get()});
   return out;
 }
 
@@ -367,6 +376,7 @@ io::Node Describer::part(const std::string& name, const Module& module) {
   } else {
     seen_[&module] = path_;
     node = module.describe(*this);
+    parametrizations(node, module, false);
     visit(module, path_);
   }
   path_ = outer;
@@ -376,6 +386,13 @@ io::Node Describer::children(const Module& module) {
   io::Node out = io::Node::object();
   for (const Module::Child& c : module.children()) out[c.name] = part(c.name, *c.part->module());
   return out;
+}
+void Describer::parametrizations(io::Node& node, const Module& module, bool below) const {
+  if (!node.is_object() || !node.find("type") || node.find("parametrizations")) return;
+  io::Node all = io::Node::object();
+  for (const auto& [path, d] : TreeAccess::parametrized(module))
+    if (below || d->owner == &module) all[path] = d->made_by;
+  if (all.size() > 0) node["parametrizations"] = std::move(all);
 }
 // The children that `module` derived from its config: others may share them.
 void Describer::visit(const Module& module, const std::string& path) {
@@ -394,7 +411,9 @@ io::Node Module::describe(Describer& d) const {
 io::Node Module::hparams(io::Save how) const {
   Describer d(how);
   d.seen_[this] = "";
-  return describe(d);
+  io::Node node = describe(d);
+  d.parametrizations(node, *this, false);
+  return node;
 }
 
 }  // namespace tapedeck::nn

@@ -53,6 +53,8 @@ struct Declared {
   Tensor tensor;
   // A parametrisation (parametrize.h) makes a tensor of others whenever it is read; it is no parameter then.
   std::function<Tensor()> compute{};
+  io::Node made_by{};               // that parametrisation, as hparams() has it
+  std::vector<Declared*> parts{};   // what it is made of
   Tensor computed{};                // what compute gave last
   std::function<Tensor()> start{};  // the initial value, made of other tensors that have theirs
   std::string stream{};             // the name in its random stream, when it is not its own
@@ -201,6 +203,8 @@ class Describer {
   bool extended() const { return how_ == io::Save::extended; }
   io::Node part(const std::string& name, const Module& module);
   io::Node children(const Module& module);  // an object: every child under its name
+  // The key "parametrizations" of a module's node: its own, or those of all modules that follow from its config too.
+  void parametrizations(io::Node& node, const Module& module, bool below) const;
 
  private:
   void visit(const Module& module, const std::string& path);
@@ -364,6 +368,7 @@ class Configured : public Base {
   io::Node describe(Describer& d) const override {
     io::Node node = io::save(config_, d.how());
     if (d.extended() && !this->children().empty()) node["children"] = d.children(*this);
+    d.parametrizations(node, *this, true);
     return node;
   }
 

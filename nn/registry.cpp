@@ -15,9 +15,9 @@ std::mutex& lock() {
 // The explicit list of what this library brings.
 std::vector<ModuleType> builtin() {
   std::vector<ModuleType> all = types_of<WaveNetLayer, WaveNet>();
-  for (const auto family :
-       {linear_types, embedding_types, conv_types, norm_types, dropout_types, activation_types, pool_types,
-        container_types, mlp_types, rnn_types, attention_types, transformer_types, position_types})
+  for (const auto family : {linear_types, embedding_types, conv_types, norm_types, dropout_types, activation_types,
+                            pool_types, container_types, mlp_types, rnn_types, attention_types, transformer_types,
+                            position_types, resample_types, mix_types, framed_types, block_types})
     for (ModuleType& type : family()) all.push_back(std::move(type));
   return all;
 }
@@ -128,14 +128,31 @@ std::shared_ptr<Module> Builder::registered(const io::Node& node) {
     return nullptr;
   }
   io::Node own = node;
-  own.erase("children");
+  own.erase("children"), own.erase("parametrizations");
   try {
     const std::shared_ptr<Module> made = type->make(own, *this);
+    if (const io::Node* all = node.find("parametrizations"); made && all) parametrize(*all, *made);
     if (const io::Node* children = node.find("children"); made && children) check_children(*children, *made);
     return made;
   } catch (const Error& e) {
     problem("", e.what());
     return nullptr;
+  }
+}
+
+void Builder::parametrize(const io::Node& all, Module& made) {
+  if (!all.is_object())
+    return problem("parametrizations", "must be an object: the parameters' paths and what they are");
+  for (const auto& [path, how] : all.members()) {
+    detail::Declared* found = nullptr;
+    for (const auto& [name, declared] : TreeAccess::entries(made))
+      if (name == path && declared->parameter) found = declared;
+    try {
+      TD_CHECK(found, ConfigError, "there is no parameter \"", path, "\"");
+      TreeAccess::parametrize(*found, how);
+    } catch (const Error& e) {
+      problem("parametrizations/" + path, e.what());
+    }
   }
 }
 

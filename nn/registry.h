@@ -30,6 +30,7 @@ class Builder {
   std::shared_ptr<Module> child(const io::Node& node, const std::string& key, const std::string& list);
   std::shared_ptr<Module> any(const io::Node& node);
   std::shared_ptr<Module> registered(const io::Node& node);
+  void parametrize(const io::Node& all, Module& made);
   void check_children(const io::Node& children, const Module& made);
   void remember(const std::string& path, const std::shared_ptr<Module>& made);
   io::Issues issues_;

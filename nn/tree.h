@@ -25,6 +25,13 @@ struct TreeAccess {
   static std::vector<Visit> walk(const Module& root);
   static std::vector<Entry> entries(const Module& root);  // every parameter and buffer once, in that order
 
+  static std::vector<Entry> parametrized(const Module& root);  // what is made of others, which entries() lacks
+  // Makes a parameter what `how` says ({"type": "weight_norm", …}; ConfigError), or a plain one again. Then the root of
+  // a materialised tree must be laid out anew.
+  static void parametrize(detail::Declared& declared, const io::Node& how);
+  static void fold(detail::Declared& declared);  // to the value that it has now
+  static void take_apart(detail::Declared& declared, const Tensor& value);
+
   enum class Fill { all, missing };  // missing: tensors that have values keep them
   static void lay_out(Module& root, const MaterialiseOptions& options, Fill fill);
   static void copy_modes(const Module& from, Module& to);  // training and frozen, between trees of one shape

@@ -24,5 +24,9 @@ std::vector<ModuleType> rnn_types();
 std::vector<ModuleType> attention_types();
 std::vector<ModuleType> transformer_types();
 std::vector<ModuleType> position_types();
+std::vector<ModuleType> resample_types();
+std::vector<ModuleType> mix_types();
+std::vector<ModuleType> framed_types();
+std::vector<ModuleType> block_types();
 
 }  // namespace tapedeck::nn

@@ -15,6 +15,7 @@ inline std::vector<Tensor> call(Module& module, const std::vector<Tensor>& x) {
   if (auto* m = dynamic_cast<Layer*>(&module); m && x.size() == 1) return {(*m)(x[0])};
   if (auto* m = dynamic_cast<Bilinear*>(&module)) return {(*m)(at(0), at(1))};
   if (auto* m = dynamic_cast<EmbeddingBag*>(&module)) return {(*m)(at(0), at(1), at(2))};
+  if (auto* m = dynamic_cast<FiLM*>(&module)) return {(*m)(at(0), at(1))};
   if (auto* m = dynamic_cast<RNN*>(&module)) return outputs((*m)(at(0), at(1)));
   if (auto* m = dynamic_cast<GRU*>(&module)) return outputs((*m)(at(0), at(1)));
   if (auto* m = dynamic_cast<LSTM*>(&module)) return outputs((*m)(at(0), at(1), at(2)));

@@ -141,8 +141,12 @@ void check_case(const io::Node& c) {
         if (path == name) expect_near(t, numbers(values), 1e-12, name);
   }
   const auto fn = [&](std::span<const Tensor>) { return objective(call(*module, inputs)); };
-  if (!wanted.empty() && !c.at("hparams").find("padding_idx")) {  // a row without gradient has differences all the same
-    const GradcheckReport report = gradcheck(fn, wanted, {.bound = 1e-7, .full_limit = 0, .directions = 2});
+  // Differences are no measure where a row has no gradient, and where each call moves the vectors of spectral norm.
+  const io::Node& hparams = c.at("hparams");
+  const bool moves = c.at("train").boolean() && hparams.find("parametrizations");
+  if (!wanted.empty() && !hparams.find("padding_idx") && !moves) {
+    const GradcheckReport report =
+        gradcheck(fn, wanted, {.bound = 1e-7, .step = 3e-4, .full_limit = 0, .directions = 2});
     EXPECT_TRUE(report.ok) << report.worst << " at " << report.where;
   }
   // In f32, buffers included.

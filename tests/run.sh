@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds, runs every test; the last line says `N passed, N failed`.
 #   bash tests/run.sh [--full] [--sanitize address,undefined|thread] [--build DIR]
-# --full adds the slow part: the sanitizer build of everything, longer fuzzing, the crash loops at every system call.
+# --full adds the slow part: the sanitizer build of everything, longer fuzzing, the crash loops at every system call,
+# all 2^32 patterns of the sweep, ten million draws of each random op.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 full=; sanitize=; build=
@@ -10,7 +11,7 @@ while [ $# -gt 0 ]; do
     --full) full=1 ;;
     --sanitize) sanitize=${2:?--sanitize needs a list}; shift ;;
     --build) build=${2:?--build needs a folder}; shift ;;
-    *) sed -n '2,4p' "$0" >&2; exit 2 ;;
+    *) sed -n '2,5p' "$0" >&2; exit 2 ;;
   esac
   shift
 done
@@ -32,6 +33,7 @@ count() {  # count NAME PASSED FAILED
   printf '%-28s %5d passed %3d failed\n' "$1" "$2" "$3"
 }
 mkdir -p "$build/test-logs"
+unset TAPEDECK_TEST_FULL; [ -n "$full" ] && [ -z "$sanitize" ] && export TAPEDECK_TEST_FULL=1
 export ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1
 
 for program in "$build"/bin/*_test; do  # GoogleTest programs

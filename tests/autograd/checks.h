@@ -1,27 +1,21 @@
-// Checks that the op tests share: error messages, and values per element.
+// What the op tests share: error messages, values per element, and short names of what they write most.
 #pragma once
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
 #include <string>
 #include <vector>
 
+#include "io/throws.h"
+
 namespace tapedeck::test {
 
-// The message of the error that a call throws.
-template <class E, class F>
-std::string error_of(F&& call) {
-  try {
-    call();
-  } catch (const E& e) {
-    return e.what();
-  } catch (const std::exception& e) {
-    ADD_FAILURE() << "another error: " << e.what();
-    return {};
-  }
-  ADD_FAILURE() << "nothing was thrown";
-  return {};
-}
+using tapedeck::error_of;  // the message of the error that a call throws
+using V = std::vector<double>;
+
+inline constexpr double kInf = std::numeric_limits<double>::infinity();
+inline constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
 inline bool says(const std::string& message, const std::string& part) {
   return message.find(part) != std::string::npos;

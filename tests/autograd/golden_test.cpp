@@ -46,7 +46,7 @@ void check_family(const test::Family& family) {
   test::Table table;
   family.add(table);
   for (const test::OpCase& c : table.cases) {
-    if (c.name == "dropout") continue;          // its mask is our own
+    if (c.name.find("dropout") != std::string::npos || c.name == "gumbel_softmax") continue;  // draws are our own
     if (c.name == "div with itself") continue;  // its gradient is 0 but for the rounding of two equal terms
     ASSERT_TRUE(torch.contains(c.name)) << c.name << " has no golden values: run golden/make.py " << family.name;
     const std::vector<V>& rows = torch.at(c.name);

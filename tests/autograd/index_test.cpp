@@ -6,12 +6,7 @@
 namespace tapedeck {
 namespace {
 
-using test::error_of;
-using test::f64;
-using test::i64;
-using test::says;
-using test::values;
-using V = std::vector<double>;
+using namespace test;
 
 Tensor counting(const Shape& shape) { return reshape(arange(0, shape.numel(), 1, {DType::f64}), shape); }
 

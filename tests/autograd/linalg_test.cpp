@@ -1,7 +1,6 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <limits>
 
 #include "autograd/checks.h"
 #include "autograd/op_table.h"
@@ -9,15 +8,7 @@
 namespace tapedeck {
 namespace {
 
-using test::error_of;
-using test::expect_close;
-using test::f64;
-using test::says;
-using test::spread;
-using test::values;
-using V = std::vector<double>;
-
-constexpr double kInf = std::numeric_limits<double>::infinity();
+using namespace test;
 
 // ---- products -----------------------------------------------------------------------------------------------------
 TEST(Matmul, HeadsBetweenBatchAndTimeAreNotCopied) {

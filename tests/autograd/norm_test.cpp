@@ -8,13 +8,7 @@
 namespace tapedeck {
 namespace {
 
-using test::error_of;
-using test::expect_close;
-using test::f64;
-using test::says;
-using test::spread;
-using test::values;
-using V = std::vector<double>;
+using namespace test;
 
 TEST(BatchNorm, RunningStatisticsMoveByMomentum) {
   const Tensor x = f64({1, 10, 3, 10, 5, 40}, {3, 2}), mean = f64({1, 2}, {2}), var = f64({1, 1}, {2});

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "autograd/checks.h"
 #include "autograd/op_table.h"
@@ -10,18 +9,8 @@
 namespace tapedeck {
 namespace {
 
-using test::error_of;
-using test::expect_close;
-using test::f64;
-using test::i64;
-using test::laid_out;
-using test::Layout;
-using test::says;
-using test::spread;
-using test::values;
-using V = std::vector<double>;
+using namespace test;
 
-constexpr double kInf = std::numeric_limits<double>::infinity();
 constexpr Layout kLayouts[] = {Layout::contiguous, Layout::transposed, Layout::sliced};
 const TensorOptions kF64{DType::f64};
 

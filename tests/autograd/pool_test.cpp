@@ -10,14 +10,8 @@
 namespace tapedeck {
 namespace {
 
-using test::error_of;
-using test::f64;
-using test::says;
-using test::values;
-using V = std::vector<double>;
+using namespace test;
 using I = std::vector<std::int64_t>;
-
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN(), kInf = std::numeric_limits<double>::infinity();
 
 // As PyTorch's CPU kernels choose: the last NaN, else the first of equals.
 TEST(Pool, NaNWinsAndTiesGoToTheFirst) {

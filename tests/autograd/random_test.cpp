@@ -1,6 +1,7 @@
 // Random ops: their distributions at fixed seeds (p = 1e-6), their limits, and that rows draw alone.
 #include <gtest/gtest.h>
 #include <tapedeck/autograd/ops.h>
+#include <tapedeck/tensor/env.h>
 #include <tapedeck/tensor/random.h>
 
 #include <algorithm>
@@ -13,13 +14,7 @@
 namespace tapedeck {
 namespace {
 
-using test::error_of;
-using test::f64;
-using test::says;
-using test::values;
-using V = std::vector<double>;
-
-constexpr double kInf = std::numeric_limits<double>::infinity();
+using namespace test;
 
 // The value that chi-squared with n degrees of freedom exceeds once in a million (Wilson and Hilferty).
 double chi_limit(double n) { return n * std::pow(1 - 2 / (9 * n) + 4.75 * std::sqrt(2 / (9 * n)), 3); }
@@ -256,6 +251,47 @@ TEST(Init, OrthogonalOfAnySize) {
     const V v = values(m);
     for (std::int64_t i = 0; i < n * n; ++i)
       ASSERT_NEAR(v[static_cast<std::size_t>(i)], i / n == i % n, 1e-6) << to_string(shape);
+  }
+}
+
+// The same distributions by ten million draws from each of ten seeds: minutes, so by `tests/run.sh --full` alone.
+TEST(RandomOps, TenMillionDraws) {
+  if (env("TAPEDECK_TEST_FULL").empty()) GTEST_SKIP() << "part of tests/run.sh --full";
+  constexpr std::int64_t n = 10'000'000;
+  constexpr double count = n;
+  const auto cell = [](double part) { return part * count; };
+  for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+    const RandomScope scope(seed, 1);
+    const std::string tail = " with seed " + std::to_string(seed);
+    const auto equal_parts = [&](const V& draws, double low, double width, std::size_t parts, const std::string& what) {
+      V counts(parts);
+      for (const double v : draws) counts[static_cast<std::size_t>((v - low) / width)] += 1;
+      expect_counts(counts, V(parts, count / static_cast<double>(parts)), what + tail);
+    };
+    V draws = values(rand({n / 1000, 1000}));
+    equal_parts(draws, 0, 1. / 4096, 4096, "rand");
+    expect_distributed(
+        std::move(draws), [](double v) { return v; }, "rand" + tail);
+    for (const DType dtype : {DType::f32, DType::f64})
+      expect_distributed(values(randn({n / 1000, 1000}, {dtype})), normal_cdf, "randn" + tail);
+    const Tensor x = empty({n});
+    expect_distributed(
+        values(exponential_(x, 2.5)), [](double v) { return -std::expm1(-2.5 * v); }, "exponential_" + tail);
+    const double whole = normal_cdf(1.5) - normal_cdf(-0.5);
+    expect_distributed(
+        values(truncated_normal_(x, 0, 1, -0.5, 1.5)),
+        [=](double v) { return (normal_cdf(v) - normal_cdf(-0.5)) / whole; }, "truncated_normal_" + tail);
+    equal_parts(values(randint(-5, 12, {n})), -5, 1, 17, "randint");
+    for (const double p : {1e-4, 0.3, 0.5, 0.999}) {
+      const double drawn = sum(bernoulli(expand(scalar(p, {DType::f64}), {n}))).item();
+      expect_counts({drawn, count - drawn}, {cell(p), cell(1 - p)}, "bernoulli" + tail);
+      const double lost = count_nonzero(eq(dropout(full({n}, 1), p), 0)).item();
+      expect_counts({lost, count - lost}, {cell(p), cell(1 - p)}, "dropout" + tail);
+    }
+    V chosen(4);
+    for (const double v : values(multinomial(expand(f64({0.5, 2, 1, 4.5}, {4}), {1000, 4}), n / 1000, true)))
+      chosen[static_cast<std::size_t>(v)] += 1;
+    expect_counts(chosen, {cell(0.0625), cell(0.25), cell(0.125), cell(0.5625)}, "multinomial" + tail);
   }
 }
 

@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <limits>
 
 #include "autograd/checks.h"
 #include "autograd/op_table.h"
@@ -11,16 +10,7 @@
 namespace tapedeck {
 namespace {
 
-using test::error_of;
-using test::expect_close;
-using test::f64;
-using test::i64;
-using test::says;
-using test::values;
-using V = std::vector<double>;
-
-constexpr double kInf = std::numeric_limits<double>::infinity();
-const double kNaN = std::nan("");
+using namespace test;
 
 V gradient_of(const Tensor& x, const std::function<Tensor(const Tensor&)>& f) {
   Tape tape;

@@ -6,12 +6,7 @@
 namespace tapedeck {
 namespace {
 
-using test::error_of;
-using test::f64;
-using test::laid_out;
-using test::Layout;
-using test::values;
-using V = std::vector<double>;
+using namespace test;
 
 // 0, 1, 2, … in a shape.
 Tensor counting(const Shape& shape) {

@@ -10,16 +10,7 @@
 namespace tapedeck {
 namespace {
 
-using test::error_of;
-using test::expect_close;
-using test::f64;
-using test::i64;
-using test::says;
-using test::values;
-using V = std::vector<double>;
-
-constexpr double kInf = std::numeric_limits<double>::infinity();
-const double kNaN = std::nan("");
+using namespace test;
 
 TEST(Sort, NaNIsLastAndZerosAreEqual) {
   const Tensor x = f64({2, kNaN, 1, -0.0, 0, kInf, kNaN, -kInf}, {8});

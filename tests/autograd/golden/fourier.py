@@ -1,4 +1,5 @@
 import torch
+import torch.nn.functional as F
 
 from golden import case, spread
 
@@ -58,3 +59,21 @@ for n in [1, 7, 8]:
         for periodic in [True, False]:
             case(f"{name} {n} {periodic}", [(n,)],
                  lambda x, f=getattr(torch, name), n=n, p=periodic: x * f(n, periodic=p, dtype=torch.float64))
+case("complex_mul row", [(3, 4, 2), (4, 2)], lambda a, b: r(c(a) * c(b)))
+case("complex_mul with itself", [(5, 2)], lambda x: r(c(x) * c(x)))
+case("complex_conj of one", [(2,)], lambda x: r(c(x).conj().resolve_conj()))
+case("complex_conj of a product", [(4, 2)], lambda x: r(c(x).conj() * c(x * 2)))
+case("complex_abs large", [(5, 2)], lambda x: c(x * 1e100).abs() / 1e100)
+case("complex_angle small", [(5, 2)], lambda x: c(x * 1e-5).angle() * 1e-5)
+case("complex_angle of one", [(2,)], lambda x: c(x).angle())
+case("polar turns", [(5,), (5,)], lambda a, p: r(torch.polar(a, p * 8 - 4)), 0.1, 1)
+case("polar of one", [(), ()], lambda a, p: r(torch.polar(a, p)), 0.1, 1)
+
+
+def overlap_add(x, hop):
+    n = (x.shape[1] - 1) * hop + x.shape[2]
+    return F.fold(x.transpose(1, 2), (1, n), (1, x.shape[2]), stride=(1, hop)).reshape(x.shape[0], n)
+
+
+for hop in [1, 2, 5]:
+    case(f"overlap_add {hop}", [(2, 4, 3)], lambda x, h=hop: overlap_add(x, h))

@@ -28,6 +28,8 @@ resize("bilinear corners", (2, 3, 2, 1), size=(2, 5), mode="bilinear", align_cor
 resize("area image", (1, 3, 4, 2), size=(2, 3), mode="area")
 
 for name, shape, fn, r in [("pixel_shuffle 2d", (1, 2, 3, 8), F.pixel_shuffle, 2),
+                           ("pixel_shuffle 2d 3", (2, 2, 1, 9), F.pixel_shuffle, 3),
+                           ("pixel_unshuffle 2d 3", (2, 3, 6, 1), F.pixel_unshuffle, 3),
                            ("pixel_unshuffle 2d", (1, 4, 6, 2), F.pixel_unshuffle, 2)]:
     case(name, [shape], lambda x, fn=fn, r=r: fn(x.movedim(-1, 1), r).movedim(1, -1))
 # PyTorch has none for sequences; the same order of channels.

@@ -3,8 +3,8 @@ import torch.nn.functional as F
 from golden import case
 
 
-def pool(name, shape, fn, k, **o):
-    case(name, [shape], lambda x: fn(x.movedim(-1, 1), k, **o).movedim(1, -1))
+def pool(name, shape, fn, *k, **o):
+    case(name, [shape], lambda x: fn(x.movedim(-1, 1), *k, **o).movedim(1, -1))
 
 
 pool("max_pool1d plain", (2, 7, 2), F.max_pool1d, 2)
@@ -35,3 +35,17 @@ for n in [1, 3, 5, 8]:
     pool(f"adaptive_avg_pool1d {n}", (2, 5, 2), F.adaptive_avg_pool1d, n)
     pool(f"adaptive_max_pool2d {n}", (1, 5, 7, 2), F.adaptive_max_pool2d, (2, n))
     pool(f"adaptive_avg_pool2d {n}", (1, 5, 7, 2), F.adaptive_avg_pool2d, (n, 3))
+
+
+def placed(fn, *args, **o):
+    def f(x):
+        y, at = fn(x, *args, **o, return_indices=True)
+        return y * (at + 1.0)
+    return f
+
+
+for k in [1, 2, 3]:
+    pool(f"max_pool1d_with_indices {k}", (2, 7, 2), placed(F.max_pool1d, k, 2, k // 2, ceil_mode=True))
+    pool(f"max_pool2d_with_indices {k}", (1, 5, 6, 2), placed(F.max_pool2d, k, (2, 1), k // 2))
+    pool(f"adaptive_max_pool1d_with_indices {k}", (2, 5, 2), placed(F.adaptive_max_pool1d, k))
+    pool(f"adaptive_max_pool2d_with_indices {k}", (1, 5, 7, 2), placed(F.adaptive_max_pool2d, (2, k)))

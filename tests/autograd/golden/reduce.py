@@ -85,3 +85,5 @@ for dims in [(), (1,), (0, 2)]:
         case(name + tail, [(2, 3, 4)],
              lambda x, f=getattr(torch, name), o=over, d=dims: f(x.masked_fill(gone, float("nan")), o, len(d) == 1))
     case("var correction 2" + tail, [(2, 3, 4)], lambda x, o=over: torch.var(x, o, correction=2))
+case("sum_to last", [(2, 3, 4)], lambda x: x.sum_to_size(4))
+case("sum_to 0-d", [(3, 2)], lambda x: x.T.sum_to_size(()))

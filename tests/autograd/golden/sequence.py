@@ -73,14 +73,14 @@ def attention(q, k, v, mask=None, causal=False, scale=None):
     return torch.softmax(scores, -1) @ v
 
 
-case("attention", [(2, 3, 4), (2, 5, 4), (2, 5, 3)], attention)
-case("attention heads", [(2, 2, 3, 4), (2, 2, 3, 4), (2, 2, 3, 4)], lambda q, k, v: attention(q, k, v, causal=True))
-case("attention scale", [(3, 4), (5, 4), (5, 4)], lambda q, k, v: attention(q, k, v, scale=0.3))
-case("attention bool mask", [(2, 3, 4), (2, 5, 4), (2, 5, 3)],
+case("scaled_dot_product_attention", [(2, 3, 4), (2, 5, 4), (2, 5, 3)], attention)
+case("scaled_dot_product_attention heads", [(2, 2, 3, 4), (2, 2, 3, 4), (2, 2, 3, 4)], lambda q, k, v: attention(q, k, v, causal=True))
+case("scaled_dot_product_attention scale", [(3, 4), (5, 4), (5, 4)], lambda q, k, v: attention(q, k, v, scale=0.3))
+case("scaled_dot_product_attention bool mask", [(2, 3, 4), (2, 5, 4), (2, 5, 3)],
      lambda q, k, v: attention(q, k, v, spread((3, 5), -1, 1, 2) > -0.5))
-case("attention real mask", [(2, 3, 4), (2, 5, 4), (2, 5, 3)],
+case("scaled_dot_product_attention real mask", [(2, 3, 4), (2, 5, 4), (2, 5, 3)],
      lambda q, k, v: attention(q, k, v, spread((2, 1, 5), -1, 1, 2)))
-case("attention groups", [(1, 4, 3, 2), (1, 2, 3, 2), (1, 2, 3, 2)],
+case("scaled_dot_product_attention groups", [(1, 4, 3, 2), (1, 2, 3, 2), (1, 2, 3, 2)],
      lambda q, k, v: attention(q, k.repeat_interleave(2, 1), v.repeat_interleave(2, 1)))
 
 

@@ -1,7 +1,7 @@
 import torch
 import torch.nn.functional as F
 
-from golden import case
+from golden import case, spread
 
 case("reshape", [(2, 3, 4)], lambda x: x.reshape(4, -1))
 case("unflatten", [(6, 4)], lambda x: x.unflatten(0, (2, 3)))
@@ -156,3 +156,42 @@ case("logspace down", [(3,)], lambda x: x * torch.logspace(2, -2, 3, 3))
 case("eye", [(3, 3)], lambda x: x * torch.eye(3))
 case("eye wide", [(2, 4)], lambda x: x + torch.eye(2, 4))
 case("eye high", [(4, 2)], lambda x: x + torch.eye(4, 2))
+
+case("reshape to 0-d", [(1, 1)], lambda x: x.reshape(()))
+case("reshape of another order", [(3, 4)], lambda x: x.T.reshape(2, 6))
+case("flatten 0-d", [()], torch.flatten)
+case("flatten middle", [(2, 3, 2, 2)], lambda x: x.permute(3, 1, 2, 0).flatten(1, -2))
+case("permute four", [(2, 1, 3, 2)], lambda x: x.permute(-1, 2, 0, 1))
+case("permute empty", [(0, 3)], lambda x: x.permute(1, 0))
+case("transpose itself", [(2, 3)], lambda x: x.transpose(1, 1))
+case("transpose twice", [(2, 3, 4)], lambda x: x.transpose(0, 1).transpose(1, 2))
+case("unsqueeze 0-d", [()], lambda x: x.unsqueeze(0))
+case("unsqueeze first", [(2, 3)], lambda x: x.unsqueeze(0))
+case("expand 0-d", [()], lambda x: x.expand(2, 3))
+case("expand middle", [(2, 1, 3)], lambda x: x.expand(2, 4, 3) * spread((2, 4, 3), -1, 1, 2))
+case("slice nothing", [(5, 2)], lambda x: x[3:3])
+case("slice last", [(3, 7)], lambda x: x[:, -6:7:3])
+case("narrow nothing", [(5, 2)], lambda x: x.narrow(0, 2, 0))
+case("narrow of another order", [(3, 5)], lambda x: x.T.narrow(0, 1, 3))
+case("select to 0-d", [(4,)], lambda x: x.select(0, 2))
+case("select middle", [(2, 3, 4)], lambda x: x.select(1, -1))
+
+
+def weighted(parts):
+    return sum(part.sum() * (i + 1) for i, part in enumerate(parts))
+
+
+case("split even", [(7, 2)], lambda x: weighted(x.split(3)))
+case("split last", [(2, 5)], lambda x: weighted(x.split(2, -1)))
+case("chunk uneven", [(7, 2)], lambda x: weighted(x.chunk(3)))
+case("chunk last", [(2, 3)], lambda x: weighted(x.chunk(5, -1)))
+case("cat one", [(2, 3)], lambda x: torch.cat([x]))
+case("cat of another order", [(2, 3), (3, 2)], lambda a, b: torch.cat([a.T, b]))
+case("stack 0-d", [(), ()], lambda a, b: torch.stack([a, b, a]))
+case("stack last", [(2, 3), (2, 3)], lambda a, b: torch.stack([b, a], -1))
+case("contiguous already", [(2, 3)], lambda x: x.contiguous() * 2)
+case("contiguous of repeats", [(3, 1)], lambda x: x.expand(3, 4).contiguous())
+case("clone 0-d", [()], torch.clone)
+case("clone of another order", [(2, 3)], lambda x: x.T.clone() * 2)
+for name, dtype in [("f32", torch.float32), ("bf16", torch.bfloat16), ("f16", torch.float16)]:
+    case("cast " + name, [(3, 4)], lambda x, t=dtype: x.to(t).to(torch.float64))

@@ -82,6 +82,10 @@ void add_elementwise(Table& t) {
   t.unary("silu", silu), t.unary("mish", mish), t.unary("softplus", [](const Tensor& x) { return softplus(x); });
   t.add("leaky_relu", {{2, 5}}, [](Args x) { return leaky_relu(x[0], 0.1); });
   t.add("elu", {{2, 5}}, [](Args x) { return elu(x[0], 1.5); });
+  t.add("elu small", {{2, 5}}, [](Args x) { return elu(x[0] * 0.1, -0.5); });
+  t.add("elu wide", {{2, 5}}, [](Args x) { return elu(x[0] * 8); });
+  t.add("leaky_relu default", {{2, 5}}, [](Args x) { return leaky_relu(x[0] * 1e-3); });
+  t.add("leaky_relu steep", {{2, 5}}, [](Args x) { return leaky_relu(x[0], -2.5); });
   t.add("clamp", {{2, 5}}, [](Args x) { return clamp(x[0], -0.5, 0.4); });
   t.add(
       "pow scalar", {{2, 5}}, [](Args x) { return pow(x[0], 2.5); }, 0.5, 2);

@@ -56,6 +56,21 @@ void add_fourier(Table& t) {
   add("complex_angle", {3, 4, 2}, [](const Tensor& x) { return complex_angle(x); });
   t.add(
       "polar", {{3, 4}, {3, 4}}, [](Args x) { return polar(x[0], x[1] * 3); }, 0.1, 1, true, close);
+  t.add(
+      "complex_mul row", {{3, 4, 2}, {4, 2}}, [](Args x) { return complex_mul(x[0], x[1]); }, -1, 1, true, close);
+  t.add(
+      "complex_mul with itself", {{5, 2}}, [](Args x) { return complex_mul(x[0], x[0]); }, -1, 1, true, close);
+  add("complex_conj of one", {2}, [](const Tensor& x) { return complex_conj(x); });
+  add("complex_conj of a product", {4, 2}, [](const Tensor& x) { return complex_mul(complex_conj(x), x * 2); });
+  add("complex_abs large", {5, 2}, [](const Tensor& x) { return complex_abs(x * 1e100) / 1e100; });
+  add("complex_angle small", {5, 2}, [](const Tensor& x) { return complex_angle(x * 1e-5) * 1e-5; });
+  add("complex_angle of one", {2}, [](const Tensor& x) { return complex_angle(x); });
+  t.add(
+      "polar turns", {{5}, {5}}, [](Args x) { return polar(x[0], x[1] * 8 - 4); }, 0.1, 1, true, close);
+  t.add(
+      "polar of one", {{}, {}}, [](Args x) { return polar(x[0], x[1]); }, 0.1, 1, true, close);
+  for (const std::int64_t hop : {1, 2, 5})
+    add("overlap_add " + std::to_string(hop), {2, 4, 3}, [hop](const Tensor& x) { return overlap_add(x, hop); });
   for (const std::int64_t n : {1, 7, 8})
     for (const bool periodic : {true, false}) {
       const std::string tail = " " + std::to_string(n) + (periodic ? " True" : " False");

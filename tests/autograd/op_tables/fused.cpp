@@ -5,10 +5,19 @@ namespace tapedeck::test {
 void add_fused(Table& t) {
   t.add("gated_activation", {{2, 3, 4}}, [](Args a) { return gated_activation(a[0]); });
   t.add("gated_activation condition", {{2, 4}, {2, 4}}, [](Args a) { return gated_activation(a[0], a[1]); });
-  t.add("dropout", {{4, 5}}, [](Args a) {
-    const RandomScope scope(1, 2);
-    return dropout(a[0], 0.4);
-  });
+  t.add("gated_activation large", {{3, 6}}, [](Args a) { return gated_activation(a[0] * 3); });
+  const auto random = [&](const char* op, Shape shape, std::function<Tensor(const Tensor&)> f) {
+    t.add(op, {shape}, [f](Args a) {
+      const RandomScope scope(1, 2);
+      return f(a[0]);
+    });
+  };
+  random("dropout", {4, 5}, [](const Tensor& x) { return dropout(x, 0.4); });
+  random("dropout1d", {3, 4, 5}, [](const Tensor& x) { return dropout1d(x, 0.4); });
+  random("dropout2d", {2, 3, 2, 5}, [](const Tensor& x) { return dropout2d(x, 0.4); });
+  random("feature_dropout", {3, 2, 5}, [](const Tensor& x) { return feature_dropout(x, 0.4); });
+  random("alpha_dropout", {4, 5}, [](const Tensor& x) { return alpha_dropout(x, 0.4); });
+  random("gumbel_softmax", {4, 5}, [](const Tensor& x) { return gumbel_softmax(x, 0.7); });
 }
 
 }  // namespace tapedeck::test

@@ -29,6 +29,8 @@ void add_interpolate(Table& t) {
   add("area image", {1, 3, 4, 2}, {.size = {2, 3}, .mode = I::area});
   t.add("pixel_shuffle 1d", {{2, 2, 6}}, [](Args a) { return pixel_shuffle(a[0], 3); });
   t.add("pixel_shuffle 2d", {{1, 2, 3, 8}}, [](Args a) { return pixel_shuffle(a[0], 2); });
+  t.add("pixel_shuffle 2d 3", {{2, 2, 1, 9}}, [](Args a) { return pixel_shuffle(a[0], 3); });
+  t.add("pixel_unshuffle 2d 3", {{2, 3, 6, 1}}, [](Args a) { return pixel_unshuffle(a[0], 3); });
   t.add("pixel_unshuffle 1d", {{2, 6, 2}}, [](Args a) { return pixel_unshuffle(a[0], 3); });
   t.add("pixel_unshuffle 2d", {{1, 4, 6, 2}}, [](Args a) { return pixel_unshuffle(a[0], 2); });
 }

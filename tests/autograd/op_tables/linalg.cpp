@@ -8,6 +8,11 @@ constexpr double kInf = std::numeric_limits<double>::infinity();
 }
 
 void add_linalg(Table& t) {
+  t.add("mm of another order", {{4, 3}, {2, 4}},
+        [](Args x) { return mm(transpose(x[0], 0, 1), transpose(x[1], 0, 1)); });
+  t.add("mm no inner", {{3, 0}, {0, 2}}, [](Args x) { return mm(x[0], x[1]); });
+  t.add("mv of another order", {{4, 3}, {4}}, [](Args x) { return mv(transpose(x[0], 0, 1), x[1]); });
+  t.add("mv no inner", {{3, 0}, {0}}, [](Args x) { return mv(x[0], x[1]); });
   t.add("mm", {{3, 4}, {4, 2}}, [](Args x) { return mm(x[0], x[1]); });
   t.add("mv", {{3, 4}, {4}}, [](Args x) { return mv(x[0], x[1]); });
   for (const auto& [a, b] : std::vector<std::pair<Shape, Shape>>{

@@ -18,6 +18,23 @@ void add_pool(Table& t) {
   t.add("max_pool2d values of both", {{1, 5, 4, 2}},
         [](Args a) { return max_pool2d_with_indices(a[0], 3, {.stride = 2, .padding = 1}).values; });
 
+  // Values by their places in the plane.
+  const auto placed = [](const ValuesIndices& y) { return y.values * (cast(y.indices, DType::f64) + 1); };
+  for (const std::int64_t k : {1, 2, 3}) {
+    const std::string size = " " + std::to_string(k);
+    t.add("max_pool1d_with_indices" + size, {{2, 7, 2}}, [=](Args a) {
+      return placed(max_pool1d_with_indices(a[0], k, {.stride = 2, .padding = k / 2, .ceil_mode = true}));
+    });
+    t.add("max_pool2d_with_indices" + size, {{1, 5, 6, 2}}, [=](Args a) {
+      return placed(max_pool2d_with_indices(a[0], k, {.stride = {2, 1}, .padding = k / 2}));
+    });
+    t.add("adaptive_max_pool1d_with_indices" + size, {{2, 5, 2}},
+          [=](Args a) { return placed(adaptive_max_pool1d_with_indices(a[0], k)); });
+    t.add("adaptive_max_pool2d_with_indices" + size, {{1, 5, 7, 2}}, [=](Args a) {
+      return placed(adaptive_max_pool2d_with_indices(a[0], {2, k}));
+    });
+  }
+
   const auto avg1 = [&](const std::string& name, Shape x, std::int64_t k, AvgPool1dOptions o) {
     t.add("avg_pool1d " + name, {x}, [=](Args a) { return avg_pool1d(a[0], k, o); });
   };

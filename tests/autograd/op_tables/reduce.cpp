@@ -125,6 +125,8 @@ void add_reduce(Table& t) {
   }
   t.add("sum empty", {{0, 3}}, [](Args x) { return sum(x[0], {0}); });
   t.add("sum 0-d", {{}}, [](Args x) { return sum(x[0]); });
+  t.add("sum_to last", {{2, 3, 4}}, [](Args x) { return sum_to(x[0], {4}); });
+  t.add("sum_to 0-d", {{3, 2}}, [](Args x) { return sum_to(transpose(x[0], 0, 1), {}); });
   t.add("sum_to", {{2, 3, 4}}, [](Args x) { return sum_to(x[0], {3, 1}); });
 }
 

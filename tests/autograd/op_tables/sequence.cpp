@@ -60,13 +60,14 @@ void add_sequence(Table& t) {
     t.add(
         name, {q, k, v}, [o](Args x) { return scaled_dot_product_attention(x[0], x[1], x[2], o); }, -1, 1, true, close);
   };
-  attention("attention", {2, 3, 4}, {2, 5, 4}, {2, 5, 3}, {});
-  attention("attention heads", {2, 2, 3, 4}, {2, 2, 3, 4}, {2, 2, 3, 4}, {.is_causal = true});
-  attention("attention scale", {3, 4}, {5, 4}, {5, 4}, {.scale = 0.3});
-  attention("attention bool mask", {2, 3, 4}, {2, 5, 4}, {2, 5, 3},
+  attention("scaled_dot_product_attention", {2, 3, 4}, {2, 5, 4}, {2, 5, 3}, {});
+  attention("scaled_dot_product_attention heads", {2, 2, 3, 4}, {2, 2, 3, 4}, {2, 2, 3, 4}, {.is_causal = true});
+  attention("scaled_dot_product_attention scale", {3, 4}, {5, 4}, {5, 4}, {.scale = 0.3});
+  attention("scaled_dot_product_attention bool mask", {2, 3, 4}, {2, 5, 4}, {2, 5, 3},
             {.mask = gt(spread({3, 5}, -1, 1, 2), scalar(-0.5, {DType::f64}))});
-  attention("attention real mask", {2, 3, 4}, {2, 5, 4}, {2, 5, 3}, {.mask = spread({2, 1, 5}, -1, 1, 2)});
-  attention("attention groups", {1, 4, 3, 2}, {1, 2, 3, 2}, {1, 2, 3, 2}, {.enable_gqa = true});
+  attention("scaled_dot_product_attention real mask", {2, 3, 4}, {2, 5, 4}, {2, 5, 3},
+            {.mask = spread({2, 1, 5}, -1, 1, 2)});
+  attention("scaled_dot_product_attention groups", {1, 4, 3, 2}, {1, 2, 3, 2}, {1, 2, 3, 2}, {.enable_gqa = true});
   t.add(
       "rotary_embedding", {{2, 5, 6}}, [](Args x) { return rotary_embedding(x[0]); }, -1, 1, true, close);
   t.add(

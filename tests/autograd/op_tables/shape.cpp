@@ -125,6 +125,51 @@ void add_ranges(Table& t) {
   t.add("eye high", {{4, 2}}, [](Args a) { return a[0] + eye(4, 2, {DType::f64}); });
 }
 
+// Views and copies again: of no dimension, of nothing, of what lies in another order.
+void add_corners(Table& t) {
+  t.add("reshape to 0-d", {{1, 1}}, [](Args a) { return reshape(a[0], {}); });
+  t.add("reshape of another order", {{3, 4}}, [](Args a) { return reshape(transpose(a[0], 0, 1), {2, 6}); });
+  t.add("flatten 0-d", {{}}, [](Args a) { return flatten(a[0]); });
+  t.add("flatten middle", {{2, 3, 2, 2}}, [](Args a) { return flatten(permute(a[0], {3, 1, 2, 0}), 1, -2); });
+  t.add("permute four", {{2, 1, 3, 2}}, [](Args a) { return permute(a[0], {-1, 2, 0, 1}); });
+  t.add("permute empty", {{0, 3}}, [](Args a) { return permute(a[0], {1, 0}); });
+  t.add("transpose itself", {{2, 3}}, [](Args a) { return transpose(a[0], 1, 1); });
+  t.add("transpose twice", {{2, 3, 4}}, [](Args a) { return transpose(transpose(a[0], 0, 1), 1, 2); });
+  t.add("unsqueeze 0-d", {{}}, [](Args a) { return unsqueeze(a[0], 0); });
+  t.add("unsqueeze first", {{2, 3}}, [](Args a) { return unsqueeze(a[0], 0); });
+  t.add("expand 0-d", {{}}, [](Args a) { return expand(a[0], {2, 3}); });
+  t.add("expand middle", {{2, 1, 3}}, [](Args a) { return expand(a[0], {2, 4, 3}) * spread({2, 4, 3}, -1, 1, 2); });
+  t.add("slice nothing", {{5, 2}}, [](Args a) { return slice(a[0], 0, 3, 3); });
+  t.add("slice last", {{3, 7}}, [](Args a) { return slice(a[0], -1, -6, 7, 3); });
+  t.add("narrow nothing", {{5, 2}}, [](Args a) { return narrow(a[0], 0, 2, 0); });
+  t.add("narrow of another order", {{3, 5}}, [](Args a) { return narrow(transpose(a[0], 0, 1), 0, 1, 3); });
+  t.add("select to 0-d", {{4}}, [](Args a) { return select(a[0], 0, 2); });
+  t.add("select middle", {{2, 3, 4}}, [](Args a) { return select(a[0], 1, -1); });
+  const auto added = [](const std::vector<Tensor>& parts) {
+    Tensor y = sum(parts[0]);
+    for (std::size_t i = 1; i < parts.size(); ++i) y = y + sum(parts[i]) * static_cast<double>(i + 1);
+    return y;
+  };
+  t.add("split even", {{7, 2}}, [=](Args a) { return added(split(a[0], 3)); });
+  t.add("split last", {{2, 5}}, [=](Args a) { return added(split(a[0], 2, -1)); });
+  t.add("chunk uneven", {{7, 2}}, [=](Args a) { return added(chunk(a[0], 3)); });
+  t.add("chunk last", {{2, 3}}, [=](Args a) { return added(chunk(a[0], 5, -1)); });
+  t.add("cat one", {{2, 3}}, [](Args a) { return cat({a[0]}); });
+  t.add("cat of another order", {{2, 3}, {3, 2}}, [](Args a) { return cat({transpose(a[0], 0, 1), a[1]}, 0); });
+  t.add("stack 0-d", {{}, {}}, [](Args a) { return stack({a[0], a[1], a[0]}); });
+  t.add("stack last", {{2, 3}, {2, 3}}, [](Args a) { return stack({a[1], a[0]}, -1); });
+  t.add("contiguous already", {{2, 3}}, [](Args a) { return contiguous(a[0]) * 2; });
+  t.add("contiguous of repeats", {{3, 1}}, [](Args a) { return contiguous(expand(a[0], {3, 4})); });
+  t.add("clone 0-d", {{}}, [](Args a) { return clone(a[0]); });
+  t.add("clone of another order", {{2, 3}}, [](Args a) { return clone(transpose(a[0], 0, 1)) * 2; });
+  // Rounding to fewer digits has no differences; values and gradients are PyTorch's to the bit.
+  for (const auto& [name, dtype] : {std::pair{"f32", DType::f32}, {"bf16", DType::bf16}, {"f16", DType::f16}}) {
+    t.add(std::string("cast ") + name, {{3, 4}},
+          [dtype = dtype](Args a) { return cast(cast(a[0], dtype), DType::f64); });
+    t.cases.back().derivative = false;
+  }
+}
+
 }  // namespace
 
 void add_shape(Table& t) {
@@ -160,6 +205,7 @@ void add_shape(Table& t) {
   add_folds(t);
   add_diagonals(t);
   add_ranges(t);
+  add_corners(t);
 }
 
 }  // namespace tapedeck::test

@@ -4,17 +4,23 @@
 #include <tapedeck/autograd/ops.h>
 #include <tapedeck/tensor/detail_views.h>
 #include <tapedeck/tensor/random.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
+#include <csignal>
 #include <cstdio>
+#include <cstdlib>
+#include <cstring>
 #include <limits>
 #include <map>
 #include <set>
 
 #include "cases/dice.h"
+#include "cases/guard.h"
 #include "cases/hostile_options.h"
 #include "cases/op_case.h"
+#include "op_declarations.h"
 
 namespace tapedeck::cases {
 namespace {
@@ -203,23 +209,43 @@ Calls calls_of(const std::string& filter) {
   return out;
 }
 
+// A crash says which call it was.
+char replay_line[200];
+void say_and_die(int signal) {
+  if (::write(2, replay_line, std::strlen(replay_line)) < 0) std::_Exit(1);
+  std::signal(signal, SIG_DFL);
+  std::raise(signal);
+}
+
 }  // namespace
 
 int run_hostile(const std::string& filter, std::uint64_t seed, int rounds, double seconds) {
   using Clock = std::chrono::steady_clock;
   const auto start = Clock::now();
   const Calls calls = calls_of(filter);
+  for (const int signal : {SIGABRT, SIGFPE}) std::signal(signal, say_and_die);
   std::map<std::string, int> faults;
   std::uint64_t made = 0;
   for (int round = 0; round < rounds || std::chrono::duration<double>(Clock::now() - start).count() < seconds; ++round)
     for (const auto& [op, call] : calls) {
       const std::uint64_t own = hash64(op) + seed + static_cast<std::uint64_t>(round);
       ++made;
+      std::snprintf(replay_line, sizeof replay_line, "CRASHED; replay: op_cases --hostile '%s' --seed %llu\n",
+                    op.c_str(), static_cast<unsigned long long>(own));
       const auto [words, fault] = call(own);
       if (fault.empty() || ++faults[op] > 3) continue;
       std::printf("FAILED %s: %s\n  %s\n  replay: op_cases --hostile '%s' --seed %llu\n", op.c_str(), words.c_str(),
                   fault.c_str(), op.c_str(), static_cast<unsigned long long>(own));
+      std::fflush(stdout);
     }
+  if (const std::string broken = take_violations(); !broken.empty())
+    std::printf("FAILED: written outside of memory: %s\n", broken.c_str()), ++faults["canaries"];
+  if (filter == "*") {
+    std::set<std::string> reached;
+    for (const auto& [op, call] : calls) reached.insert(op.substr(0, op.find_first_of(" :")));
+    for (const char* op : kOpDeclarations)
+      if (!reached.contains(op)) std::printf("NOT REACHED: %s\n", op), ++faults[op];
+  }
   int total = 0;
   for (const auto& [op, n] : faults) total += n;
   std::printf("hostile: %zu ops, %llu calls, %d faults in %zu ops\n", calls.size(),

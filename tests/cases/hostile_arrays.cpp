@@ -18,6 +18,7 @@ void add_creation(OptionCalls& t) {
   t.add("eye", [](S s) { return eye(s.count(), s.count(), s.options()); });
   t.add("ones", [](S s) { return ones(s.shape(), s.options()); });
   t.add("full_like", [](S s) { return full_like(s.any(), s.real()); });
+  t.add("ones_like", [](S s) { return ones_like(s.any()); });
   t.add("one_hot", [](S s) { return one_hot(s.index({3}), s.count(), s.dtype()); });
   t.add("sinusoidal_positions",
         [](S s) { return sinusoidal_positions(s.count(), s.count(), s.count(), s.real(), s.options()); });

@@ -15,6 +15,8 @@ void add_writing_options(OptionCalls& t) {
   t.add("randn", [](S s) { return randn(s.shape(), s.options()); });
   t.add("randint", [](S s) { return randint(s.whole(), s.whole(), s.shape(), s.options()); });
   t.add("randint high", [](S s) { return randint(s.whole(), s.shape(), s.options()); });
+  t.add("rand_like", [](S s) { return rand_like(s.any()); });
+  t.add("randn_like", [](S s) { return randn_like(s.any()); });
   t.add("randint_like", [](S s) { return randint_like(s.any(), s.whole(), s.whole()); });
   t.add("randperm", [](S s) { return randperm(s.count(), {s.flag() ? DType::i64 : s.dtype()}); });
   t.add("bernoulli", [](S s) { return bernoulli(s.any(), s.part()); });

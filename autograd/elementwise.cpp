@@ -373,10 +373,16 @@ Tensor operator/(double a, const Tensor& b) {
 }
 
 Tensor add(const Tensor& a, const Tensor& b, double alpha) {
-  return detail::composed("add", [&] { return alpha == 1 ? add(a, b) : add(a, mul(b, alpha)); });
+  return detail::composed("add", [&] {
+    detail::check_same("add", "a", a, "b", b);
+    return alpha == 1 ? add(a, b) : add(a, mul(b, alpha));
+  });
 }
 Tensor sub(const Tensor& a, const Tensor& b, double alpha) {
-  return detail::composed("sub", [&] { return alpha == 1 ? sub(a, b) : sub(a, mul(b, alpha)); });
+  return detail::composed("sub", [&] {
+    detail::check_same("sub", "a", a, "b", b);
+    return alpha == 1 ? sub(a, b) : sub(a, mul(b, alpha));
+  });
 }
 
 Tensor maximum(const Tensor& a, const Tensor& b) { return extremum("maximum", kernels::maximum, a, b, gt); }

@@ -33,8 +33,9 @@ void check_value(const char* op, double value, const Tensor& x) {
 // ---- one index for whole rows ---------------------------------------------------------------------------------------
 // The index of an op along dimension dim of x as [N]; checked.
 Tensor row_index(const char* op, const Tensor& x, int dim, const Tensor& index) {
-  detail::check_index(op, "index", index, x.size(dim));
+  detail::check_defined(op, "index", index);
   check_device(op, "index", index, x);
+  detail::check_index(op, "index", index, x.size(dim));
   TD_CHECK(index.dim() <= 1, ShapeError, op, ": index must be 1-d", arg("index", index));
   return index.dim() == 0 ? detail::try_reshape(index, {1}) : index;
 }
@@ -91,8 +92,9 @@ namespace detail {
 int check_lines(const char* op, const Tensor& x, int dim, const Tensor& index) {
   detail::check_defined(op, "x", x);
   dim = normalize_dim(op, dim, x.dim());
-  detail::check_index(op, "index", index, x.size(dim));
+  detail::check_defined(op, "index", index);
   check_device(op, "index", index, x);
+  detail::check_index(op, "index", index, x.size(dim));
   bool fit = index.dim() == x.dim();
   for (int d = 0; fit && d < x.dim(); ++d) fit = d == dim || index.size(d) <= x.size(d);
   TD_CHECK(fit, ShapeError, op, ": index must have as many dimensions as x and, but in dimension ", dim,

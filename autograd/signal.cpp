@@ -190,7 +190,10 @@ Tensor complex_angle(const Tensor& x) {
 }
 
 Tensor polar(const Tensor& abs, const Tensor& angle) {
-  return composed("polar", [&] { return stack({abs * cos(angle), abs * sin(angle)}, -1); });
+  return composed("polar", [&] {
+    detail::check_same("polar", "abs", abs, "angle", angle);
+    return stack({abs * cos(angle), abs * sin(angle)}, -1);
+  });
 }
 
 // ---- windows --------------------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ struct Given {
   Tensor w1, w2, w3;                      // on the tape: weights [4,4,2], [4,4,2,2], [2,2,2,2,2]
   Tensor whole, places, far, mask;        // i64 [3,4], [3] of 0 to 2 and [3] with one that is 7; bool [3,4]
   Tensor buffer, weight, shared;          // constants: [4], [4,4] and [3,4], whose elements share memory
+  Tensor away, away_whole;                // constants on another device: f32 and i64 [3,4]
   Tensor none;                            // undefined
   Given();
   std::vector<Tensor> all() const;
@@ -27,7 +28,7 @@ struct Given {
 };
 using In = const Given&;
 
-enum class Kind { shape, value, dtype, tape };
+enum class Kind { shape, value, dtype, device, tape };
 
 struct BadCall {
   std::string op;  // a function of ops.h; an overload has a word behind it
@@ -45,6 +46,8 @@ class BadCalls {
   void shape(const char* op, std::vector<std::string> words, Call f) { add(op, Kind::shape, words, f); }
   void value(const char* op, std::vector<std::string> words, Call f) { add(op, Kind::value, words, f); }
   void dtype(const char* op, std::vector<std::string> words, Call f) { add(op, Kind::dtype, words, f); }
+  // Tensors of two devices; the message names the other one.
+  void device(const char* op, Call f) { add(op, Kind::device, {"cuda:0"}, f); }
   void tape(const char* op, std::vector<std::string> words, Call f) { add(op, Kind::tape, words, f); }
   void missing(const char* op, Call f) { add(op, Kind::value, {"undefined"}, f); }
 
@@ -96,6 +99,7 @@ void add_bad_shape(BadCalls& t);
 void add_bad_sequence(BadCalls& t);
 void add_bad_signal(BadCalls& t);
 void add_bad_create(BadCalls& t);
+void add_two_devices(BadCalls& t);
 void add_bad_bounds(BadCalls& t);
 
 }  // namespace tapedeck::test

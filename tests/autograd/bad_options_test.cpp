@@ -4,7 +4,10 @@
 
 #include <gtest/gtest.h>
 #include <tapedeck/tensor/detail_views.h>
+#include <tapedeck/tensor/device.h>
 
+#include <cstdlib>
+#include <cstring>
 #include <map>
 #include <set>
 
@@ -13,6 +16,22 @@
 #include "op_declarations.h"
 
 namespace tapedeck::test {
+namespace {
+
+// A second device, whose memory is the host's.
+void use_another_device() {
+  static const DeviceRuntime other{
+      "another",
+      [] { return 1; },
+      [](int, std::size_t bytes) { return std::malloc(bytes); },
+      [](int, void* p) { std::free(p); },
+      [](void* to, Device, const void* from, Device, std::size_t bytes) { std::memcpy(to, from, bytes); },
+      [](int, void* p, std::size_t bytes) { std::memset(p, 0, bytes); },
+      [](int) {}};
+  set_runtime(DeviceType::cuda, &other);
+}
+
+}  // namespace
 
 Given::Given()
     : v(spread({6}, 0.1, 0.9)),
@@ -32,11 +51,12 @@ Given::Given()
   for (Tensor* t : {&v, &m, &square, &x, &image, &volume, &w1, &w2, &w3, &buffer, &weight}) *t = cast(*t, DType::f32);
   mask = gt(m, scalar(0.5));
   shared = detail::expand(buffer, {3, 4});
+  away = zeros({3, 4}, {DType::f32, {DeviceType::cuda}}), away_whole = zeros({3, 4}, {DType::i64, {DeviceType::cuda}});
 }
 
 std::vector<Tensor> Given::all() const {
   std::vector<Tensor> out = recorded();
-  for (const Tensor& t : {whole, places, far, mask, buffer, weight, shared}) out.push_back(t);
+  for (const Tensor& t : {whole, places, far, mask, buffer, weight, shared, away, away_whole}) out.push_back(t);
   return out;
 }
 
@@ -52,6 +72,7 @@ void BadCalls::binary(const std::vector<Binary>& ops) {
     missing(op, [f = f](In g) { f(g.none, g.m); });
     missing(op, [f = f](In g) { f(g.m, g.none); });
     shape(op, {"[3,4]", "[2,5,4]"}, [f = f](In g) { f(g.m, g.x); });
+    device(op, [f = f](In g) { f(g.m, g.away); });
   }
 }
 
@@ -62,7 +83,7 @@ const std::vector<BadCall>& bad_calls() {
     BadCalls t;
     for (const auto add :
          {add_bad_elementwise, add_bad_reduce, add_bad_losses, add_bad_linalg, add_bad_conv, add_bad_index,
-          add_bad_shape, add_bad_sequence, add_bad_signal, add_bad_create, add_bad_bounds})
+          add_bad_shape, add_bad_sequence, add_bad_signal, add_bad_create, add_bad_bounds, add_two_devices})
       add(t);
     return std::move(t.rows);
   }();
@@ -93,6 +114,9 @@ std::string message_of(const BadCall& row, In g, bool& right) {
   } catch (const DTypeError& e) {
     right = row.kind == Kind::dtype;
     return std::string(right ? "" : "a DTypeError: ") + e.what();
+  } catch (const DeviceError& e) {
+    right = row.kind == Kind::device;
+    return std::string(right ? "" : "a DeviceError: ") + e.what();
   } catch (const TapeError& e) {
     right = row.kind == Kind::tape;
     return std::string(right ? "" : "a TapeError: ") + e.what();
@@ -102,6 +126,7 @@ std::string message_of(const BadCall& row, In g, bool& right) {
 }
 
 TEST(BadOptions, NameTheOpAndTheNumbers) {
+  use_another_device();
   const Given g;
   const std::string before = bytes_of(g);
   std::map<std::string, int> number;

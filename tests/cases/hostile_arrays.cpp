@@ -32,6 +32,7 @@ void add_creation(OptionCalls& t) {
 void add_views(OptionCalls& t) {
   t.add("reshape", [](S s) { return reshape(s.any(), s.shape()); });
   t.add("flatten", [](S s) { return flatten(s.any(), s.dim(), s.dim()); });
+  t.add("unflatten", [](S s) { return unflatten(s.any(), s.dim(), s.shape()); });
   t.add("permute", [](S s) { return permute(s.reals(3), s.dims()); });
   t.add("transpose", [](S s) { return transpose(s.any(), s.dim(), s.dim()); });
   t.add("movedim", [](S s) { return movedim(s.any(), s.dim(), s.dim()); });
@@ -64,6 +65,7 @@ void add_copies(OptionCalls& t) {
   t.add("repeat_interleave", [](S s) { return repeat_interleave(s.any(), s.count(), s.maybe_dim()); });
   t.add("repeat_interleave tensor",
         [](S s) { return repeat_interleave(s.reals(2), s.index({s.one_of<std::int64_t>(6)}), s.maybe_dim()); });
+  t.add("repeat_interleave places", [](S s) { return repeat_interleave(s.index({4})); });
   t.add("flip", [](S s) { return flip(s.any(), s.dims()); });
   t.add("roll", [](S s) { return roll(s.any(), s.whole(), s.maybe_dim()); });
   t.add("roll list", [](S s) { return roll(s.any(), s.wholes(false), s.dims()); });
@@ -99,6 +101,12 @@ void add_lookups(OptionCalls& t) {
   t.add("scatter", [](S s) { return scatter(s.of({3, 4}), s.dim(), s.index({3, 4}), s.of({3, 4})); });
   t.add("scatter value", [](S s) { return scatter(s.any(), s.dim(), s.index({2, 3}), s.real()); });
   t.add("scatter_add", [](S s) { return scatter_add(s.of({3, 4}), s.dim(), s.index({3, 4}), s.of({3, 4})); });
+  t.add("scatter_reduce", [](S s) {
+    return scatter_reduce(s.of({3, 4}), s.dim(), s.index({3, 4}), s.of({3, 4}), s.one_of<ScatterReduce>(5), s.flag());
+  });
+  t.add("index_reduce", [](S s) {
+    return index_reduce(s.of({3, 4}), s.dim(), s.index({3}), s.of({3, 4}), s.one_of<ScatterReduce>(5), s.flag());
+  });
   t.add("take_along_dim", [](S s) { return take_along_dim(s.any(), s.index({3, 4}), s.maybe_dim()); });
   t.add("index", [](S s) { return index(s.reals(3), {s.index({2}), s.flag() ? Tensor() : s.index({2})}); });
   t.add("index_put", [](S s) { return index_put(s.reals(2), {s.index({2}), s.index({2})}, s.of({2}), s.flag()); });
@@ -109,6 +117,8 @@ void add_lookups(OptionCalls& t) {
 void add_reductions(OptionCalls& t) {
   t.add("sum", [](S s) { return sum(s.any(), s.dims(), s.flag()); });
   t.add("mean", [](S s) { return mean(s.any(), s.dims(), s.flag()); });
+  t.add("nansum", [](S s) { return nansum(s.any(), s.dims(), s.flag()); });
+  t.add("nanmean", [](S s) { return nanmean(s.any(), s.dims(), s.flag()); });
   t.add("prod", [](S s) { return prod(s.any(), s.dim(), s.flag()); });
   t.add("amax", [](S s) { return amax(s.any(), s.dims(), s.flag()); });
   t.add("amin", [](S s) { return amin(s.any(), s.dims(), s.flag()); });
@@ -116,10 +126,10 @@ void add_reductions(OptionCalls& t) {
   t.add("min", [](S s) { return min(s.any(), s.dim(), s.flag()); });
   t.add("argmax", [](S s) { return argmax(s.any(), s.maybe_dim(), s.flag()); });
   t.add("argmin", [](S s) { return argmin(s.any(), s.maybe_dim(), s.flag()); });
-  t.add("var", [](S s) { return var(s.any(), s.dims(), s.flag(), s.flag()); });
-  t.add("std", [](S s) { return tapedeck::std(s.any(), s.dims(), s.flag(), s.flag()); });
-  t.add("var_mean", [](S s) { return var_mean(s.any(), s.dims(), s.flag(), s.flag()); });
-  t.add("std_mean", [](S s) { return std_mean(s.any(), s.dims(), s.flag(), s.flag()); });
+  t.add("var", [](S s) { return var(s.any(), s.dims(), s.flag(), s.real()); });
+  t.add("std", [](S s) { return tapedeck::std(s.any(), s.dims(), s.flag(), s.real()); });
+  t.add("var_mean", [](S s) { return var_mean(s.any(), s.dims(), s.flag(), s.real()); });
+  t.add("std_mean", [](S s) { return std_mean(s.any(), s.dims(), s.flag(), s.real()); });
   t.add("norm", [](S s) { return norm(s.any(), s.real(), s.dims(), s.flag()); });
   t.add("logsumexp", [](S s) { return logsumexp(s.any(), s.dim(), s.flag()); });
   t.add("logsumexp list", [](S s) { return logsumexp(s.any(), s.dims(), s.flag()); });
@@ -134,13 +144,15 @@ void add_reductions(OptionCalls& t) {
   t.add("sort", [](S s) { return sort(s.any(), s.dim(), s.flag()); });
   t.add("argsort", [](S s) { return argsort(s.any(), s.dim(), s.flag()); });
   t.add("topk", [](S s) { return topk(s.any(), s.count(), s.dim(), s.flag(), s.flag()); });
+  t.add("kthvalue", [](S s) { return kthvalue(s.any(), s.count(), s.dim(), s.flag()); });
   t.add("median", [](S s) { return median(s.any(), s.dim(), s.flag()); });
   t.add("quantile",
         [](S s) { return quantile(s.any(), s.part(), s.maybe_dim(), s.flag(), s.one_of<QuantileMode>(5)); });
   t.add("quantile list", [](S s) {
     return quantile(s.any(), std::vector{s.part(), s.part()}, s.maybe_dim(), s.flag(), s.one_of<QuantileMode>(5));
   });
-  t.add("searchsorted", [](S s) { return searchsorted(s.reals(1), s.any(), s.flag()); });
+  t.add("searchsorted",
+        [](S s) { return searchsorted(s.of({4}), s.of({3}), s.flag(), s.flag() ? s.index({4}) : Tensor()); });
   t.add("bucketize", [](S s) { return bucketize(s.any(), s.reals(1), s.flag()); });
   t.add("bincount", [](S s) { return bincount(s.index({4}), s.flag() ? s.of({4}) : Tensor(), s.count()); });
   t.add("histc", [](S s) { return histc(s.any(), s.count(), s.real(), s.real()); });

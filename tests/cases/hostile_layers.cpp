@@ -10,6 +10,13 @@ Reduction reduction(S s) { return s.one_of<Reduction>(4); }
 
 void add_functions(OptionCalls& t) {
   t.add("clamp", [](S s) { return clamp(s.any(), s.real(), s.real()); });
+  t.add("clamp_min", [](S s) { return clamp_min(s.any(), s.real()); });
+  t.add("clamp_max", [](S s) { return clamp_max(s.any(), s.real()); });
+  t.add("add alpha", [](S s) { return add(s.any(), s.of({3}), s.real()); });
+  t.add("sub alpha", [](S s) { return sub(s.any(), s.of({3}), s.real()); });
+  t.add("div rounding", [](S s) { return div(s.any(), s.any(), s.one_of<Rounding>(3)); });
+  t.add("where scalar", [](S s) { return where(s.mask({3}), s.any(), s.real()); });
+  t.add("pow base", [](S s) { return pow(s.real(), s.any()); });
   t.add("pow", [](S s) { return pow(s.any(), s.real()); });
   t.add("nan_to_num", [](S s) { return nan_to_num(s.any(), s.real(), s.real(), s.real()); });
   t.add("leaky_relu", [](S s) { return leaky_relu(s.any(), s.real()); });
@@ -64,6 +71,9 @@ void add_losses(OptionCalls& t) {
         [](S s) { return margin_ranking_loss(s.of({4}), s.of({4}), s.of({4}), s.real(), reduction(s)); });
   t.add("multi_margin_loss", [](S s) {
     return multi_margin_loss(s.of({3, 4}), s.index({3}), s.flag() ? s.real() : 2, s.real(), {}, reduction(s));
+  });
+  t.add("multilabel_margin_loss", [](S s) {
+    return multilabel_margin_loss(s.of({3, 4}), s.index({3, 4}), reduction(s));
   });
   t.add("cosine_embedding_loss", [](S s) {
     return cosine_embedding_loss(s.of({3, 4}), s.of({3, 4}), s.of({3}), s.real(), reduction(s));

@@ -44,6 +44,7 @@ void add_bad_losses(BadCalls& t) {
     t.shape(op, {"[3,4]", "[2,5,4]"}, [f = f](In g) { f(g.m, g.x, Reduction::mean); });
     t.dtype(op, {"i64"}, [f = f](In g) { f(g.m, g.whole, Reduction::mean); });
     t.value(op, {"batchmean"}, [f = f](In g) { f(g.m, g.m, Reduction::batchmean); });
+    t.device(op, [f = f](In g) { f(g.m, g.away, Reduction::mean); });
   }
   t.shape("kl_div", {"[3,4]", "[2,5,4]"}, [](In g) { kl_div(g.m, g.x); });
   t.dtype("kl_div", {"i64"}, [](In g) { kl_div(g.m, g.whole); });

@@ -19,5 +19,5 @@ need_packages() {
 
 # What the library and the command line are built from.
 build_packages=(g++ cmake ninja-build pkg-config libeigen3-dev libhwy-dev nlohmann-json3-dev libsndfile1-dev libsoxr-dev
-                libpng-dev libfmt-dev libcli11-dev)
+                libpng-dev zlib1g-dev libfmt-dev libcli11-dev)
 test_packages=(libgtest-dev libgmock-dev libbenchmark-dev strace python3 python3-jsonschema)

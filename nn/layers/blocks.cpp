@@ -123,7 +123,7 @@ Tensor SEBlock::forward(const Tensor& x) {
 
 void UNetBlockConfig::validate(io::Issues& issues) const {
   check_odd(kernel_size, issues);
-  if (channels.empty()) issues.add("/channels", "must have a width for at least one level");
+  if (channels.empty() || channels.size() > 16) issues.add("/channels", "must have widths for 1 to 16 levels");
 }
 UNetBlock::UNetBlock(UNetBlockConfig config) : Configured(std::move(config)) {
   const UNetBlockConfig& c = this->config();

@@ -1,6 +1,7 @@
 #include <tapedeck/nn/layers.h>
 #include <tapedeck/nn/parametrize.h>
 #include <tapedeck/nn/registry.h>
+#include <tapedeck/nn/wavenet.h>
 
 #include <cmath>
 
@@ -51,6 +52,21 @@ TEST(WeightNorm, StartsAtTheSameWeightsAndFolds) {
   expect_close(net(x), plain, 1e-6);
   EXPECT_THROW(fold(*net), ValueError);
   EXPECT_THROW(weight_norm(*net, "9.weight"), ValueError);
+}
+
+TEST(WeightNorm, GenerationPlansHaveTheWeights) {
+  const auto net = make<WaveNet>(WaveNetConfig{.classes = 16, .channels = 8, .residual_channels = 8});
+  EXPECT_GT(weight_norm(*net, "layers.**.weight"), 4);
+  materialise(*net, {.seed = 2});
+  net->eval();
+  const Tensor codes = some_codes(1, 24, 16);
+  const auto plan = net->plan(1);
+  plan->prime(codes);
+  const Tensor logits = net(codes);
+  const auto last = select(logits, 1, logits.size(1) - 1).to_vector<float>();
+  EXPECT_EQ(std::vector<float>(plan->logits().begin(), plan->logits().end()), last);
+  fold(*net);
+  EXPECT_EQ(net->parameter_count(), WaveNet(net->config()).parameter_count());
 }
 
 TEST(Parametrize, HparamsBuildAndClone) {

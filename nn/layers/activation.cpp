@@ -55,6 +55,16 @@ void activate(Act act, const TensorView& x, const TensorView& y) {
   }
 }
 
+Tensor Threshold::forward(const Tensor& x) {
+  return where(gt(x, config().threshold), x, full({}, config().value, x.options()));
+}
+
+Tensor RReLU::forward(const Tensor& x) {
+  const RReLUConfig& c = config();
+  if (!training()) return leaky_relu(x, (c.lower + c.upper) / 2);
+  return where(ge(x, 0.0), x, x * (rand_like(x) * (c.upper - c.lower) + c.lower));
+}
+
 Tensor GLU::forward(const Tensor& x) {
   const int dim = config().dim;
   TD_CHECK(x.defined() && dim >= -x.dim() && dim < x.dim() && x.size(dim) % 2 == 0, ShapeError,
@@ -104,8 +114,9 @@ Tensor PhaseActivation::forward(const Tensor& x) {
 }
 
 std::vector<ModuleType> activation_types() {
-  return types_of<Activation, LeakyReLU, ELU, CELU, Softplus, Hardtanh, Softshrink, Hardshrink, Tanhshrink, ExpMSq,
-                  Softmax, LogSoftmax, GLU, GatedActivation, PReLU, Snake, ScaledActivation, PhaseActivation>();
+  return types_of<Activation, LeakyReLU, ELU, CELU, Softplus, Hardtanh, Softshrink, Hardshrink, Threshold, RReLU,
+                  Tanhshrink, ExpMSq, Softmin, Softmax, LogSoftmax, GLU, GatedActivation, PReLU, Snake,
+                  ScaledActivation, PhaseActivation>();
 }
 
 }  // namespace tapedeck::nn

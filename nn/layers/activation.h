@@ -171,6 +171,39 @@ class Hardshrink : public Configured<HardshrinkConfig> {
   Tensor forward(const Tensor& x) override { return hardshrink(x, config().lambd); }
 };
 
+// x where it is above the threshold, else the value.
+struct ThresholdConfig {
+  double threshold = 0, value = 0;
+  static constexpr const char* type_name = "Threshold";
+  static constexpr void fields(auto&& f) {
+    f("threshold", &ThresholdConfig::threshold, real("above it x stays"));
+    f("value", &ThresholdConfig::value, real("elsewhere"));
+  }
+};
+class Threshold : public Configured<ThresholdConfig> {
+ public:
+  explicit Threshold(ThresholdConfig config = {}) : Configured(config) {}
+  Tensor forward(const Tensor& x) override;
+};
+
+// leaky_relu with a slope drawn for each element from [lower, upper) while training, and their mean else.
+struct RReLUConfig {
+  double lower = 1.0 / 8, upper = 1.0 / 3;
+  static constexpr const char* type_name = "RReLU";
+  static constexpr void fields(auto&& f) {
+    f("lower", &RReLUConfig::lower, real("least slope below 0"));
+    f("upper", &RReLUConfig::upper, real("largest slope below 0"));
+  }
+  void validate(io::Issues& issues) const {
+    if (!(lower <= upper)) issues.add("/upper", "must be at least lower");
+  }
+};
+class RReLU : public Configured<RReLUConfig> {
+ public:
+  explicit RReLU(RReLUConfig config = {}) : Configured(config) {}
+  Tensor forward(const Tensor& x) override;
+};
+
 struct TanhshrinkConfig {
   static constexpr const char* type_name = "Tanhshrink";
   static constexpr void fields(auto&&) {}
@@ -203,6 +236,17 @@ class Softmax : public Configured<SoftmaxConfig> {
  public:
   explicit Softmax(SoftmaxConfig config = {}) : Configured(config) {}
   Tensor forward(const Tensor& x) override { return softmax(x, config().dim); }
+};
+
+struct SoftminConfig {
+  int dim = -1;
+  static constexpr const char* type_name = "Softmin";
+  static constexpr void fields(auto&& f) { f("dim", &SoftminConfig::dim, dimension()); }
+};
+class Softmin : public Configured<SoftminConfig> {
+ public:
+  explicit Softmin(SoftminConfig config = {}) : Configured(config) {}
+  Tensor forward(const Tensor& x) override { return softmax(neg(x), config().dim); }
 };
 
 struct LogSoftmaxConfig {

@@ -107,8 +107,18 @@ Tensor TransformerDecoder::forward(const Tensor& x, const Tensor& memory, const 
   return norm_ ? norm_(y) : y;
 }
 
+Transformer::Transformer(TransformerConfig config) : Configured(std::move(config)) {
+  child("encoder", encoder_ = make<TransformerEncoder>(this->config().encoder));
+  child("decoder", decoder_ = make<TransformerDecoder>(this->config().decoder));
+}
+Tensor Transformer::forward(const Tensor& source, const Tensor& x, const Masks& source_masks, const Masks& masks,
+                            const Masks& memory_masks) {
+  return decoder_(x, encoder_(source, source_masks), masks, memory_masks);
+}
+
 std::vector<ModuleType> transformer_types() {
-  return types_of<TransformerEncoderLayer, TransformerDecoderLayer, TransformerEncoder, TransformerDecoder>();
+  return types_of<TransformerEncoderLayer, TransformerDecoderLayer, TransformerEncoder, TransformerDecoder,
+                  Transformer>();
 }
 
 }  // namespace tapedeck::nn

@@ -109,4 +109,29 @@ class TransformerDecoder : public Configured<TransformerDecoderConfig, Module>, 
   Part<LayerNorm> norm_;
 };
 
+// x [batch, time, d_model] from source [batch, keys, d_model]: "encoder" over the source, "decoder" over x.
+struct TransformerConfig {
+  TransformerEncoderConfig encoder{.norm = true};
+  TransformerDecoderConfig decoder{.norm = true};
+  static constexpr const char* type_name = "Transformer";
+  static constexpr void fields(auto&& f) {
+    f("encoder", &TransformerConfig::encoder, io::Meta{.help = "of the source"});
+    f("decoder", &TransformerConfig::decoder, io::Meta{.help = "of the target; of the same d_model"});
+  }
+  void validate(io::Issues& issues) const {
+    if (encoder.layer.d_model != decoder.layer.d_model)
+      issues.add("/decoder/layer/d_model", "must be that of the encoder");
+  }
+};
+class Transformer : public Configured<TransformerConfig, Module>, public Callable<Transformer> {
+ public:
+  explicit Transformer(TransformerConfig config = {});
+  Tensor forward(const Tensor& source, const Tensor& x, const Masks& source_masks = {}, const Masks& masks = {},
+                 const Masks& memory_masks = {});
+
+ private:
+  Part<TransformerEncoder> encoder_;
+  Part<TransformerDecoder> decoder_;
+};
+
 }  // namespace tapedeck::nn

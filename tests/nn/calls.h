@@ -24,6 +24,7 @@ inline std::vector<Tensor> call(Module& module, const std::vector<Tensor>& x) {
   if (auto* m = dynamic_cast<LSTMCell*>(&module)) return outputs((*m)(at(0), at(1), at(2)));
   if (auto* m = dynamic_cast<MultiheadAttention*>(&module)) return {(*m)(at(0), at(1), at(2))};
   if (auto* m = dynamic_cast<TransformerDecoderLayer*>(&module)) return {(*m)(at(0), at(1))};
+  if (auto* m = dynamic_cast<Transformer*>(&module)) return {(*m)(at(0), at(1))};
   if (auto* m = dynamic_cast<TransformerDecoder*>(&module)) return {(*m)(at(0), at(1))};
   TD_FAIL(ValueError, "call: ", module.type_name(), " is not known here");
 }

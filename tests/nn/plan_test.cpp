@@ -258,5 +258,42 @@ TEST(Plan, RefusesWhatDoesNotFit) {
   expect_has(message_of<DTypeError>([&] { net.plan(1); }), {"f32", "f64"});
 }
 
+// Every function of the table, in the layers and on top of them: what plans run on views are the ops' kernels.
+TEST(Plan, EveryActivationOfTheTable) {
+  for (const auto& [act, name] : names(static_cast<Act*>(nullptr))) {
+    SCOPED_TRACE(name);
+    WaveNetConfig config{.classes = 8, .blocks = {2}, .channels = 4, .activation = act, .gate = Act::hardsigmoid};
+    config.head.hidden = 6, config.head.activation = act;
+    const auto net = make<WaveNet>(config);
+    materialise(*net, {.seed = 3});
+    net->eval();
+    const Tensor codes = some_codes(2, 12, 8), logits = net(codes);
+    const auto plan = net->plan(2);
+    plan->prime(codes);
+    const auto last = select(logits, 1, logits.size(1) - 1).to_vector<float>();
+    EXPECT_EQ(std::memcmp(plan->logits().data(), last.data(), last.size() * sizeof(float)), 0);
+  }
+}
+
+// ---- hooks cost nothing when there are none -------------------------------------------------------------------------
+TEST(Module, ACallWithoutHooksAllocatesWhatItsForwardDoes) {
+  const auto linear = make<Linear>(LinearConfig{3, 3});
+  materialise(*linear);
+  const Tensor x = full({2, 3}, 1);
+  const auto count = [](auto run) {
+    run();
+    const std::int64_t before = allocations();
+    for (int i = 0; i < 10; ++i) run();
+    return allocations() - before;
+  };
+  const std::int64_t bare = count([&] { linear->forward(x); });
+  EXPECT_EQ(count([&] { linear(x); }), bare);
+  {
+    const HookHandle hook(*linear, "", [](const Call&) {});
+    EXPECT_GT(count([&] { linear(x); }), bare);
+  }
+  EXPECT_EQ(count([&] { linear(x); }), bare);
+}
+
 }  // namespace
 }  // namespace tapedeck::nn

@@ -130,6 +130,16 @@ TEST(Positions, OffsetsContinue) {
   EXPECT_THROW(learned(tail, std::int64_t{-1}), ShapeError);
 }
 
+TEST(RReLU, SlopesAreDrawnWhileTraining) {
+  const auto layer = make<RReLU>();
+  materialise(*layer);
+  const Tensor y = neg(layer(full({1000}, -1)));
+  EXPECT_GE(min(y).item(), 0.125);
+  EXPECT_LE(max(y).item(), 1.0 / 3);
+  EXPECT_NEAR(mean(y).item(), 11.0 / 48, 0.01);
+  EXPECT_EQ(max(layer(full({3}, 2))).item(), 2);
+}
+
 TEST(Mix, NoiseWhileTraining) {
   const auto gaussian = make<Gaussian>(GaussianConfig{3, 400});
   materialise(*gaussian);

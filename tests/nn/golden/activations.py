@@ -25,10 +25,14 @@ case("Softplus", {"type": "Softplus", "beta": 2, "threshold": 3}, nn.Softplus(2,
 case("Hardtanh", {"type": "Hardtanh", "min_val": -0.5, "max_val": 2}, nn.Hardtanh(-0.5, 2), X)
 case("Softshrink", {"type": "Softshrink", "lambd": 0.7}, nn.Softshrink(0.7), X)
 case("Hardshrink", {"type": "Hardshrink", "lambd": 0.7}, nn.Hardshrink(0.7), X)
+case("Threshold", {"type": "Threshold", "threshold": 0.4, "value": -2}, nn.Threshold(0.4, -2), X)
+case("RReLU", {"type": "RReLU"}, nn.RReLU(), X)
+case("RReLU of one slope", {"type": "RReLU", "lower": 0.25, "upper": 0.25}, nn.RReLU(0.25, 0.25), X, train=True)
 case("Tanhshrink", {"type": "Tanhshrink"}, nn.Tanhshrink(), X)
 case("ExpMSq", {"type": "ExpMSq"}, nn.Identity(), X, fn=lambda m, x: torch.exp(-x**2))
 for dim in [-1, 1]:
     case(f"Softmax {dim}", {"type": "Softmax", "dim": dim}, nn.Softmax(dim), X)
+    case(f"Softmin {dim}", {"type": "Softmin", "dim": dim}, nn.Softmin(dim), X)
     case(f"LogSoftmax {dim}", {"type": "LogSoftmax", "dim": dim}, nn.LogSoftmax(dim), X)
     case(f"GLU {dim}", {"type": "GLU", "dim": dim}, nn.GLU(dim), (2, 4, 4))
 for gate, f in [("gelu", F.gelu), ("silu", F.silu), ("relu", F.relu), ("identity", lambda x: x)]:

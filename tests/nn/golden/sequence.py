@@ -64,6 +64,10 @@ for norm in [False, True]:
          nn.TransformerDecoder(nn.TransformerDecoderLayer(4, 2, 5, batch_first=True), 2,
                                nn.LayerNorm(4) if norm else None), (2, 3, 4), (2, 2, 4))
 
+case("transformer", {"type": "Transformer", "encoder": {"layer": layer, "num_layers": 1, "norm": True},
+                     "decoder": {"layer": layer, "num_layers": 1, "norm": True}},
+     nn.Transformer(4, 2, 1, 1, 5, batch_first=True), (2, 3, 4), (2, 2, 4))
+
 
 def sinusoids(m, x):
     t, c = torch.arange(x.shape[1])[:, None], torch.arange(0, x.shape[2], 2)

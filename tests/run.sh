@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds, runs every test; the last line says `N passed, N failed`.
 #   bash tests/run.sh [--full] [--sanitize address,undefined|thread] [--build DIR]
-# --full adds the slow part: the sanitizer build of everything, longer fuzzing, the crash loops at every system call,
-# all 2^32 patterns of the sweep, ten million draws of each random op.
+# --full adds the slow part: the sanitizer build of everything, longer fuzzing of ops and parsers, the crash loops at
+# every system call, all 2^32 patterns of the sweep, ten million draws of each random op.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 full=; sanitize=; build=
@@ -65,6 +65,7 @@ if [ -n "$full" ] && [ -z "$sanitize" ]; then
   for s in address,undefined thread; do
     plain "sanitize-$s" bash tests/run.sh --sanitize "$s"
   done
+  plain hostile build-address-undefined/bin/op_cases --hostile '*' --seconds 600
   plain fuzz bash tests/fuzz.sh 60
 fi
 echo "whole run: $((SECONDS - started)) s" >&2

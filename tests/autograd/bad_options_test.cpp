@@ -148,21 +148,16 @@ TEST(BadOptions, NameTheOpAndTheNumbers) {
   }
 }
 
-// Functions without an argument that can be wrong, by name, and why.
-const std::map<std::string, std::string> kHarmless = {};
-
 TEST(BadOptions, EveryFunctionOfTheHeaderHasRows) {
   std::map<std::string, int> declared;
   for (const char* op : kOpDeclarations) ++declared[op];
   std::map<std::string, std::set<std::string>> labels;
   for (const BadCall& row : bad_calls()) labels[name_of(row.op)].insert(row.op);
   for (const auto& [op, n] : declared) {
-    const int rows = static_cast<int>(labels[op].size()), excused = static_cast<int>(kHarmless.count(op));
-    EXPECT_GE(rows + excused, n) << op << " is declared " << n << " times; give each overload rows in bad_options/";
-    EXPECT_FALSE(rows >= n && excused > 0) << op << " has rows and needs no excuse";
+    EXPECT_GE(static_cast<int>(labels[op].size()), n)
+        << op << " is declared " << n << " times; give each overload rows in bad_options/";
   }
   for (const auto& [op, rows] : labels) EXPECT_TRUE(declared.contains(op)) << op << " is no function of ops.h";
-  for (const auto& [op, reason] : kHarmless) EXPECT_TRUE(declared.contains(op)) << op << " is no function of ops.h";
   RecordProperty("rows", static_cast<int>(bad_calls().size()));
 }
 

@@ -3,6 +3,7 @@
 #include <tapedeck/nn/tree.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <set>
 
@@ -60,9 +61,12 @@ void fail_unmaterialised(const Module& module) {
   TD_FAIL(ValueError, title(module),
           " is not materialised: call materialise() or load_state() on the root of the finished tree before using it");
 }
-const Tensor& derived(Declared& declared) {
+const Tensor& derived(const Declared& declared) {
   if (!declared.compute) fail_unmaterialised(*declared.owner);
-  return declared.computed = declared.compute();
+  thread_local std::array<Tensor, 16> recent;  // threads may share a module: what they read stays apart
+  thread_local std::size_t next = 0;
+  Tensor made = declared.compute();
+  return recent[next++ % recent.size()] = std::move(made);
 }
 void fail_empty() { TD_FAIL(ValueError, "part: an empty part was used; give it a module with make()"); }
 }  // namespace detail

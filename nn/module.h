@@ -55,11 +55,10 @@ struct Declared {
   std::function<Tensor()> compute{};
   io::Node made_by{};               // that parametrisation, as hparams() has it
   std::vector<Declared*> parts{};   // what it is made of
-  Tensor computed{};                // what compute gave last
   std::function<Tensor()> start{};  // the initial value, made of other tensors that have theirs
   std::string stream{};             // the name in its random stream, when it is not its own
 };
-const Tensor& derived(Declared& declared);
+const Tensor& derived(const Declared& declared);  // alive for the next 15 of them in this thread
 [[noreturn]] void fail_unmaterialised(const Module& module);
 [[noreturn]] void fail_empty();
 std::shared_ptr<Module> clone(const Module& module);

@@ -173,7 +173,7 @@ void TreeAccess::take_apart(Declared& whole, const Tensor& value) {
   };
   for (const Declared* d : whole.parts)
     if (d->shape == whole.shape && d->parameter) whole.frozen = d->frozen;
-  whole.compute = nullptr, whole.computed = {}, whole.made_by = {};
+  whole.compute = nullptr, whole.made_by = {};
   std::erase_if(whole.owner->declared_, is_part);
   whole.parts.clear();
   whole.tensor = value;

@@ -3,7 +3,9 @@
 #include <tapedeck/nn/registry.h>
 #include <tapedeck/nn/wavenet.h>
 
+#include <atomic>
 #include <cmath>
+#include <thread>
 
 #include "nn/helpers.h"
 
@@ -116,6 +118,33 @@ TEST(Parametrize, AFailureLeavesTheTreeAsItWas) {
   EXPECT_THROW(spectral_norm(*net, "*.weight", 0), ConfigError);
   EXPECT_EQ(names_of(net->state_dict()), before);
   EXPECT_TRUE(same_bits(net(x), plain));
+}
+
+TEST(Parametrize, ThreadsShareAModule) {
+  const auto net = some_net();
+  materialise(*net, {.seed = 7});
+  weight_norm(*net, "*.weight");
+  attach_lora(*net, "1.weight*", {.rank = 2});
+  net->eval();
+  const Tensor x = some_input(), expected = net(x);
+  std::atomic<int> wrong{0};
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t)
+    threads.emplace_back([&] {
+      for (int i = 0; i < 50; ++i) wrong += !same_bits(net(x), expected);
+    });
+  for (std::thread& t : threads) t.join();
+  EXPECT_EQ(wrong, 0);
+}
+
+TEST(Lora, LoadsTheCheckpointOfItsBase) {
+  const auto base = some_net(), net = some_net();
+  materialise(*base, {.seed = 8});
+  attach_lora(*net, "2.weight");
+  const LoadReport report = net->load_state(base->state_dict(), {.strict = false});
+  EXPECT_EQ(report.missing.size(), 2u);
+  EXPECT_TRUE(report.unexpected.empty());
+  EXPECT_TRUE(same_bits(net(some_input()), base(some_input())));
 }
 
 TEST(SpectralNorm, TheLargestSingularValueIsOne) {

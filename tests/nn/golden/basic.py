@@ -15,7 +15,8 @@ def linear(i, o, bias=True):
 case("linear", linear(3, 4), nn.Linear(3, 4), (2, 5, 3))
 case("linear without bias", linear(3, 4, False), nn.Linear(3, 4, bias=False), (2, 3))
 for bias in [True, False]:
-    case(f"bilinear {bias}", {"type": "Bilinear", "in1_features": 2, "in2_features": 3, "out_features": 4, "bias": bias},
+    case(f"bilinear {bias}",
+         {"type": "Bilinear", "in1_features": 2, "in2_features": 3, "out_features": 4, "bias": bias},
          nn.Bilinear(2, 3, 4, bias=bias), (2, 5, 2), (2, 5, 3))
 case("identity", {"type": "Identity"}, nn.Identity(), (2, 3))
 case("flatten", {"type": "Flatten"}, nn.Flatten(), (2, 3, 4, 2))
@@ -35,7 +36,8 @@ for mode in ["sum", "mean", "max"]:
 case("embedding_bag last offset", {"type": "EmbeddingBag", "num_embeddings": 5, "embedding_dim": 3,
                                    "include_last_offset": True},
      nn.EmbeddingBag(5, 3, include_last_offset=True), torch.tensor([1, 4, 0, 2, 1]), torch.tensor([0, 2, 5]))
-case("sequential", {"type": "Sequential", "layers": [linear(3, 4), {"type": "Activation", "kind": "tanh"}, linear(4, 2)]},
+case("sequential",
+     {"type": "Sequential", "layers": [linear(3, 4), {"type": "Activation", "kind": "tanh"}, linear(4, 2)]},
      nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2)), (2, 3))
 
 

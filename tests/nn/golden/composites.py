@@ -49,7 +49,8 @@ def gated(m, x, f):
 
 for gate, f in [("silu", F.silu), ("gelu", F.gelu), ("sigmoid", torch.sigmoid)]:
     for bias in [True, False]:
-        case(f"GatedMLP {gate} {bias}", {"type": "GatedMLP", "in": 3, "hidden": 4, "out": 2, "gate": gate, "bias": bias},
+        case(f"GatedMLP {gate} {bias}",
+             {"type": "GatedMLP", "in": 3, "hidden": 4, "out": 2, "gate": gate, "bias": bias},
              nn.ModuleDict({"proj": nn.Linear(3, 8, bias=bias), "out": nn.Linear(4, 2, bias=bias)}), X,
              fn=lambda m, x, f=f: gated(m, x, f))
 
@@ -132,6 +133,11 @@ def dense(m, x):
     return torch.cat([x, m.conv2(F.silu(m.norm2(m.conv1(F.silu(m.norm1(x))))))], 1)
 
 
+def squeeze(m, x):
+    mean = x.mean(tuple(range(1, x.dim() - 1)), keepdim=True)
+    return x * torch.sigmoid(m["fc2"](F.silu(m["fc1"](mean))))
+
+
 def unet(m, x):
     inner = m.inner
     below = F.silu((unet(inner, F.silu(m.down(x))) if isinstance(inner, Block) else inner(F.silu(m.down(x)))))
@@ -177,6 +183,6 @@ for d, x in [(1, (2, 6, 2)), (2, (1, 4, 4, 2)), (3, (2, 2, 2, 4, 2))]:
          Block(unet_parts(d, 2, [3], 2)), x, fn=channels_first(unet))
     case(f"SEBlock {d}", {"type": "SEBlock", "channels": 2, "reduction": 2, "activation": "silu"},
          nn.ModuleDict({"fc1": nn.Linear(2, 1), "fc2": nn.Linear(1, 2)}), x,
-         fn=lambda m, x: x * torch.sigmoid(m["fc2"](F.silu(m["fc1"](x.mean(tuple(range(1, x.dim() - 1)), keepdim=True))))))
+         fn=squeeze)
 case("UNetBlock of two levels", {"type": "UNetBlock", "in_channels": 2, "channels": [3, 2], "activation": "silu"},
      Block(unet_parts(1, 2, [3, 2], 2)), (2, 8, 2), fn=channels_first(unet))

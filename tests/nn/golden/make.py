@@ -30,7 +30,8 @@ def fill(module):
                 t.fill_(3)
                 state[name] = [list(t.shape), 3]
             else:
-                low, high = (0.5, 1.5) if name.endswith(("var", "weight_g", "original0", "scale", "alpha")) else (-0.6, 0.6)
+                positive = name.endswith(("var", "weight_g", "scale", "alpha"))
+                low, high = (0.5, 1.5) if positive else (-0.6, 0.6)
                 t.copy_(spread(tuple(t.shape), low, high, i))
                 state[name] = [list(t.shape), low, high, i]
     return state

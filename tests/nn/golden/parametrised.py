@@ -44,5 +44,6 @@ case("weight_norm below a config", {"type": "MLP", "in": 3, "hidden": 3, "layers
                                     "activation": "tanh",
                                     "parametrizations": {"hidden.0.weight": {"type": "weight_norm"},
                                                          "out.weight": {"type": "weight_norm", "dim": 1}}},
-     nn.ModuleDict({"hidden": nn.ModuleList([weight_norm(nn.Linear(3, 3))]), "out": weight_norm(nn.Linear(3, 2), dim=1)}),
+     nn.ModuleDict({"hidden": nn.ModuleList([weight_norm(nn.Linear(3, 3))]),
+                    "out": weight_norm(nn.Linear(3, 2), dim=1)}),
      (2, 3), fn=lambda m, x: m["out"](torch.tanh(m["hidden"][0](x))))

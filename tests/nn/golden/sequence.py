@@ -19,7 +19,8 @@ for kind in ["RNN", "GRU", "LSTM"]:
         name = f"{kind} {layers} {both} {bias} {more.get('nonlinearity', '')}"
         case(name, hparams, module, X, fn=lambda m, x: m(x)[0])
         if kind == "LSTM":
-            case(name + "from a state", hparams, module, X, h, h, fn=lambda m, x, h, c: [m(x, (h, c))[0], *m(x, (h, c))[1]])
+            case(name + "from a state", hparams, module, X, h, h,
+                 fn=lambda m, x, h, c: [m(x, (h, c))[0], *m(x, (h, c))[1]])
         else:
             case(name + "from a state", hparams, module, X, h, fn=lambda m, x, h: m(x, h))
     for bias in [True, False]:
@@ -36,7 +37,8 @@ case("RNNCell relu", {"type": "RNNCell", "input_size": 3, "hidden_size": 2, "non
 
 for heads in [1, 2]:
     for bias in [True, False]:
-        case(f"attention {heads} {bias}", {"type": "MultiheadAttention", "embed_dim": 4, "num_heads": heads, "bias": bias},
+        case(f"attention {heads} {bias}",
+             {"type": "MultiheadAttention", "embed_dim": 4, "num_heads": heads, "bias": bias},
              nn.MultiheadAttention(4, heads, bias=bias, batch_first=True), (2, 3, 4), (2, 5, 4), (2, 5, 4),
              fn=lambda m, q, k, v: m(q, k, v)[0])
 case("attention of other widths", {"type": "MultiheadAttention", "embed_dim": 4, "num_heads": 2, "kdim": 3, "vdim": 5},
@@ -49,7 +51,8 @@ for first in [False, True]:
         options = {"d_model": 4, "nhead": 2, "dim_feedforward": 5, "activation": activation, "norm_first": first}
         case(f"encoder layer {first} {activation}", {"type": "TransformerEncoderLayer", **options},
              nn.TransformerEncoderLayer(4, 2, 5, activation=activation, norm_first=first, batch_first=True), (2, 3, 4))
-        case(f"causal encoder layer {first} {activation}", {"type": "TransformerEncoderLayer", **options, "causal": True},
+        case(f"causal encoder layer {first} {activation}",
+             {"type": "TransformerEncoderLayer", **options, "causal": True},
              nn.TransformerEncoderLayer(4, 2, 5, activation=activation, norm_first=first, batch_first=True), (2, 3, 4),
              fn=lambda m, x: m(x, future))
         case(f"decoder layer {first} {activation}", {"type": "TransformerDecoderLayer", **options, "causal": True},

@@ -49,6 +49,17 @@ TEST(Checkpoint, RecordsOneNode) {
 }
 
 // Inputs, parameters and constants may come back as they are.
+// Inputs that want no gradient stand before, between and behind those that do.
+TEST(Checkpoint, GivesEachInputItsOwnGradient) {
+  const Tensor a = full({2}, 3), x = full({2}, 5), b = full({2}, 7), y = full({2}, 11), c = full({2}, 13);
+  Tape tape;
+  tape.watch(x), tape.watch(y);
+  tape.backward(
+      sum(checkpoint([](const std::vector<Tensor>& v) { return v[0] * v[1] + v[2] * v[3] + v[4]; }, {a, x, b, y, c})));
+  EXPECT_EQ(tape.grad(x).to_vector<float>(), std::vector<float>({3, 3}));
+  EXPECT_EQ(tape.grad(y).to_vector<float>(), std::vector<float>({7, 7}));
+}
+
 TEST(Checkpoint, MayGiveAnInputBack) {
   const Tensor x = f64({1, 2}, {2}), w = f64({3, 4}, {2}).set_requires_grad(true);
   Tape tape;

@@ -71,6 +71,7 @@ TEST(Reduce, EmptyAndZeroDimensional) {
   EXPECT_THROW(argmax(zeros({2, 0}), 1), ShapeError);
   EXPECT_TRUE(std::isnan(var(f64({1}, {1})).item()));
   EXPECT_EQ(var(f64({1, 3}, {2}), {}, false, false).item(), 1);
+  for (const double p : {0.5, 1.0, 2.0, 3.0}) EXPECT_EQ(norm(zeros({0}), p).item(), 0) << p;
 }
 
 TEST(Reduce, IntegersAndBoolsSumToI64) {

@@ -54,6 +54,11 @@ TEST(Quantile, OfInfinities) {
   EXPECT_TRUE(std::isnan(quantile(f64({1, kNaN, 2}, {3}), 0).item()));
 }
 
+TEST(Quantile, BetweenEqualElementsIsThatElement) {
+  for (const double value : {0.1, 1.0 / 3, -7.7, 1e-300})
+    for (int i = 0; i <= 100; ++i) EXPECT_EQ(quantile(f64({value, value, value}, {3}), i / 100.0).item(), value) << i;
+}
+
 TEST(Quantile, ShapesAndErrors) {
   const Tensor x = test::spread({2, 3, 4}, -1, 1);
   EXPECT_EQ(quantile(x, std::vector{0.1, 0.5}, 1).sizes(), (Shape{2, 2, 4}));

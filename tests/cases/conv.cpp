@@ -102,6 +102,7 @@ void add_conv1d(std::vector<OpCase>& t) {
                {ConvPadding<1>(0), ConvPadding<1>(Padding::causal), ConvPadding<1>(1, 4)})
             add({2, 40, channels, channels}, kernel, {stride, kernel % 3 + 1, channels, padding});
     add({1, 600, 5, 5}, 3, {1, 2, 5, Padding::same}), add({2, 300, 3, 3}, 270, {1, 1, 3, Padding::causal});
+    if (dtype == DType::f32) add({1, 17'000, 2, 2}, 2, {1, 1, 2, Padding::causal});  // more than 64 chunks
   }
 }
 

@@ -142,6 +142,9 @@ void add_einsum(std::vector<OpCase>& t) {
       {"abc,cd,be->aed", {{2, 3, 4}, {4, 3}, {3, 2}}},
       {"ab,ab,ab->b", {{5, 3}, {5, 3}, {5, 3}}},
       {",,->", {{}, {}, {}}},
+      {"ij,ij->ij", {{3, 5}, {1, 5}}},  // a size of 1 that broadcasts, at the first place and at the last
+      {"ij,ij->i", {{1, 17}, {3, 17}}},
+      {"ij,jk->ik", {{3, 4}, {1, 5}}},
   };
   for (const DType dtype : kTypes)
     for (const auto& [equation, shapes] : equations)

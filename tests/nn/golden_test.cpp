@@ -3,6 +3,7 @@
 #include <tapedeck/autograd/gradcheck.h>
 #include <tapedeck/io/file.h>
 #include <tapedeck/nn/registry.h>
+#include <tapedeck/tensor/parallel.h>
 
 #include <algorithm>
 #include <cmath>
@@ -170,6 +171,41 @@ TEST(LayerGolden, OutputsGradientsAndStateArePyTorchs) {
   for (const std::string& type : module_types())
     EXPECT_TRUE(compared.contains(type) || apart.contains(type) || type.starts_with("Test"))
         << type << " is not compared with PyTorch: add a case to tests/nn/golden";
+}
+
+// Rows do not mix in eval mode: one alone, and any number of threads, give the bits that it has in its batch.
+TEST(LayerGolden, RowsAloneHaveTheSameBits) {
+  std::size_t compared = 0;
+  const int threads = num_threads();
+  for (const std::string& name : families()) {
+    for (const io::Node& c : family(name)) {
+      SCOPED_TRACE(name + ": " + c.at("name").string());
+      if (c.at("train").boolean()) continue;
+      const auto module = made(c, DType::f32);
+      const std::vector<Tensor> inputs = inputs_of(c, DType::f32);
+      const auto batch_first = [&](const Tensor& x) { return x.dim() >= 2 && x.size(0) == inputs[0].size(0); };
+      const std::string& type = c.at("hparams").at("type").string();
+      const bool states = inputs.size() > 1 && (type == "RNN" || type == "GRU" || type == "LSTM");  // layers first
+      const bool across = c.at("hparams").find("track_running_stats") && type == "BatchNorm";       // none to use
+      if (states || across || !std::all_of(inputs.begin(), inputs.end(), batch_first)) continue;
+      set_num_threads(2);
+      const std::vector<Tensor> whole = call(*module, inputs);
+      set_num_threads(1);
+      const std::vector<Tensor> again = call(*module, inputs);
+      for (std::size_t i = 0; i < whole.size(); ++i) EXPECT_TRUE(same_bits(whole[i], again[i])) << "threads";
+      for (std::int64_t row = 0; row < inputs[0].size(0); ++row) {
+        std::vector<Tensor> alone;
+        for (const Tensor& x : inputs) alone.push_back(contiguous(narrow(x, 0, row, 1)));
+        const std::vector<Tensor> ys = call(*module, alone);
+        for (std::size_t i = 0; i < ys.size(); ++i)
+          EXPECT_TRUE(same_bits(ys[i], narrow(whole[i], 0, row, 1))) << "row " << row << " of output " << i;
+        ++compared;
+      }
+    }
+  }
+  set_num_threads(threads);
+  std::printf("%zu rows\n", compared);
+  EXPECT_GT(compared, 300u);
 }
 
 }  // namespace

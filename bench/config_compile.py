@@ -19,7 +19,8 @@ parser.add_argument("--compiler", default="g++")
 args = parser.parse_args()
 
 MEMBERS = [("int", "a", "1"), ("std::int64_t", "b", "2"), ("double", "c", "0.5"), ("double", "d", "1"),
-           ("bool", "e", "true"), ("std::string", "f", '"text"'), ("std::vector<int>", "g", "{1, 2}"), ("int", "h", "3")]
+           ("bool", "e", "true"), ("std::string", "f", '"text"'), ("std::vector<int>", "g", "{1, 2}"),
+           ("int", "h", "3")]
 
 
 def members(i):
@@ -67,9 +68,9 @@ with tempfile.TemporaryDirectory() as folder:
             file.write(text)
     for _ in range(args.runs):
         for name in sources:
-            command = [args.compiler, "-std=c++20", "-O2", *includes, "-c", f"{folder}/{name}.cpp", "-o", f"{folder}/o.o"]
+            files = ["-c", f"{folder}/{name}.cpp", "-o", f"{folder}/out.o"]
             before = resource.getrusage(resource.RUSAGE_CHILDREN)
-            if subprocess.run(command).returncode != 0:
+            if subprocess.run([args.compiler, "-std=c++20", "-O2", *includes, *files]).returncode != 0:
                 sys.exit(f"{name} does not compile")
             after = resource.getrusage(resource.RUSAGE_CHILDREN)
             seconds[name].append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)

@@ -17,7 +17,8 @@
 //
 // Members are bool, the integers, double, float, std::string, an enum with `constexpr auto names(E*)` beside it,
 // std::optional, std::vector, std::array, std::map<std::string, T>, Poly<Family> and further configs. An unsigned
-// integer holds up to 2^63 - 1; a float is written with the fewest digits that give it back.
+// integer holds up to 2^63 - 1; a float is written with the fewest digits that give it back. A config may derive from
+// one other; its fields() then begins with Base::fields(f), and it needs a type_name of its own.
 #pragma once
 #include <tapedeck/io/config_type.h>
 

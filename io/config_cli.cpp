@@ -37,7 +37,8 @@ std::vector<std::string> steps_of(std::string_view path) {
   for (std::size_t at = 0; at <= path.size();) {
     const std::size_t end = std::min(path.find_first_of("./", at), path.size());
     TD_CHECK(end > at, ConfigError, "the path has an empty part");
-    steps.emplace_back(path.substr(at, end - at));
+    const std::string_view step = path.substr(at, end - at);
+    if (step != "**" || steps.empty() || steps.back() != "**") steps.emplace_back(step);  // many are as one
     at = end + 1;
   }
   TD_CHECK(steps.back() != "**", ConfigError, "** stands for the way to a name; write the name after it");
@@ -136,9 +137,8 @@ void find_all(const Place& place, const std::vector<std::string>& steps, std::si
     Place choice = content(place, false);
     if (choice.type->kind == Kind::poly) {
       choice.chooses = true;
-      out.push_back(std::move(choice));
+      return out.push_back(std::move(choice));
     }
-    return;
   }
   const bool any = steps[step] == "**";
   if (any) find_all(place, steps, step + 1, seen, out);
@@ -265,8 +265,10 @@ void apply(const Place& root, const Assignment& assignment, Issues& issues) {
   find_all(root, steps, 0, seen, places);
   if (places.empty()) issues.add("", "the path matches nothing in this config");
   // The inside before the outside: assigning to a whole may move its parts.
-  std::stable_sort(places.begin(), places.end(),
-                   [](const Place& a, const Place& b) { return a.pointer.size() > b.pointer.size(); });
+  std::sort(places.begin(), places.end(), [](const Place& a, const Place& b) {
+    return std::pair(b.pointer.size(), std::string_view(b.pointer)) <
+           std::pair(a.pointer.size(), std::string_view(a.pointer));
+  });
   for (const Place& place : places) assign(place, assignment, issues);
 }
 

@@ -35,12 +35,12 @@ void give_lines(Node& node, std::int64_t line) {
   }
 }
 
-// The node in today's form, through upgrade() when an older version wrote it.
-Node todays_form(const Type& type, const Node& node, const std::string& pointer, Issues& issues) {
+// The node in today's form: itself, or what upgrade() makes in `upgraded` of what an older version wrote.
+const Node& todays_form(const Type& type, const Node& node, Node& upgraded, const std::string& pointer,
+                        Issues& issues) {
   if (const Node* tag = node.find("type"); tag && *tag != Node(type.name)) {
     issues.add(child(pointer, "type"), "must be \"" + type.name + "\" here, got " + shown(*tag), tag->line());
   }
-  Node out = node;
   if (const Node* version = node.find("version")) {
     const bool whole = version->kind() == Node::Kind::integer;
     if (!whole || version->integer() < 1 || version->integer() > type.version) {
@@ -51,17 +51,20 @@ Node todays_form(const Type& type, const Node& node, const std::string& pointer,
                      shown(*version) + newer,
                  version->line());
     } else if (version->integer() < type.version) {
+      upgraded = node;
       try {
-        type.upgrade(out, static_cast<int>(version->integer()));
-        give_lines(out, node.line());
+        type.upgrade(upgraded, static_cast<int>(version->integer()));
+        TD_CHECK(upgraded.is_object(), FormatError, "upgrade() made no object of it but: ", shown(upgraded));
+        give_lines(upgraded, node.line());
       } catch (const std::exception& e) {
         issues.add(pointer, "cannot be upgraded from version " + shown(*version) + ": " + one_line(e.what()),
                    node.line());
-        out = Node::object();
+        upgraded = Node::object();
       }
+      return upgraded;
     }
   }
-  return out;
+  return node;
 }
 
 // What the file says of a computed member.
@@ -84,7 +87,8 @@ void load_object(const Type& type, void* value, const Node& given, const std::st
     return issues.add(pointer, "needs " + expectation(type) + ", got " + shown(given), given.line());
   }
   const std::size_t before = issues.size();
-  const Node node = todays_form(type, given, pointer, issues);
+  Node upgraded;
+  const Node& node = todays_form(type, given, upgraded, pointer, issues);
   std::set<const Field*> seen;
   std::vector<std::pair<const Computed*, const Node*>> claims;
   for (const Node::Member& member : node.members()) {
@@ -189,7 +193,8 @@ void load_elements(const Type& type, void* value, const Meta& meta, const Node& 
   const auto slots = array ? elements.all(value) : std::vector<Element>();
   for (std::size_t i = 0; i < node.size(); ++i) {
     void* slot = array ? slots[i].value : elements.append(value, "");
-    load_value(inner, slot, meta, node.items()[i], child(pointer, std::to_string(i)), Reading::whole, issues);
+    load_value(inner, slot, meta, node.items()[i], child(pointer, std::to_string(i)), array ? how : Reading::whole,
+               issues);
   }
 }
 

@@ -174,12 +174,33 @@ const Type* find_alternative(const std::string& family, std::string_view name);
 Type scalar(Kind kind, const char* name);
 void add_field(Type& type, const char* name, std::ptrdiff_t offset, TypeFn member, const Meta& meta);
 
+// The integers; characters are not numbers.
+template <class T>
+concept Whole =
+    std::integral<T> && !std::is_same_v<T, bool> && !std::is_same_v<T, char> && !std::is_same_v<T, wchar_t> &&
+    !std::is_same_v<T, char8_t> && !std::is_same_v<T, char16_t> && !std::is_same_v<T, char32_t>;
+
+// What a member holds at the end: its element's element, and so on.
+template <class M>
+struct Leaf {
+  using type = M;
+};
+template <class E>
+struct Leaf<std::optional<E>> : Leaf<E> {};
+template <class E>
+struct Leaf<std::vector<E>> : Leaf<E> {};
+template <class E, std::size_t N>
+struct Leaf<std::array<E, N>> : Leaf<E> {};
+template <class E>
+struct Leaf<std::map<std::string, E>> : Leaf<E> {};
+
 // The listing of fields() and computed(), examined at compile time.
 struct Probe {
   std::string_view names[256] = {};
   std::size_t named = 0, count = 0;
-  bool clean = true;   // no name or alias twice, none empty, reserved or with a path separator
-  bool ranges = true;  // none is empty
+  bool clean = true;    // no name or alias twice, none empty, reserved or with a path separator
+  bool ranges = true;   // none is empty
+  bool fitting = true;  // rules of numbers for numbers alone, choices for numbers and strings
 
   constexpr void add(std::string_view word) {
     clean = clean && !word.empty() && word != "type" && word != "version" &&
@@ -191,6 +212,16 @@ struct Probe {
   constexpr void operator()(const char* name, M C::*, const Meta& meta = {}) {
     if constexpr (!std::is_function_v<M>) ++count;
     ranges = ranges && meta.min <= meta.max;
+    using L = typename Leaf<M>::type;
+    constexpr bool number = Whole<L> || std::is_floating_point_v<L>;
+    const bool open = meta.min == Meta{}.min && meta.max == Meta{}.max && !meta.log;
+    fitting = fitting && (number || open) && (number || std::is_same_v<L, std::string> || meta.choices.empty());
+    for (const std::string_view choice : meta.choices) {
+      const auto digit = [](char c) { return c >= '0' && c <= '9'; };
+      const bool negative = choice.starts_with('-');
+      const bool like_number = choice.size() > (negative ? 1 : 0) && digit(choice[negative]) && digit(choice.back());
+      fitting = fitting && (!number || like_number);
+    }
     add(name);
     for (const char* alias : meta.aliases) add(alias);
   }
@@ -208,7 +239,8 @@ constexpr Probe listing() {
   return probe;
 }
 
-// Whether fields() lists no member twice: each is compared with those of its own type.
+// The listing of a config, member by member: those of its own, those of a config that it derives from, and whether none
+// is listed twice (each is compared with those of its own type).
 template <class P>
 struct Occurrences {
   P member;
@@ -219,20 +251,30 @@ struct Occurrences {
   }
 };
 template <class T>
-struct Distinct {
+struct Census {
+  std::size_t own = 0, inherited = 0;
+  std::size_t base = 0;  // the members of the config derived from
   bool distinct = true;
-  template <class P>
-  constexpr void operator()(const char*, P member, const Meta& = {}) {
-    Occurrences<P> same{member};
+
+  template <class C, class M>
+  constexpr void operator()(const char*, M C::*member, const Meta& = {}) {
+    if constexpr (std::is_same_v<C, T>) {
+      ++own;
+    } else {
+      ++inherited;
+      const std::size_t listed = listing<C>().count;
+      if (listed > base) base = listed;
+    }
+    Occurrences<M C::*> same{member};
     T::fields(same);
     distinct = distinct && same.count == 1;
   }
 };
 template <class T>
-constexpr bool lists_each_once() {
-  Distinct<T> probe;
-  T::fields(probe);
-  return probe.distinct;
+constexpr Census<T> census() {
+  Census<T> all;
+  T::fields(all);
+  return all;
 }
 
 // The number of members of an aggregate: the largest number of initialisers that it takes.
@@ -268,12 +310,6 @@ class PolyBase;
 
 namespace table {
 
-// The integers; characters are not numbers.
-template <class T>
-concept Whole =
-    std::integral<T> && !std::is_same_v<T, bool> && !std::is_same_v<T, char> && !std::is_same_v<T, wchar_t> &&
-    !std::is_same_v<T, char8_t> && !std::is_same_v<T, char16_t> && !std::is_same_v<T, char32_t>;
-
 template <class T>
 inline constexpr bool is_optional = false;
 template <class T>
@@ -288,16 +324,22 @@ Type object_type() {
   static constexpr Probe listed = listing<T>();
   static_assert(listed.clean, "fields() names a member twice, or with a reserved or unusable name or alias");
   static_assert(listed.ranges, "fields() gives a member a range that holds nothing: min is above max");
-  static_assert(listed.count == member_count<T>(), "fields() must list every member of this config exactly once");
-  static_assert(lists_each_once<T>(), "fields() lists one member under two names, and so forgets another");
+  static_assert(listed.fitting,
+                "fields() gives a range or a log scale to what is no number, or choices to what is "
+                "neither a number nor a string, or choices that are no numbers to a number");
+  static constexpr Census<T> all = census<T>();
+  constexpr std::size_t covered = all.own + (all.inherited > 0 ? 1 : 0);  // a base counts as one
+  static_assert(covered == member_count<T>(), "fields() must list every member of this config exactly once");
+  static_assert(all.inherited == all.base, "fields() must list every member of the config that it derives from");
+  static_assert(all.distinct, "fields() lists one member under two names, and so forgets another");
   static const T defaults{};
   Type type{.kind = Kind::object, .name = T::type_name, .id = &typeid(T)};
-  const auto field = [&type]<class M>(const char* name, M T::*member, const Meta& meta = {}) {
+  const auto field = [&type]<class C, class M>(const char* name, M C::*member, const Meta& meta = {}) {
     const auto offset = reinterpret_cast<const char*>(&(defaults.*member)) - reinterpret_cast<const char*>(&defaults);
     add_field(type, name, offset, &type_of<M>, meta);
   };
   T::fields(field);
-  const auto computed = [&type]<class R>(const char* name, R (T::*value)() const, const char* help = "") {
+  const auto computed = [&type]<class C, class R>(const char* name, R (C::*value)() const, const char* help = "") {
     type.computed.push_back({name, help, &type_of<std::decay_t<R>>, [value](const void* p) {
                                const std::decay_t<R> result = (static_cast<const T*>(p)->*value)();
                                return save_value(type_of<std::decay_t<R>>(), &result, Save::full);

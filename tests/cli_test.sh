@@ -81,6 +81,11 @@ printf '// mine\n{"train": {"max_steps": 7, "seed": 3}, "net": {"channels": 24}}
 works new wavenet --preset tiny --file mine.json --set train.seed=5
 check "defaults < preset < file < set" python3 -c 'import json; c = json.load(open("stdout")); t, n = c["train"], c["net"]
 assert (c["io"]["levels"], n["blocks"], n["channels"], t["max_steps"], t["seed"]) == (256, [5], 24, 7, 5)'
+printf '{"type": "Adam", "beta1": 0.5} // calmer' >adam.json
+works new wavenet --preset tiny --set train.optimizer=@adam.json --set '~net.residual_channels' --set '**.hidden=48'
+check "--set with a file, a removal and a glob" python3 -c 'import json; c = json.load(open("stdout")); n = c["net"]
+assert (c["train"]["optimizer"]["beta1"], n["residual_channels"], n["head"]["hidden"]) == (0.5, None, 48)'
+refuses 2 'matches nothing' new wavenet --set '**.dropuot=0.1'
 printf '{\n"train": {"max_stepz": 7}, "net": {"channels": true}}' >wrong.json
 refuses 2 'wrong.json:2: /train/max_stepz: Train has no such key; did you mean "max_steps"' new wavenet --file wrong.json
 refuses 2 'wrong.json:2: /net/channels: needs an integer, got true' new wavenet --file wrong.json

@@ -27,11 +27,15 @@ struct C {
   C() = default;
 #elif CASE == 15
   std::map<int, double> c{};
+#elif CASE == 19
+  std::vector<std::string> c{};
 #endif
   static constexpr const char* type_name = "C";
   static constexpr void fields(auto&& f) {
 #if CASE == 9
     f("a", &C::a, Meta{.aliases = {"b"}});
+#elif CASE == 18
+    f("a", &C::a, Meta{.choices = {"1", "two"}});
 #elif CASE == 10
     f("a", &C::a, Meta{.min = 2, .max = 1});
 #else
@@ -40,9 +44,11 @@ struct C {
 #if CASE == 8
     f("b", &C::a);
 #elif CASE != 1
-    f("b", &C::b);
+    f("b", &C::b, Meta{.min = 0, .choices = {"2", "-1e3"}});
 #endif
-#if CASE == 2 || CASE == 3 || CASE >= 11
+#if CASE == 19
+    f("c", &C::c, Meta{.max = 5});
+#elif CASE == 2 || CASE == 3 || (CASE >= 11 && CASE <= 15)
     f("c", &C::c);
 #endif
 #if CASE == 4
@@ -53,6 +59,21 @@ struct C {
   static constexpr int version = 2;
 #endif
 };
+
+#if CASE == 0 || CASE >= 16
+struct D : C {
+  int d = 0;
+  static constexpr const char* type_name = "D";
+  static constexpr void fields(auto&& f) {
+#if CASE == 16
+    f("a", &C::a);
+#elif CASE != 17
+    C::fields(f);
+#endif
+    f("d", &D::d);
+  }
+};
+#endif
 
 int main() {
 #if CASE == 6
@@ -66,4 +87,7 @@ int main() {
   const C c{.a = 1};
 #endif
   tapedeck::io::save(c);
+#if CASE == 0 || CASE >= 16
+  tapedeck::io::save(D());
+#endif
 }

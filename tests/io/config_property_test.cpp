@@ -29,7 +29,10 @@ struct Unruly {  // its own code fails
   }
   static constexpr void fields(auto&& f) { f("x", &Unruly::x); }
   static constexpr void computed(auto&& f) { f("twice", &Unruly::twice); }
-  static void upgrade(Node&, int) { throw std::length_error("no\tway"); }
+  static void upgrade(Node& node, int) {
+    if (node.find("x")) throw std::length_error("no\tway");
+    node = 5;
+  }
 };
 
 struct Table {
@@ -54,6 +57,32 @@ struct Precise {
     f("small", &Precise::small, Meta{.max = 0.1});
     f("rate", &Precise::rate, Meta{.choices = {"0.1234567", "1"}});
   }
+};
+
+struct Base {
+  int a = 1;
+  std::vector<int> b{1};
+  int sum() const { return a + static_cast<int>(b.size()); }
+  void validate(Issues& issues) const {
+    if (a == 13) issues.add("/a", "brings bad luck");
+  }
+  static constexpr const char* type_name = "Base";
+  static constexpr void fields(auto&& f) {
+    f("a", &Base::a, Meta{.min = 0});
+    f("b", &Base::b);
+  }
+  static constexpr void computed(auto&& f) { f("sum", &Base::sum); }
+};
+struct Derived : Base {
+  double c = 0.5;
+  static constexpr const char* type_name = "Derived";
+  static constexpr void fields(auto&& f) {
+    Base::fields(f);
+    f("c", &Derived::c);
+  }
+};
+struct Third : Derived {
+  static constexpr const char* type_name = "Third";
 };
 
 namespace {
@@ -238,6 +267,42 @@ TEST_F(ConfigProperty, DefaultsThenPresetThenFileThenSet) {
             "cfg.json: /plain/needed/path: is required: a string");
 }
 
+TEST_F(ConfigProperty, AConfigMayDeriveFromAnother) {
+  Derived derived = loaded<Derived>(R"({"type": "Derived", "a": 2, "c": 1, "sum": 3})");
+  EXPECT_EQ(dump_json(save(derived), -1), R"({"type":"Derived","version":1,"a":2,"b":[1],"c":1.0})");
+  EXPECT_EQ(save(derived, Save::extended).at("sum").integer(), 3);
+  set(derived, "**/a", 5);
+  EXPECT_EQ(derived.a, 5);
+  EXPECT_EQ(refused<Derived>(R"({"a": -1})"), "cfg.json:1: /a: must be between 0 and 2147483647, got -1");
+  EXPECT_EQ(refused<Derived>(R"({"a": 13})"), "cfg.json:1: /a: brings bad luck");
+  EXPECT_EQ(dump_json(save(Third{}), -1), R"({"type":"Third","version":1,"a":1,"b":[1],"c":0.5})");
+  Randomiser random(6);
+  for (int i = 0; i < 100; ++i) {
+    auto any = random.make<Derived>();
+    any.a = std::max(any.a, 14);
+    ASSERT_TRUE(equal(load<Derived>(save(any), "x"), any));
+  }
+}
+
+TEST_F(ConfigProperty, PatchingAnArrayKeepsWhatItsElementsAreNotGiven) {
+  Plain plain;
+  plain.pair[1].byte = 9;
+  patch(plain, parse_json(R"({"pair": [{"tiny": 5}, {}], "single": {"k": [{"type": "Dense"}]}})", "p"), "p");
+  EXPECT_EQ(plain.pair[0].tiny, 5);
+  EXPECT_EQ(plain.pair[1].byte, 9);
+  patch(plain, parse_json(R"({"single": {"k": [{"width": 4}]}})", "p"), "p");  // of the type that is there
+  EXPECT_EQ(plain.single.at("k")[0].get_if<Dense>()->width, 4);
+}
+
+TEST_F(ConfigProperty, AnyKindMayBeTheWhole) {
+  const auto layer = load<Poly<LayerFamily>>(parse_json(R"({"type": "Dense", "width": 3})", "x"), "x");
+  EXPECT_EQ(layer.get_if<Dense>()->width, 3);
+  EXPECT_EQ(dump_json(save(layer), -1), R"({"type":"Dense","version":1,"width":3,"gain":0.1,"mode":"fast one"})");
+  EXPECT_EQ(load<std::vector<unsigned>>(parse_json("[1, 2]", "x"), "x"), (std::vector<unsigned>{1, 2}));
+  EXPECT_EQ(error_of<ConfigError>([] { load<std::vector<unsigned>>(parse_json("[1, -2]", "x"), "x"); }),
+            "x:1: /1: must be between 0 and 4294967295, got -2");
+}
+
 TEST_F(ConfigProperty, SetTakesValuesToo) {
   Rich rich{.plains = std::vector<Plain>(2)};
   set(rich, "**/gain", 0.5);
@@ -305,7 +370,9 @@ TEST_F(ConfigProperty, WhatUsersCodeThrowsIsAnIssue) {
   EXPECT_EQ(refused<Unruly>(R"({"x": 9})"), "cfg.json:1: /x: is nine\\nindeed");
   EXPECT_EQ(refused<Unruly>(R"({"x": 7, "twice": 14})"),
             "cfg.json:1: /twice: is computed, which fails for these members: seven\\nis too much");
-  EXPECT_EQ(refused<Unruly>(R"({"version": 1})"), "cfg.json:1: cannot be upgraded from version 1: no\\x09way");
+  EXPECT_EQ(refused<Unruly>(R"({"version": 1, "x": 1})"), "cfg.json:1: cannot be upgraded from version 1: no\\x09way");
+  EXPECT_EQ(refused<Unruly>(R"({"version": 1})"),
+            "cfg.json:1: cannot be upgraded from version 1: upgrade() made no object of it but: 5");
 }
 
 TEST_F(ConfigProperty, APolyTakesTheValueOfItsOwnPart) {
@@ -346,6 +413,10 @@ TEST_F(ConfigProperty, BigMapsAndManyMistakesDoNotHang) {
   EXPECT_THAT(refused<Table>(mistakes + "}"), HasSubstr("and 59950 more"));
   Table stars;
   EXPECT_THROW(set(stars, "**.**.**.**.e*e*e*e*e*e*e*e*e*e*e*e*e*e*e*e*x", 1), ConfigError);
+  std::string path;
+  for (int i = 0; i < 50'000; ++i) path += "**.";
+  set(stars, path + "list", Node::array({1}));
+  EXPECT_EQ(stars.list.size(), 1u);
 }
 
 TEST_F(ConfigProperty, HelpOfARecursiveFamilyEnds) {

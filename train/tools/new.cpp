@@ -77,7 +77,9 @@ void add_new(CLI::App& app, Run& run) {
   sub->add_option("--preset", o->preset, "its size: see --list")->capture_default_str();
   sub->add_option("--file", o->file, "config file whose values go before the preset's")->check(path());
   sub->add_option("-o,--output", o->output, "file to write (default: standard output)")->check(path());
-  sub->add_option("--set", o->set, "path=value: change the config, as often as needed")->type_name("PATH=VALUE");
+  sub->add_option("--set", o->set,
+                  "path=value, path=@file.json, **.name=value or ~path: change the config, as often as needed")
+      ->type_name("PATH=VALUE");
   sub->add_flag("--list", o->list, "networks and presets");
   sub->add_flag("--schema", o->schema, "JSON Schema of a config");
   sub->add_flag("--fields", o->fields, "every field of a config with type, range and meaning");

@@ -161,7 +161,9 @@ void add_train(CLI::App& app, Run& run) {
   sub->add_option("--resume", o->resume, "run folder to go on with")->check(path());
   sub->add_option("--init", o->init, "weights to start from: a run, a checkpoint or a .safetensors file")
       ->check(path());
-  sub->add_option("--set", o->set, "path=value: change the config, as often as needed")->type_name("PATH=VALUE");
+  sub->add_option("--set", o->set,
+                  "path=value, path=@file.json, **.name=value or ~path: change the config, as often as needed")
+      ->type_name("PATH=VALUE");
   sub->add_option("--seed", o->seed, "train.seed")->check(seed_number());
   o->machine.add_to(*sub);
   sub->add_flag("--force", o->force, "delete an older run in --out");

@@ -25,6 +25,7 @@ Tensor round(const Tensor& x);  // half to even
 Tensor trunc(const Tensor& x);
 Tensor frac(const Tensor& x);  // x - trunc(x)
 Tensor exp(const Tensor& x);
+Tensor exp2(const Tensor& x);
 Tensor expm1(const Tensor& x);
 Tensor log(const Tensor& x);
 Tensor log1p(const Tensor& x);
@@ -47,6 +48,7 @@ Tensor acosh(const Tensor& x);
 Tensor atanh(const Tensor& x);
 Tensor erf(const Tensor& x);
 Tensor erfc(const Tensor& x);
+Tensor logit(const Tensor& x, std::optional<double> eps = {});  // log(x / (1 - x)), x first within [eps, 1 - eps]
 Tensor clamp(const Tensor& x, double low = -std::numeric_limits<double>::infinity(),
              double high = std::numeric_limits<double>::infinity());
 // Bounds that broadcast with x, either of them undefined; high wins where they cross. A bound that holds has the slope.
@@ -85,6 +87,8 @@ Tensor softsign(const Tensor& x);
 Tensor softshrink(const Tensor& x, double lambd = 0.5);
 Tensor hardshrink(const Tensor& x, double lambd = 0.5);
 Tensor hardtanh(const Tensor& x, double min_val = -1, double max_val = 1);  // no slope at the bounds; clamp has one
+Tensor threshold(const Tensor& x, double threshold, double value);          // value where x is not above threshold
+Tensor glu(const Tensor& x, int dim = -1);  // the first half times sigmoid of the second
 Tensor hardsigmoid(const Tensor& x);
 Tensor hardswish(const Tensor& x);
 Tensor snake(const Tensor& x, double alpha = 1);     // x + sin^2(alpha x) / alpha
@@ -99,6 +103,7 @@ Tensor add(const Tensor& a, const Tensor& b, double alpha);  // a + alpha b
 Tensor sub(const Tensor& a, const Tensor& b, double alpha);  // a - alpha b
 enum class Rounding { none, trunc, floor };                  // of a quotient, which is rounded to the dtype first
 Tensor div(const Tensor& a, const Tensor& b, Rounding rounding);
+Tensor xlogy(const Tensor& a, const Tensor& b);      // a log b, 0 where a is
 Tensor logaddexp(const Tensor& a, const Tensor& b);  // log(exp a + exp b), without overflow
 Tensor maximum(const Tensor& a, const Tensor& b);    // a tie gives half of the gradient to each
 Tensor minimum(const Tensor& a, const Tensor& b);
@@ -128,6 +133,9 @@ Tensor lt(const Tensor& a, double b);
 Tensor le(const Tensor& a, double b);
 Tensor gt(const Tensor& a, double b);
 Tensor ge(const Tensor& a, double b);
+// |a - b| <= atol + rtol |b|, or equal; any dtype.
+Tensor isclose(const Tensor& a, const Tensor& b, double rtol = 1e-5, double atol = 1e-8, bool equal_nan = false);
+bool allclose(const Tensor& a, const Tensor& b, double rtol = 1e-5, double atol = 1e-8, bool equal_nan = false);
 Tensor logical_and(const Tensor& a, const Tensor& b);  // of any dtype: true is what is not 0
 Tensor logical_or(const Tensor& a, const Tensor& b);
 Tensor logical_xor(const Tensor& a, const Tensor& b);
@@ -198,6 +206,7 @@ Tensor cumprod(const Tensor& x, int dim);
 ValuesIndices cummax(const Tensor& x, int dim);  // the last of equals; NaN wins from where it stands
 ValuesIndices cummin(const Tensor& x, int dim);
 Tensor logcumsumexp(const Tensor& x, int dim);
+Tensor diff(const Tensor& x, std::int64_t n = 1, int dim = -1);  // of neighbours, n times
 
 // ---- sorting and searching: stable; NaN is larger than all numbers, -0 equals 0 ----
 ValuesIndices sort(const Tensor& x, int dim = -1, bool descending = false);
@@ -228,6 +237,7 @@ Tensor histc(const Tensor& x, std::int64_t bins = 100, double min = 0, double ma
 // ---- softmax family and losses ----
 Tensor softmax(const Tensor& x, int dim);
 Tensor log_softmax(const Tensor& x, int dim);
+Tensor softmin(const Tensor& x, int dim);  // softmax(-x)
 // softmax((logits + Gumbel noise) / tau); hard: the one-hot of its largest, with the gradient of the soft one.
 Tensor gumbel_softmax(const Tensor& logits, double tau = 1, bool hard = false, int dim = -1);
 enum class Reduction {
@@ -319,6 +329,10 @@ Tensor mv(const Tensor& a, const Tensor& x);     // [M, K] @ [K]
 Tensor bmm(const Tensor& a, const Tensor& b);    // [B, M, K] @ [B, K, N], nothing broadcasts
 Tensor dot(const Tensor& a, const Tensor& b);    // [N] and [N] -> 0-d
 Tensor outer(const Tensor& a, const Tensor& b);  // [M] and [N] -> [M, N]
+// Sums over the last `dims` dimensions of a and the first of b, or over pairs of them; the others stay, a's in front.
+Tensor tensordot(const Tensor& a, const Tensor& b, int dims = 2);
+Tensor tensordot(const Tensor& a, const Tensor& b, const std::vector<int>& dims_a, const std::vector<int>& dims_b);
+Tensor trace(const Tensor& x);  // of a matrix
 // beta * x + alpha * (a @ b), a and b as in mm (bmm); x broadcasts to the product. With beta 0, x is not looked at.
 Tensor addmm(const Tensor& x, const Tensor& a, const Tensor& b, double beta = 1, double alpha = 1);
 Tensor baddbmm(const Tensor& x, const Tensor& a, const Tensor& b, double beta = 1, double alpha = 1);
@@ -553,6 +567,9 @@ Tensor ifft(const Tensor& x, std::optional<std::int64_t> n = {}, int dim = -1, F
 Tensor rfft(const Tensor& x, std::optional<std::int64_t> n = {}, int dim = -1, FftNorm norm = FftNorm::backward);
 // The inverse of rfft: n (else 2 (bins - 1)) real samples; what the bins 0 and n/2 have of im is ignored.
 Tensor irfft(const Tensor& x, std::optional<std::int64_t> n = {}, int dim = -1, FftNorm norm = FftNorm::backward);
+// Frequencies of the bins of fft and rfft in cycles per unit of d, the spacing of the samples.
+Tensor fftfreq(std::int64_t n, double d = 1, TensorOptions options = {});
+Tensor rfftfreq(std::int64_t n, double d = 1, TensorOptions options = {});
 Tensor complex_mul(const Tensor& a, const Tensor& b);
 Tensor complex_conj(const Tensor& x);
 Tensor complex_abs(const Tensor& x);                   // [..., 2] -> [...], without overflow; its gradient at 0 is 0

@@ -101,5 +101,6 @@ void add_bad_signal(BadCalls& t);
 void add_bad_create(BadCalls& t);
 void add_two_devices(BadCalls& t);
 void add_bad_bounds(BadCalls& t);
+void add_bad_composed(BadCalls& t);
 
 }  // namespace tapedeck::test

@@ -81,9 +81,9 @@ namespace {
 const std::vector<BadCall>& bad_calls() {
   static const std::vector<BadCall> rows = [] {
     BadCalls t;
-    for (const auto add :
-         {add_bad_elementwise, add_bad_reduce, add_bad_losses, add_bad_linalg, add_bad_conv, add_bad_index,
-          add_bad_shape, add_bad_sequence, add_bad_signal, add_bad_create, add_bad_bounds, add_two_devices})
+    for (const auto add : {add_bad_elementwise, add_bad_reduce, add_bad_losses, add_bad_linalg, add_bad_conv,
+                           add_bad_index, add_bad_shape, add_bad_sequence, add_bad_signal, add_bad_create,
+                           add_bad_bounds, add_bad_composed, add_two_devices})
       add(t);
     return std::move(t.rows);
   }();

@@ -247,5 +247,20 @@ TEST(Elementwise, ErrorsNameBothArguments) {
   EXPECT_TRUE(says(error_of<ValueError>([&] { clamp(a, 2, 1); }), "clamp: low 2 must not be above high 1"));
 }
 
+TEST(Composed, ClosenessOfInfinitiesAndNaN) {
+  const Tensor x = f64({1, kInf, kNaN}, {3});
+  EXPECT_EQ(values(isclose(x, f64({1 + 1e-6, kInf, kNaN}, {3}))), (V{1, 1, 0}));
+  EXPECT_EQ(values(isclose(x, f64({kInf, -kInf, 1}, {3}))), (V{0, 0, 0}));
+  EXPECT_TRUE(allclose(x, x, 0, 0, true));
+  EXPECT_FALSE(allclose(x, x));
+  EXPECT_TRUE(allclose(i64({}, {0}), i64({}, {0})));
+}
+
+TEST(Composed, NothingTimesALogarithmIsNothing) {
+  const V y = values(xlogy(f64({0, 0, 0, 0, 1}, {5}), f64({0, -1, kInf, kNaN, 0}, {5})));
+  EXPECT_EQ((V{y[0], y[1], y[2], y[4]}), (V{0, 0, 0, -kInf}));
+  EXPECT_TRUE(std::isnan(y[3]));
+}
+
 }  // namespace
 }  // namespace tapedeck

@@ -111,6 +111,7 @@ void add_fused(Table& t);
 void add_sequence(Table& t);
 void add_fourier(Table& t);
 void add_bounds(Table& t);
+void add_composed(Table& t);
 
 struct Family {
   const char* name;

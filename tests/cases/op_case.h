@@ -79,6 +79,7 @@ void add_optim(std::vector<OpCase>& t);
 void add_sequence(std::vector<OpCase>& t);
 void add_signal(std::vector<OpCase>& t);
 void add_bounds(std::vector<OpCase>& t);
+void add_composed(std::vector<OpCase>& t);
 void add_halves(std::vector<OpCase>& t);
 void add_scatter_reduce(std::vector<OpCase>& t);
 

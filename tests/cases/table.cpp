@@ -35,6 +35,7 @@ const std::vector<OpCase>& table() {
     add_init(t);
     add_signal(t);
     add_bounds(t);
+    add_composed(t);
     add_halves(t);
     add_scatter_reduce(t);
     return t;

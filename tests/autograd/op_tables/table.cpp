@@ -23,6 +23,7 @@ const std::vector<Family>& families() {
       {"loss", add_loss},
       {"fourier", add_fourier},
       {"bounds", add_bounds},
+      {"composed", add_composed},
   };
   // clang-format on
   return all;

@@ -102,7 +102,7 @@ int run(const Wanted& w) {
   if (!w.replay.empty()) return replay(w.replay);
   if (!w.hostile.empty()) {
     if (w.seed != 0 && w.seconds == 0) return replay_hostile(w.seed, w.hostile);
-    const int faults = run_hostile(w.hostile, w.seed, kHostileRounds, w.seconds);
+    const int faults = run_hostile(w.hostile, w.seed, w.seconds > 0 ? 1 : kHostileRounds, w.seconds);
     std::printf("%d passed, %d failed\n", faults == 0, faults);
     return faults == 0 ? 0 : 1;
   }

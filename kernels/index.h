@@ -4,8 +4,7 @@
 
 namespace tapedeck::kernels {
 
-// y[n, :] = table[index[n], :]. index i64 [N], table and y [V, D], [N, D], rows contiguous. Indices are checked by the
-// op.
+// y[n, :] = table[index[n], :]. index i64 [N], table [V, D] rows contiguous, y [N, D]. Indices are checked by the op.
 struct EmbeddingArgs {
   TensorView table, index, y;
   DType dtype() const { return table.dtype; }

@@ -16,7 +16,12 @@ void lookup(const EmbeddingArgs& a) {
       const std::int64_t row = a.index.ptr<const std::int64_t>()[n * a.index.strides[0]];
       const char* from = a.table.ptr<const char>() + row * a.table.strides[0] * bytes;
       char* to = a.y.ptr<char>() + n * a.y.strides[0] * bytes;
-      std::memcpy(to, from, static_cast<std::size_t>(width * bytes));
+      if (a.y.strides[1] == 1) {
+        std::memcpy(to, from, static_cast<std::size_t>(width * bytes));
+      } else {
+        for (std::int64_t c = 0; c < width; ++c)
+          std::memcpy(to + c * a.y.strides[1] * bytes, from + c * bytes, static_cast<std::size_t>(bytes));
+      }
     }
   });
 }

@@ -366,6 +366,7 @@ class Configured : public Base {
   const char* type_name() const override { return C::type_name; }
   io::Node describe(Describer& d) const override {
     io::Node node = io::save(config_, d.how());
+    node["type"] = this->type_name();  // of a class derived from this one, its own name
     if (d.extended() && !this->children().empty()) node["children"] = d.children(*this);
     d.parametrizations(node, *this, true);
     return node;

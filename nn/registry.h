@@ -46,8 +46,9 @@ struct ModuleType {
 };
 void register_type(ModuleType type);  // ConfigError when the name is taken by another type
 
-// The entry of a module that has a Config and a constructor from it; or, when it is made of parts, a static
-// shared_ptr<M> from_hparams(const io::Node&, Builder&) and a static registered_name.
+// The entry of a module that has a Config and a constructor from it, under its config's name or, when it derives from
+// another module with that config, its own static registered_name; or, when it is made of parts, that name and a static
+// shared_ptr<M> from_hparams(const io::Node&, Builder&).
 template <class M>
 ModuleType module_type() {
   if constexpr (requires(const io::Node& n, Builder& b) { M::from_hparams(n, b); }) {
@@ -55,7 +56,13 @@ ModuleType module_type() {
             [] { return M{}.hparams(); }};
   } else {
     using C = typename M::Config;
-    return {C::type_name, [](const io::Node& n, Builder&) { return std::make_shared<M>(io::load<C>(n, C::type_name)); },
+    const char* name = C::type_name;
+    if constexpr (requires { M::registered_name; }) name = M::registered_name;
+    return {name,
+            [name](io::Node n, Builder&) {
+              n["type"] = C::type_name;
+              return std::make_shared<M>(io::load<C>(n, name));
+            },
             [] { return M{C{}}.hparams(); }};
   }
 }

@@ -94,7 +94,8 @@ Tensor gathered(const Tensor& x, const Tensor& index, const kernels::PoolShape& 
 // The gradient of the largest: gy added up at its places in `shape`.
 Tensor scattered(const Tensor& gy, const Tensor& index, const kernels::PoolShape& windows, const Shape& shape) {
   const Tensor gx = empty(shape, gy.options());
-  kernels::max_pool_backward(gy.device(), {detail::rows_contiguous(gy), detail::rows_contiguous(index), gx, windows});
+  if (gy.numel() > 0)  // no channels may still have windows without end
+    kernels::max_pool_backward(gy.device(), {detail::rows_contiguous(gy), detail::rows_contiguous(index), gx, windows});
   record("max_pool_backward", gx, {&gy}, [index = save(index, "indices"), windows](const Tensor& ggx, Grads& g) {
     g.give(0, gathered(ggx, index.get(), windows));
   });
@@ -103,7 +104,8 @@ Tensor scattered(const Tensor& gy, const Tensor& index, const kernels::PoolShape
 
 Tensor gathered(const Tensor& x, const Tensor& index, const kernels::PoolShape& windows) {
   const Tensor y = empty(index.sizes(), x.options());
-  kernels::max_pool_gather(x.device(), {detail::rows_contiguous(x), detail::rows_contiguous(index), y});
+  if (y.numel() > 0)
+    kernels::max_pool_gather(x.device(), {detail::rows_contiguous(x), detail::rows_contiguous(index), y});
   record("max_pool_gather", y, {&x}, [index = save(index, "indices"), windows](const Tensor& gy, Grads& g) {
     g.give(0, scattered(gy, index.get(), windows, g.shape(0)));
   });
@@ -125,7 +127,10 @@ ValuesIndices largest(const char* op, const Tensor& x, const Windows<N>& windows
   }
   ValuesIndices y{detail::empty_for(op, shape, x.options()), {}};
   if (with_indices || is_recorded(x)) y.indices = detail::empty_for(op, shape, {DType::i64, x.device()});
-  detail::composed(op, [&] { kernels::max_pool(x.device(), {detail::rows_contiguous(x), y.values, y.indices, pool}); });
+  if (y.values.numel() > 0)
+    detail::composed(op, [&] {
+      kernels::max_pool(x.device(), {detail::rows_contiguous(x), y.values, y.indices, pool});
+    });
   record(op, y.values, {&x}, [index = save(y.indices, "indices"), pool](const Tensor& gy, Grads& g) {
     g.give(0, scattered(gy, index.get(), pool, g.shape(0)));
   });

@@ -206,7 +206,27 @@ GradcheckReport gradgradcheck(GradcheckFn fn, const std::vector<Tensor>& inputs,
     }
     return cat(flat);
   };
-  return gradcheck(gradients, all, options);
+  GradcheckReport report = gradcheck(gradients, all, options);
+  // Consistent is not right: the gradients of the graph must be those of the rule as backward() runs it.
+  Tape tape;
+  for (const Tensor& x : inputs) tape.watch(x);
+  const Tensor weighted = fn(inputs) * all.back();
+  if (!is_recorded(weighted)) return report;
+  const std::vector<Tensor> plain = tape.gradients(weighted, inputs),
+                            graph = tape.gradients(weighted, inputs, {.create_graph = true});
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    const Values p = reshape(plain[i], {plain[i].numel()}).to_vector<double>(),
+                 g = reshape(detach(graph[i]), {graph[i].numel()}).to_vector<double>();
+    double largest = 0;
+    for (const double v : p) largest = std::max(largest, std::fabs(v));
+    for (std::size_t k = 0; k < p.size(); ++k) {
+      const double part = p[k] == g[k] ? 0 : std::fabs(p[k] - g[k]) / largest;
+      if (part <= options.bound) continue;
+      report.ok = false, report.worst = std::max(report.worst, part);
+      report.where = detail::join({"input ", i, " element ", k, ": gradient ", p[k], ", in a graph ", g[k]});
+    }
+  }
+  return report;
 }
 
 }  // namespace tapedeck

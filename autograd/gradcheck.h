@@ -29,7 +29,8 @@ using GradcheckFn = FunctionRef<Tensor(std::span<const Tensor>)>;
 // inside).
 GradcheckReport gradcheck(GradcheckFn fn, const std::vector<Tensor>& inputs, GradcheckOptions options = {});
 
-// The same for the gradients themselves: they are checked as functions of the inputs and of the incoming gradient.
+// The same for the gradients themselves: they are checked as functions of the inputs and of the incoming gradient, and
+// against those that are computed without a graph.
 GradcheckReport gradgradcheck(GradcheckFn fn, const std::vector<Tensor>& inputs, GradcheckOptions options = {});
 
 }  // namespace tapedeck

@@ -43,9 +43,9 @@ class Shaper : public nn::Configured<ShaperConfig> {
 };
 
 // A library type with one method of one's own, under a name of its own.
-class GatedMLP : public nn::MLP {
+class SelfGatedMLP : public nn::MLP {
  public:
-  static constexpr const char* registered_name = "GatedMLP";
+  static constexpr const char* registered_name = "SelfGatedMLP";
   using MLP::MLP;
   const char* type_name() const override { return registered_name; }
   Tensor forward(const Tensor& x) override { return MLP::forward(x) * sigmoid(x); }
@@ -53,10 +53,11 @@ class GatedMLP : public nn::MLP {
 
 int main() {
   io::Poly<Curve>::add<Drive>(), io::Poly<Curve>::add<Wave>();
-  nn::register_module<Shaper>(), nn::register_module<GatedMLP>();
+  nn::register_module<Shaper>(), nn::register_module<SelfGatedMLP>();
 
   const nn::MLPConfig mlp{.in = 8, .hidden = 16, .out = 8, .min_temperature = std::nullopt};
-  auto net = nn::make<nn::Sequential>(std::vector<nn::Part<nn::Layer>>{nn::make<Shaper>(), nn::make<GatedMLP>(mlp)});
+  auto net =
+      nn::make<nn::Sequential>(std::vector<nn::Part<nn::Layer>>{nn::make<Shaper>(), nn::make<SelfGatedMLP>(mlp)});
   io::Node described = net->hparams();
   std::string text = io::dump_json(described);  // to a file, to a colleague; then edited by hand:
   text.replace(text.find("\"Drive\""), 7, "\"Wave\""), text.replace(text.find("\"gain\": 2"), 9, "\"period\": 0.5");

@@ -18,6 +18,7 @@ for n in [1, 3, 5, 8, 10]:
 for f in [0.6, 1.7, 2.0, 3.0]:
     by = f" by {int(f * 10)}"
     resize("nearest" + by, (1, 5, 2), scale_factor=f)
+    resize("nearest_exact" + by, (1, 5, 2), scale_factor=f, mode="nearest-exact")
     resize("linear" + by, (1, 5, 2), scale_factor=f, mode="linear")
     resize("bilinear" + by, (1, 3, 4, 2), scale_factor=(f, 1.5), mode="bilinear")
     resize("area" + by, (1, 3, 4, 2), scale_factor=f, mode="area")

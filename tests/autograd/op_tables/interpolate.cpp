@@ -18,6 +18,7 @@ void add_interpolate(Table& t) {
   for (const double f : {0.6, 1.7, 2.0, 3.0}) {
     const std::string factor = " by " + std::to_string(static_cast<int>(f * 10));
     add("nearest" + factor, {1, 5, 2}, {.scale_factor = {f}});
+    add("nearest_exact" + factor, {1, 5, 2}, {.scale_factor = {f}, .mode = I::nearest_exact});
     add("linear" + factor, {1, 5, 2}, {.scale_factor = {f}, .mode = I::linear});
     add("bilinear" + factor, {1, 3, 4, 2}, {.scale_factor = {f, 1.5}, .mode = I::bilinear});
     add("area" + factor, {1, 3, 4, 2}, {.scale_factor = {f}, .mode = I::area});

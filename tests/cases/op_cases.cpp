@@ -1,6 +1,6 @@
 // op_cases: runs the table of op cases through its drivers.
 //   op_cases [--coverage]                  every case and what was never called; prints the calls too
-//   op_cases --filter GLOB                 some of the cases
+//   op_cases --filter GLOB [--first]       some of the cases; up to the first failure
 //   op_cases --sample N                    one case in N, and the broken arguments; no coverage
 //   op_cases --replay 'conv1d#12'          one case in detail
 //   op_cases --list | --count | --support  cases by name; how many of each op; slots by variant and dtype
@@ -92,7 +92,7 @@ struct Wanted {
   double seconds = 0;
   int sample = 1;                                  // one case in so many
   std::string filter = "*", replay, check, write;  // the last two: files with a support matrix
-  bool sweep = false, full = false;
+  bool sweep = false, full = false, first = false;
   std::optional<std::uint32_t> bits;
   bool coverage = false, list = false, count = false, support = false;
 };
@@ -121,6 +121,7 @@ int run(const Wanted& w) {
   std::map<std::string, std::pair<double, double>> worst;  // by op: forward, gradient
   std::map<std::string, double> seconds;
   for (const Named& n : named_table()) {
+    if (w.first && failed > 0) break;
     if (seed_of(*n.c) % static_cast<std::uint64_t>(w.sample) != 0) continue;
     if (fnmatch(w.filter.c_str(), n.name.c_str(), 0) != 0 && fnmatch(w.filter.c_str(), n.c->op.c_str(), 0) != 0)
       continue;
@@ -158,9 +159,10 @@ int run(const Wanted& w) {
 }
 
 int usage() {
-  std::fprintf(stderr,
-               "usage: op_cases [--coverage] [--check-matrix FILE | --write-matrix FILE] | --filter GLOB | --replay "
-               "NAME | --sweep [--full] [--filter GLOB] [--bits PATTERN] | --list | --count | --support\n");
+  std::fprintf(
+      stderr,
+      "usage: op_cases [--coverage] [--check-matrix FILE | --write-matrix FILE] | --filter GLOB [--first] | --replay "
+      "NAME | --sweep [--full] [--filter GLOB] [--bits PATTERN] | --list | --count | --support\n");
   return 2;
 }
 
@@ -190,6 +192,8 @@ int main_of(int argc, char** argv) {
       w.full = true;
     else if (a == "--bits" && i + 1 < argc)
       w.bits = static_cast<std::uint32_t>(std::strtoul(argv[++i], nullptr, 16));
+    else if (a == "--first")
+      w.first = true;
     else if (a == "--coverage")
       w.coverage = true;
     else if (a == "--list")

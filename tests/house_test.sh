@@ -52,7 +52,7 @@ run_outside() {  # run_outside FILE: compiled and linked as a user would, and ru
   for f in tensor kernels autograd io nn train; do roots+=("-I$build/include/$f"); done
   for f in train nn io autograd kernels tensor; do libs+=("$build/libtapedeck_$f.a"); done
   local flags=(); grep -q '^TAPEDECK_SANITIZE:STRING=.' "$build/CMakeCache.txt" && flags=("-fsanitize=$(sed -n 's/^TAPEDECK_SANITIZE:STRING=//p' "$build/CMakeCache.txt")")
-  "${CXX:-g++}" -std=c++20 -O1 -Wall -Wextra "${flags[@]}" "${roots[@]}" "$1" "${libs[@]}" $(pkg-config --libs sndfile soxr libhwy) -lpng -lfmt -lpthread -o "$work/example" && (cd "$work" && ./example)
+  "${CXX:-g++}" -std=c++20 -O1 -Wall -Wextra "${flags[@]}" "${roots[@]}" "$1" "${libs[@]}" $(pkg-config --libs sndfile soxr libhwy) -lpng -lz -lfmt -lpthread -o "$work/example" && (cd "$work" && ./example)
 }
 readme_example_compiles() {
   awk '/^```cpp$/{on=1;next} /^```$/{on=0} on' README.md >"$work/example.cpp"

@@ -67,6 +67,7 @@ if [ -n "$full" ] && [ -z "$sanitize" ]; then
   done
   plain hostile build-address-undefined/bin/op_cases --hostile '*' --seconds 600
   plain fuzz bash tests/fuzz.sh 60
+  plain mutants python3 tests/tools/mutate.py
 fi
 echo "whole run: $((SECONDS - started)) s" >&2
 echo "$passed passed, $failed failed"

@@ -351,8 +351,8 @@ def main():
         print(f"  {m}")
     print("\nsurvivors:")
     for m in survivors:
-        note = next((line.split("::", 1)[1].strip() for line in explained.splitlines()
-                     if "::" in line and line.split("::", 1)[0].strip() == f"{m.file} | {m.kind} | {m.shown}"), None)
+        place = f"{m.file} | {m.kind} | {m.shown} :: "
+        note = next((line[len(place):] for line in explained.splitlines() if line.startswith(place)), None)
         print(f"  {m}\n    -> {m.edit()}\n    {note or 'NOT EXPLAINED'}")
         known.append(note)
     for kind, (hit, n) in sorted(by_kind.items()):

@@ -23,6 +23,8 @@ void add_creation(OptionCalls& t) {
   t.add("sinusoidal_positions",
         [](S s) { return sinusoidal_positions(s.count(), s.count(), s.count(), s.real(), s.options()); });
   t.add("hann_window", [](S s) { return hann_window(s.count(), s.flag(), s.options()); });
+  t.add("fftfreq", [](S s) { return fftfreq(s.count(), s.real(), s.options()); });
+  t.add("rfftfreq", [](S s) { return rfftfreq(s.count(), s.real(), s.options()); });
   t.add("hamming_window", [](S s) { return hamming_window(s.count(), s.flag(), s.real(), s.real(), s.options()); });
   t.add("blackman_window", [](S s) { return blackman_window(s.count(), s.flag(), s.options()); });
   t.add("bartlett_window", [](S s) { return bartlett_window(s.count(), s.flag(), s.options()); });

@@ -4,8 +4,9 @@
   python3 tests/tools/mutate.py [--mutants 240] [--seed 1] [--build build-mutants] [--jobs 2] [--only N]
 
 All mutants are compiled into one copy of the tree, each behind its number; TAPEDECK_MUTANT=7 wakes number 7. A run
-without one notes which mutants each test reaches, so that a mutant meets only the tests that can see it. What cannot be
-reached at run time (constant expressions, other instruction sets) is not drawn. A crash or a hang counts as noticed.
+without one notes which mutants each test reaches, so that a mutant meets only the tests that can see it. Those that no
+test reaches (constant expressions, which are computed by the compiler) are listed and not judged. A crash or a hang
+counts as noticed.
 Survivors that change no result are explained in tests/mutants.txt and counted apart. Exit 1 when fewer than 95 % of
 the others are noticed, or fewer than 85 % of all.
 """

@@ -60,7 +60,7 @@ int main() {
       nn::make<nn::Sequential>(std::vector<nn::Part<nn::Layer>>{nn::make<Shaper>(), nn::make<SelfGatedMLP>(mlp)});
   io::Node described = net->hparams();
   std::string text = io::dump_json(described);  // to a file, to a colleague; then edited by hand:
-  text.replace(text.find("\"Drive\""), 7, "\"Wave\""), text.replace(text.find("\"gain\": 2"), 9, "\"period\": 0.5");
+  text.replace(text.find("\"Drive\""), 7, "\"Wave\""), text.replace(text.find("\"gain\": 2.0"), 11, "\"period\": 0.5");
   auto rebuilt = nn::build_part<nn::Layer>(io::parse_json(text, "edited"));
   nn::materialise(*rebuilt, {.seed = 1});
 

@@ -100,11 +100,15 @@ template <class T>
 TD_HD inline T with_sign_of(T r, T b) {
   return select(((r < T(0)) & (b > T(0))) | ((r > T(0)) & (b < T(0))), r + b, r);
 }
+template <class T>
+TD_HD inline T expm1_of(T x) {  // keeps the sign of zero
+  return select(x == T(0), x, expm1(x));
+}
 inline constexpr double kSelu = 1.0507009873554804934, kSeluAlpha = kSelu * 1.6732632423543772848;
 
 TD_UNARY(Abs, false, abs(x), select(x > T(0), g, select(x < T(0), -g, x* T(0))))
 TD_UNARY(Exp, false, exp(x), g* y)
-TD_UNARY(Expm1, true, select(x == T(0), x, expm1(x)), g* exp(x))
+TD_UNARY(Expm1, true, expm1_of(x), g* exp(x))
 TD_UNARY(Log, true, log(x), g / x)
 TD_UNARY(Log1p, true, select(x == T(0), x, log1p(x)), g / (x + T(1)))
 TD_UNARY(Log2, true, log2(x), g / (x * T(0.69314718055994530942)))
@@ -134,10 +138,10 @@ TD_UNARY(Logsigmoid, true, -softplus_of(-x), g* logistic(-x))
 TD_UNARY(Tanh, false, tanh(x), g*((T(1) - y) * (T(1) + y)))
 TD_UNARY(Relu, false, select(x <= T(0), T(0), x), select(x <= T(0), T(0), g))
 TD_UNARY(LeakyRelu, false, select(x > T(0), x, x* p), select(x > T(0), g, g* p))
-TD_UNARY(Elu, false, select(x > T(0), x, p* expm1(x)), select(x > T(0), g, g*(p* exp(x))))
-TD_UNARY(Selu, false, select(x > T(0), x* T(kSelu), T(kSeluAlpha) * expm1(x)),
+TD_UNARY(Elu, false, select(x > T(0), x, p* expm1_of(x)), select(x > T(0), g, g*(p* exp(x))))
+TD_UNARY(Selu, false, select(x > T(0), x* T(kSelu), T(kSeluAlpha) * expm1_of(x)),
          g* select(x > T(0), T(kSelu), T(kSeluAlpha) * exp(x)))
-TD_UNARY(Celu, true, select(x > T(0), x, p* expm1(x / p)), select(x > T(0), g, g* exp(x / p)))
+TD_UNARY(Celu, true, select(x > T(0), x, p* expm1_of(x / p)), select(x > T(0), g, g* exp(x / p)))
 TD_UNARY(Gelu, true, select(x > T(0), x, tamed(x)) * normal_cdf(x), g* gelu_grad(tamed(x)))
 TD_UNARY(GeluTanh, true, select(x > T(0), x, tamed(x)) * logistic(gelu_argument(tamed(x))), g* gelu_tanh_grad(tamed(x)))
 TD_UNARY(Silu, true, select(x > T(0), x, tamed(x)) * logistic(x), g* silu_grad(tamed(x)))

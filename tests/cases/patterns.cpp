@@ -65,6 +65,15 @@ Worst sweep(const Unary& u, std::uint64_t first, std::uint64_t count, std::uint6
 
 std::string name_of(const Unary& u) { return std::string(u.op) + (*u.text ? std::string(" (") + u.text + ")" : ""); }
 
+// Where floats change: the zeros, one, the ends of the denormal, normal and finite numbers, each with two neighbours on
+// both sides. A step over all patterns would meet few of them.
+Worst sweep_edges(const Unary& u) {
+  Worst worst;
+  for (const std::uint32_t bits : {0u, 0x00800000u, 0x3f800000u, 0x7f800000u})
+    for (const std::uint32_t sign : {0u, 0x80000000u}) worst.take(sweep(u, (bits | sign) - 2u, 5, 1));
+  return worst;
+}
+
 }  // namespace
 
 int sweep_patterns(const Patterns& wanted) {
@@ -75,7 +84,8 @@ int sweep_patterns(const Patterns& wanted) {
   for (const Unary& u : unary_ops()) {
     if (fnmatch(wanted.filter.c_str(), u.op, 0) != 0) continue;
     const auto begin = Clock::now();
-    const Worst worst = sweep(u, wanted.only.value_or(0), count, step);
+    Worst worst = sweep(u, wanted.only.value_or(0), count, step);
+    if (!wanted.only) worst.take(sweep_edges(u));
     const double bound = u.bound.ulps > 0 ? u.bound.ulps : u.ulps;
     const bool ok = worst.error <= bound;
     ok ? ++passed : ++failed;

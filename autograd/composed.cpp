@@ -162,7 +162,7 @@ Tensor fftfreq(std::int64_t n, double d, TensorOptions options) {
   check_spacing("fftfreq", n, d, options);
   return detail::composed("fftfreq", [&] {
     const TensorOptions wide{DType::f64, options.device};
-    const Tensor bins = cat({arange(0, (n + 1) / 2, 1, wide), arange(-(n / 2), 0, 1, wide)});
+    const Tensor bins = cat({arange(0, n - n / 2, 1, wide), arange(-(n / 2), 0, 1, wide)});
     return cast(bins / (static_cast<double>(n) * d), options.dtype);
   });
 }

@@ -84,8 +84,7 @@ class TruncatedNormal {
     const Tensor a = empty_like(x);
     if (whole_) {
       kernels::normal(x.device(), {a, first, 0, 1});
-      const Tensor y = a * std_ + mean_;
-      return {y, eq(y, clamp(y, low_, high_))};
+      return {scaled(a, std_, mean_), eq(a, mirrored_ ? clamp(a, -beta_, -alpha_) : clamp(a, alpha_, beta_))};
     }
     // The distance t from the end that is nearer to the mean: an exponential of rate `slope` cut off at the other end
     // (a uniform when it is flat), kept with probability exp(-(t + alpha - slope)^2 / 2).
@@ -95,10 +94,14 @@ class TruncatedNormal {
     const Tensor u = empty_like(x);
     kernels::uniform(x.device(), {u, second, 0, 1});
     const Tensor kept = lt(u, exp(square(t + (alpha_ - slope)) * -0.5));
-    return {mirrored_ ? high_ - t * std_ : t * std_ + low_, kept};
+    return {mirrored_ ? scaled(t, -std_, high_) : scaled(t, std_, low_), kept};
   }
 
  private:
+  // t * by + from, in f64: numbers that x's dtype does not hold become infinite there, and never NaN.
+  static Tensor scaled(const Tensor& t, double by, double from) {
+    return cast(cast(t, DType::f64) * by + from, t.dtype());
+  }
   double mean_, std_, low_, high_, alpha_, beta_;
   bool whole_, mirrored_;
 };

@@ -322,5 +322,12 @@ TEST(RandomOps, WrongInputIsATypedError) {
   EXPECT_THROW(exponential_(repeated), ValueError);
 }
 
+// A mean and a deviation that f32 does not hold, around bounds that it holds: once an endless loop.
+TEST(RandomOps, TruncatedNormalEndsWhereFloatsDo) {
+  const Tensor x = empty({64});
+  truncated_normal_(x, 1e39, 1e40, -1e41, 0);
+  for (const float v : x.to_vector<float>()) EXPECT_TRUE(std::isfinite(v) && v <= 0) << v;
+}
+
 }  // namespace
 }  // namespace tapedeck

@@ -46,18 +46,6 @@ GroupNorm::GroupNorm(GroupNormConfig config) : Configured(std::move(config)) {
   bias = parameter("bias", {this->config().num_channels}, init::constant(0), "norm");
 }
 
-BatchNorm::BatchNorm(BatchNormConfig config) : Configured(std::move(config)) {
-  const Shape channels{this->config().num_features};
-  if (this->config().affine) {
-    weight = parameter("weight", channels, init::constant(1), "norm");
-    bias = parameter("bias", channels, init::constant(0), "norm");
-  }
-  if (this->config().track_running_stats) {
-    running_mean = buffer("running_mean", channels, 0);
-    running_var = buffer("running_var", channels, 1);
-    num_batches_tracked = buffer("num_batches_tracked", {}, 0, true, DType::i64);
-  }
-}
 Tensor BatchNorm::forward(const Tensor& x) {
   const BatchNormConfig& c = config();
   double momentum = c.momentum.value_or(0);
@@ -68,18 +56,6 @@ Tensor BatchNorm::forward(const Tensor& x) {
   return batch_norm(x, running_mean, running_var, weight, bias, training() || !c.track_running_stats, momentum, c.eps);
 }
 
-InstanceNorm::InstanceNorm(InstanceNormConfig config) : Configured(std::move(config)) {
-  const Shape channels{this->config().num_features};
-  if (this->config().affine) {
-    weight = parameter("weight", channels, init::constant(1), "norm");
-    bias = parameter("bias", channels, init::constant(0), "norm");
-  }
-  if (this->config().track_running_stats) {
-    running_mean = buffer("running_mean", channels, 0);
-    running_var = buffer("running_var", channels, 1);
-    num_batches_tracked = buffer("num_batches_tracked", {}, 0, true, DType::i64);
-  }
-}
 Tensor InstanceNorm::forward(const Tensor& x) {
   const InstanceNormConfig& c = config();
   return instance_norm(x, running_mean, running_var, weight, bias, training() || !c.track_running_stats, c.momentum,

@@ -5,6 +5,7 @@
 #include <tapedeck/nn/module.h>
 
 #include <optional>
+#include <utility>
 #include <vector>
 
 namespace tapedeck::nn {
@@ -81,6 +82,25 @@ class GroupNorm : public Configured<GroupNormConfig> {
   Param weight, bias;
 };
 
+// What BatchNorm and InstanceNorm hold: per channel, weight and bias, and running statistics, as the config says.
+template <class C>
+class TrackedNorm : public Configured<C> {
+ public:
+  explicit TrackedNorm(C config) : Configured<C>(std::move(config)) {
+    const Shape channels{this->config().num_features};
+    if (this->config().affine) {
+      weight = this->parameter("weight", channels, init::constant(1), "norm");
+      bias = this->parameter("bias", channels, init::constant(0), "norm");
+    }
+    if (this->config().track_running_stats) {
+      running_mean = this->buffer("running_mean", channels, 0);
+      running_var = this->buffer("running_var", channels, 1);
+      num_batches_tracked = this->buffer("num_batches_tracked", {}, 0, true, DType::i64);
+    }
+  }
+  Param weight, bias, running_mean, running_var, num_batches_tracked;
+};
+
 // x [batch, ..., channels] of any rank (PyTorch's BatchNorm1d, 2d and 3d). Training: by the statistics of x, which the
 // running ones follow by `momentum`, or whose plain average they are without one; else by the running ones.
 struct BatchNormConfig {
@@ -98,11 +118,10 @@ struct BatchNormConfig {
     f("track_running_stats", &C::track_running_stats, io::Meta{.help = "keep statistics for evaluation"});
   }
 };
-class BatchNorm : public Configured<BatchNormConfig> {
+class BatchNorm : public TrackedNorm<BatchNormConfig> {
  public:
-  explicit BatchNorm(BatchNormConfig config = {});
+  explicit BatchNorm(BatchNormConfig config = {}) : TrackedNorm(std::move(config)) {}
   Tensor forward(const Tensor& x) override;
-  Param weight, bias, running_mean, running_var, num_batches_tracked;
 };
 
 // x [batch, ..., channels]: each channel of each part of the batch by itself.
@@ -120,11 +139,10 @@ struct InstanceNormConfig {
     f("track_running_stats", &C::track_running_stats, io::Meta{.help = "keep statistics for evaluation"});
   }
 };
-class InstanceNorm : public Configured<InstanceNormConfig> {
+class InstanceNorm : public TrackedNorm<InstanceNormConfig> {
  public:
-  explicit InstanceNorm(InstanceNormConfig config = {});
+  explicit InstanceNorm(InstanceNormConfig config = {}) : TrackedNorm(std::move(config)) {}
   Tensor forward(const Tensor& x) override;
-  Param weight, bias, running_mean, running_var, num_batches_tracked;
 };
 
 // x / (k + alpha * the mean of squares of `size` neighbouring channels)^beta.

@@ -122,18 +122,6 @@ const std::string* enum_name(const Type& type, const void* value) {
   return nullptr;
 }
 
-namespace {
-
-bool is_utf8(std::string_view s) {
-  for (std::size_t n; !s.empty(); s.remove_prefix(n)) {
-    n = utf8_length(s);
-    if (n == 0) return false;
-  }
-  return true;
-}
-
-}  // namespace
-
 std::string number_rule(const Type& type, Meta meta, const Node& v) {
   const bool whole = v.kind() == Node::Kind::integer;
   if (!whole && !std::isfinite(v.real())) return "must be a finite number, got " + shown(v);

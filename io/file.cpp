@@ -32,6 +32,14 @@ std::size_t utf8_length(std::string_view s) {
   return 0;
 }
 
+bool is_utf8(std::string_view s) {
+  for (std::size_t n; !s.empty(); s.remove_prefix(n)) {
+    n = utf8_length(s);
+    if (n == 0) return false;
+  }
+  return true;
+}
+
 namespace {
 
 std::string reason(int error) { return std::strerror(error); }

@@ -12,6 +12,7 @@ namespace tapedeck::io {
 
 // Length of the valid UTF-8 sequence at the start of the text, 0 when there is none (RFC 3629).
 std::size_t utf8_length(std::string_view text);
+bool is_utf8(std::string_view text);  // all of it
 
 // A path or name for messages: control characters, quotes' escapes and invalid UTF-8 become \n or \xHH.
 std::string printable(std::string_view text);

@@ -111,8 +111,7 @@ class Reader {
         const PickleValue& key = at(v.items[k]);
         if (key.kind != Kind::text && key.kind != Kind::integer)
           refuse(path, "is a dict with a key that is neither a text nor an integer");
-        if (key.kind == Kind::text && (utf8_prefix(key.text) != key.text.size()))
-          refuse(path, "has a key that is not UTF-8");
+        if (key.kind == Kind::text && !is_utf8(key.text)) refuse(path, "has a key that is not UTF-8");
         walk(v.items[k + 1], below(key.kind == Kind::text ? key.text : std::to_string(key.integer)), depth + 1);
       }
     } else if (const PickleValue* size = call(v, "torch.Size"); size || v.kind == Kind::list || v.kind == Kind::tuple) {
@@ -126,16 +125,6 @@ class Reader {
     } else {
       keep(path, scalar_value(path, v));
     }
-  }
-
-  static std::size_t utf8_prefix(std::string_view text) {
-    std::size_t done = 0;
-    while (done < text.size()) {
-      const std::size_t n = utf8_length(text.substr(done));
-      if (n == 0) break;
-      done += n;
-    }
-    return done;
   }
 
   // The only argument of a call, of that kind.
@@ -169,7 +158,7 @@ class Reader {
       case Kind::real:
         return Node(v.real);
       case Kind::text:
-        if (utf8_prefix(v.text) != v.text.size()) refuse(path, "is a text that is not UTF-8");
+        if (!is_utf8(v.text)) refuse(path, "is a text that is not UTF-8");
         return Node(v.text);
       case Kind::call:
         break;

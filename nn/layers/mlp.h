@@ -9,8 +9,8 @@
 namespace tapedeck::nn {
 
 // Linear(in -> hidden), activation, dropout, `layers` times the same (hidden -> hidden; residual: plus its input),
-// Linear(hidden -> out). With
-// min_temperature the last Linear gives one more output z, the learned temperature: logits / max(sigmoid(z), min).
+// Linear(hidden -> out). With min_temperature the last Linear gives one more output z, the learned temperature:
+// logits / max(sigmoid(z), min).
 struct MLPConfig {
   std::int64_t in = 128, hidden = 128, layers = 1, out = 256;
   Act activation = Act::mish;

@@ -111,7 +111,6 @@ class HeaderText {
   }
   void shape(Header& h) {
     want("(");
-    std::int64_t bytes = 8;  // as if of the widest type, so that the result fits as well
     while (!take(")")) {
       blanks();
       std::int64_t size = 0;
@@ -119,8 +118,8 @@ class HeaderText {
       if (error != std::errc() || size < 0) fail("has a size that is no integer from 0 to 2^63 - 1");
       rest_.remove_prefix(static_cast<std::size_t>(end - rest_.data()));
       if (h.shape.rank() == kMaxRank) fail("has more than ", kMaxRank, " dimensions");
-      if (__builtin_mul_overflow(bytes, size, &bytes)) fail("has a shape of more than 2^63 - 1 bytes");
       h.shape.push(size);
+      if (!addressable(h.shape)) fail("has a shape of too many elements: ", to_string(h.shape));
       if (!take(",")) {
         want(")");
         break;

@@ -79,14 +79,11 @@ TensorEntry read_entry(const std::string& file, const std::string& name, const N
 
   const auto& sizes = member(where, node, "shape", Node::Kind::array, "an array").items();
   if (sizes.size() > kMaxRank) where.refuse("has ", sizes.size(), " dimensions; the limit is ", kMaxRank);
-  // As Shape::numel() multiplies: in order, so that the product of the first sizes must fit even before a zero.
-  std::int64_t bytes = static_cast<std::int64_t>(size_of(entry.dtype));
   for (const Node& size : sizes) {
     entry.shape.push(count(where, "shape", size));
-    if (__builtin_mul_overflow(bytes, size.integer(), &bytes)) {
-      where.refuse("its shape ", to_string(entry.shape), " of ", dtype, " takes more than 2^63 - 1 bytes");
-    }
+    if (!addressable(entry.shape)) where.refuse("its shape ", to_string(entry.shape), " has too many elements");
   }
+  const std::int64_t bytes = entry.shape.numel() * static_cast<std::int64_t>(size_of(entry.dtype));
   const auto& offsets = member(where, node, "data_offsets", Node::Kind::array, "an array").items();
   if (offsets.size() != 2) where.refuse("\"data_offsets\" must be [begin, end], but has ", offsets.size(), " numbers");
   entry.begin = count(where, "data_offsets", offsets[0]);

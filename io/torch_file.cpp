@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstring>
 #include <map>
 #include <optional>
@@ -147,6 +148,13 @@ class Reader {
     out_.others.members().emplace_back(path, std::move(value));
   }
 
+  // JSON has no such numbers: they become "nan", "inf" and "-inf".
+  static Node real(double v) {
+    if (std::isnan(v)) return Node("nan");
+    if (std::isinf(v)) return Node(v > 0 ? "inf" : "-inf");
+    return Node(v);
+  }
+
   Node scalar_value(const std::string& path, const PickleValue& v) const {
     switch (v.kind) {
       case Kind::none:
@@ -156,7 +164,7 @@ class Reader {
       case Kind::integer:
         return Node(v.integer);
       case Kind::real:
-        return Node(v.real);
+        return real(v.real);
       case Kind::text:
         if (!is_utf8(v.text)) refuse(path, "is a text that is not UTF-8");
         return Node(v.text);
@@ -204,8 +212,8 @@ class Reader {
       std::memcpy(&zero, bytes.data(), sizeof zero);
       return zero;
     };
-    if (code == "f8") return Node(as(double{}));
-    if (code == "f4") return Node(static_cast<double>(as(float{})));
+    if (code == "f8") return real(as(double{}));
+    if (code == "f4") return real(static_cast<double>(as(float{})));
     if (code == "i8") return Node(as(std::int64_t{}));
     if (code == "i4") return Node(static_cast<std::int64_t>(as(std::int32_t{})));
     if (code == "b1") return Node(as(char{}) != 0);
@@ -275,16 +283,15 @@ class Reader {
     const std::int64_t offset = at(arguments.items[1]).integer;
     const Storage& s = storage(path, at(arguments.items[0]));
     if (size.rank() != stride.rank()) refuse(path, "has ", size.rank(), " sizes but ", stride.rank(), " strides");
-    std::int64_t numel = 1, last = offset, bytes = 0;
-    bool fits = offset >= 0, nothing = false;
+    const std::int64_t numel = addressable(size) ? size.numel() : -1;
+    std::int64_t last = offset;
+    bool fits = numel >= 0 && offset >= 0;
     for (int d = 0; d < size.rank(); ++d) {
       std::int64_t span = 0;
-      nothing = nothing || size[d] == 0;
-      fits = fits && !__builtin_mul_overflow(numel, size[d], &numel) &&
-             !__builtin_mul_overflow(std::max<std::int64_t>(0, size[d] - 1), stride[d], &span) &&
+      fits = fits && !__builtin_mul_overflow(std::max<std::int64_t>(0, size[d] - 1), stride[d], &span) &&
              !__builtin_add_overflow(last, span, &last);
     }
-    fits = fits && !__builtin_mul_overflow(numel, std::int64_t{8}, &bytes) && (nothing || last < s.numel);
+    fits = fits && (numel == 0 || last < s.numel);
     if (!fits)
       refuse(path, "of size ", to_string(size), ", stride ", to_string(stride), " and offset ", offset,
              " does not fit its storage of ", s.numel, " elements");

@@ -14,7 +14,8 @@ namespace tapedeck::io {
 // A file holds a state dict, or dicts and lists around some. A tensor's name is its path, "model.conv.weight".
 struct TorchFile {
   std::vector<NamedTensor> tensors;  // on the CPU, row-major, in the order of the file
-  Node others = Node::object();      // what is no tensor, by path: numbers, texts, booleans, null
+  Node others =
+      Node::object();  // what is no tensor, by path: numbers (not finite: "nan", "inf", "-inf"), texts, booleans, null
 
   const Tensor* find(std::string_view name) const;  // nullptr when absent
 };

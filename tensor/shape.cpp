@@ -41,12 +41,18 @@ Strides contiguous_strides(const Shape& s) {
   return strides;
 }
 
-std::int64_t checked_numel(const Shape& s) {
+bool addressable(const Shape& s) {
   std::int64_t n = 1;
-  for (std::int64_t size : s) {
-    TD_CHECK(size >= 0, ShapeError, "shape: sizes must be >= 0, got ", to_string(s));
-    TD_CHECK(!__builtin_mul_overflow(n, std::max<std::int64_t>(size, 1), &n) && n < (std::int64_t{1} << 59), ShapeError,
-             "shape: ", to_string(s), " has too many elements to address");
+  for (const std::int64_t size : s)
+    if (size < 0 || __builtin_mul_overflow(n, std::max<std::int64_t>(size, 1), &n) || n >= std::int64_t{1} << 59)
+      return false;
+  return true;
+}
+
+std::int64_t checked_numel(const Shape& s) {
+  if (!addressable(s)) {
+    for (const std::int64_t size : s) TD_CHECK(size >= 0, ShapeError, "shape: sizes must be >= 0, got ", to_string(s));
+    TD_FAIL(ShapeError, "shape: ", to_string(s), " has too many elements to address");
   }
   return s.numel();
 }

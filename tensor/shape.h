@@ -50,7 +50,9 @@ using Strides = Shape;
 
 std::string to_string(const Shape& s);       // "[8,1600,64]"
 Strides contiguous_strides(const Shape& s);  // row-major
-std::int64_t checked_numel(const Shape& s);  // ShapeError when a size is negative or the product overflows
+// No size is negative, and the product of those that are not 0 is below 2^59: what a tensor may have.
+bool addressable(const Shape& s);
+std::int64_t checked_numel(const Shape& s);                              // ShapeError when it is not addressable
 Shape broadcast_shapes(const char* op, const Shape& a, const Shape& b);  // NumPy rules; ShapeError naming both
 int normalize_dim(const char* op, int dim, int rank);  // -1 is the last; ShapeError outside [-rank, rank)
 

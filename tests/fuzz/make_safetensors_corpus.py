@@ -51,6 +51,7 @@ files = {
     "good-name-path": file({"../../etc/passwd": entry()}, b"\0" * 8),
     "good-name512": file({"n" * 512: entry()}, b"\0" * 8),
     "good-many": file({f"t{i}": entry("U8", (1,), i, i + 1) for i in range(60)}, b"\7" * 60),
+    "bad-empty-huge": file({"a": entry("U8", (1 << 60, 0), 0, 0)}),
     "bad-0-bytes": b"",
     "bad-7-bytes": b"\2\0\0\0\0\0\0",
     "bad-9-bytes": b"\1\0\0\0\0\0\0\0{",

@@ -72,7 +72,7 @@ TEST(Npy, BadHeadersAreNamed) {
   EXPECT_NE(refused(with("'|O'", "(1,)")).find("elements of type \"|O\""), std::string::npos);
   EXPECT_NE(refused(with("[('a', '<f4')]", "(1,)")).find("records"), std::string::npos);
   EXPECT_NE(refused(with("'<f4'", "(-2,)")).find("no integer from 0"), std::string::npos);
-  EXPECT_NE(refused(with("'<f4'", "(4294967296, 4294967296)")).find("more than 2^63"), std::string::npos);
+  EXPECT_NE(refused(with("'<f4'", "(4294967296, 4294967296)")).find("too many elements"), std::string::npos);
   EXPECT_NE(refused(with("'<f4'", "(1,1,1,1,1,1,1,1,1)")).find("more than 8 dimensions"), std::string::npos);
   EXPECT_NE(refused(with("'<f4'", "(18446744073709551616,)")).find("no integer"), std::string::npos);
   EXPECT_NE(refused(with("'<f4'", "(4000000000,)")).find("takes 16000000000 bytes"), std::string::npos);

@@ -5,6 +5,7 @@
 //     std::int64_t channels = 64;
 //     double dropout = 0;
 //     static constexpr const char* type_name = "Conv";
+//     static constexpr io::Doc doc{"what it is, in one sentence.", "where it was published"};  // optional
 //     static constexpr void fields(auto&& f) {
 //       f("channels", &ConvConfig::channels, io::Meta{.min = 1, .max = 65536, .help = "width of the output"});
 //       f("dropout", &ConvConfig::dropout, io::Meta{.min = 0, .max = 1});

@@ -269,6 +269,7 @@ class SchemaWriter {
       properties[computed.name] = std::move(property);
     }
     Node out = Node::object({{"title", type.name}, {"type", "object"}, {"properties", std::move(properties)}});
+    if (*type.doc.what) out["description"] = type.doc.what;
     if (required.size() > 0) out["required"] = std::move(required);
     if (rules.size() > 0) out["allOf"] = std::move(rules);
     out["additionalProperties"] = false;

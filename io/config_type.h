@@ -44,6 +44,13 @@ class Words {
   std::size_t count_ = 0;
 };
 
+// What a type is, in one sentence, and where it was published ("" when it is common knowledge). What lists, pages and
+// schemas say of it.
+struct Doc {
+  const char* what = "";
+  const char* source = "";
+};
+
 // What is known about a member besides its type, name and default. Ranges are inclusive; on an optional, a list, an
 // array or a map they and the choices hold for each element. An integer type's own limits count without being named.
 struct Meta {
@@ -136,6 +143,7 @@ struct Type {
   Kind kind;
   std::string name;  // what a message calls it; an object's type_name
   const std::type_info* id = nullptr;
+  Doc doc{};  // object
 
   Elements elements{};
 
@@ -349,6 +357,7 @@ Type object_type() {
   if constexpr (requires(const T& v, Issues& issues) { v.validate(issues); }) {
     type.validate = [](const void* p, Issues& issues) { static_cast<const T*>(p)->validate(issues); };
   }
+  if constexpr (requires { T::doc; }) type.doc = T::doc;
   if constexpr (requires { T::version; }) type.version = T::version;
   if constexpr (requires(Node & node) { T::upgrade(node, 1); }) {
     type.upgrade = [](Node& node, int from) { T::upgrade(node, from); };

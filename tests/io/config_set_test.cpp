@@ -251,6 +251,8 @@ TEST_F(ConfigSet, SchemaHasAWidgetForEveryKind) {
   EXPECT_EQ(run.at("optim").at("oneOf").size(), 2u);
   EXPECT_EQ(run.at("rate").at("enum"), Node::array({8000, 16000, 44100}));
   EXPECT_FALSE(schema.at("$defs").at("Run").at("additionalProperties").boolean());
+  EXPECT_EQ(schema.at("$defs").at("Conv").at("description").string(), "a convolution");
+  EXPECT_EQ(schema.at("$defs").at("Run").find("description"), nullptr);
 
   const Node outers = io::schema<Outer>(), trees = io::schema<Node2>();
   const Node& outer = outers.at("$defs").at("Outer");

@@ -46,6 +46,7 @@ struct Conv {
     if (padding == Padding::causal && kernel < 2) issues.add("/kernel", "must be at least 2 with causal padding");
   }
   static constexpr const char* type_name = "Conv";
+  static constexpr Doc doc{"a convolution"};
   static constexpr void fields(auto&& f) {
     f("channels", &Conv::channels, Meta{.min = 1, .max = 65536, .help = "width of the output"});
     f("kernel", &Conv::kernel, Meta{.min = 1, .max = 1023, .help = "taps", .unit = "samples", .aliases = {"taps"}});

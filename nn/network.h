@@ -10,6 +10,7 @@ namespace tapedeck::nn {
 
 class Network : public Module, public Callable<Network> {
  public:
+  static constexpr const char* kind = "network";         // registry.h
   static constexpr const char* family_name = "network";  // io::Poly<Network>: the config of any of them
 
   // codes i64 [batch, n] -> logits [batch, output_length(n), classes]. Row j is about the code at position j + shift().

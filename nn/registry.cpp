@@ -3,6 +3,7 @@
 #include <tapedeck/nn/tree.h>
 #include <tapedeck/nn/wavenet.h>
 
+#include <cmath>
 #include <mutex>
 
 namespace tapedeck::nn {
@@ -14,7 +15,7 @@ std::mutex& lock() {
 }
 // The explicit list of what this library brings.
 std::vector<ModuleType> builtin() {
-  std::vector<ModuleType> all = types_of<WaveNetLayer, WaveNet>();
+  std::vector<ModuleType> all{layer<WaveNetLayer>(), module_type<WaveNet>()};
   for (const auto family : {linear_types, embedding_types, conv_types, norm_types, dropout_types, activation_types,
                             pool_types, container_types, mlp_types, rnn_types, attention_types, transformer_types,
                             position_types, resample_types, mix_types, framed_types, block_types})
@@ -61,10 +62,34 @@ std::vector<std::string> module_types() {
   return names;
 }
 
-io::Node module_defaults(const std::string& name) {
+const ModuleType& module_type(const std::string& name) {
   const ModuleType* type = find_type(name);
   TD_CHECK(type, ConfigError, unknown_type(name));
-  return type->defaults();
+  return *type;
+}
+io::Node module_defaults(const std::string& name) { return module_type(name).defaults(); }
+
+std::vector<Tensor> example_inputs(const ModuleType& type, std::uint64_t seed, DType dtype, Device device) {
+  std::vector<Tensor> out;
+  for (const Sample& sample : type.example.inputs) {
+    const std::uint64_t key = mix64(seed, out.size());
+    std::vector<double> v(static_cast<std::size_t>(sample.shape.numel()));
+    for (std::size_t i = 0; i < v.size(); ++i) {
+      const double part = static_cast<double>(mix64(key, i) >> 11) * 0x1p-53;  // [0, 1)
+      v[i] = sample.low + (sample.high - sample.low) * part;
+      if (sample.dtype != DType::f32) v[i] = std::floor(v[i]);
+    }
+    const Tensor all = tensor(v, sample.shape);
+    out.push_back(cast(all, sample.dtype == DType::f32 ? dtype : sample.dtype).to(device));
+  }
+  return out;
+}
+
+std::vector<Tensor> call(Module& module, const std::vector<Tensor>& inputs) {
+  return module_type(module.type_name()).call(module, inputs);
+}
+void detail::fail_call(const Module& module, std::size_t inputs) {
+  TD_FAIL(ValueError, "call: the forward of ", module.type_name(), " does not take ", inputs, " tensors alone");
 }
 
 void register_networks() { io::Poly<Network>::add<WaveNetConfig>(); }

@@ -172,8 +172,8 @@ std::pair<Tensor, Tensor> WaveNetLayer::forward(const Tensor& x, const Tensor& s
   const Tensor y = gate(config(), conv_(x));
   Tensor sum = skips;
   if (skip_) {
-    sum = skip_(last_steps(y, keep));
-    if (skips.defined()) sum = add(sum, skips);
+    sum = skip_(last_steps(y, std::min(keep, y.size(1))));
+    if (skips.defined()) sum = add(sum, last_steps(skips, sum.size(1)));
   }
   return {residual_ ? add(last_steps(x, y.size(1)), residual_(y)) : y, sum};
 }

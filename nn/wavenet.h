@@ -7,6 +7,7 @@
 #include <tapedeck/nn/layers/sequential.h>
 #include <tapedeck/nn/network.h>
 
+#include <limits>
 #include <optional>
 #include <vector>
 
@@ -51,7 +52,8 @@ class WaveNetLayer : public Configured<WaveNetLayerConfig, Module>, public Calla
   explicit WaveNetLayer(WaveNetLayerConfig config = {});
   // x [B, T, in] and the sum of the skips so far (undefined: none) -> the same one layer on. Skips are made for the
   // last `keep` steps only: those that the network's output needs.
-  std::pair<Tensor, Tensor> forward(const Tensor& x, const Tensor& skips, std::int64_t keep);
+  std::pair<Tensor, Tensor> forward(const Tensor& x, const Tensor& skips = {},
+                                    std::int64_t keep = std::numeric_limits<std::int64_t>::max());
 
   const Conv1d& conv() const { return *conv_; }
   const Conv1d* skip() const { return skip_.get(); }          // nullptr without

@@ -40,6 +40,6 @@ Tensor Sequential::forward(const Tensor& x) {
   return y;
 }
 
-std::vector<ModuleType> container_types() { return types_of<Sequential>(); }
+std::vector<ModuleType> container_types() { return {module_type<Sequential>()}; }
 
 }  // namespace tapedeck::nn

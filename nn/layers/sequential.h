@@ -12,6 +12,8 @@ namespace tapedeck::nn {
 class Sequential : public Layer {
  public:
   static constexpr const char* registered_name = "Sequential";
+  static constexpr const char* kind = "container";
+  static constexpr io::Doc doc{"Layers one after the other."};
   explicit Sequential(const std::vector<Part<Layer>>& layers = {});
   static std::shared_ptr<Sequential> from_hparams(const io::Node& node, Builder& builder);
   const char* type_name() const override { return registered_name; }

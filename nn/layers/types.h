@@ -6,9 +6,24 @@
 
 namespace tapedeck::nn {
 
+using namespace sample;
+
+// The entry of a layer of the library.
+template <class M>
+ModuleType layer(Example example = {}) {
+  ModuleType type = module_type<M>(std::move(example));
+  type.kind = "layer";
+  return type;
+}
+template <class M>
+ModuleType layer(const typename M::Config& config, std::string shapes, std::vector<Sample> inputs) {
+  ModuleType type = module_type<M>(config, std::move(shapes), std::move(inputs));
+  type.kind = "layer";
+  return type;
+}
 template <class... M>
 std::vector<ModuleType> types_of() {
-  return {module_type<M>()...};
+  return {layer<M>()...};
 }
 
 std::vector<ModuleType> linear_types();

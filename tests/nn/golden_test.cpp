@@ -13,7 +13,6 @@
 #include <sstream>
 
 #include "autograd/op_table.h"
-#include "nn/calls.h"
 #include "nn/helpers.h"
 
 namespace tapedeck::nn {

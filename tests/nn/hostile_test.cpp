@@ -4,7 +4,6 @@
 #include <cmath>
 #include <cstdio>
 
-#include "nn/calls.h"
 #include "nn/helpers.h"
 
 namespace tapedeck::nn {

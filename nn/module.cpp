@@ -176,29 +176,41 @@ void Module::apply(const std::function<void(const std::string&, Module&)>& f) {
   for (const Visit& v : TreeAccess::walk(*this)) f(v.path, *v.module);
 }
 
-Module& Module::at(std::string_view path) {
-  std::vector<std::string> known;
-  for (const Visit& v : TreeAccess::walk(*this)) {
-    if (v.path == path) return *v.module;
-    known.push_back(v.path);
+Module::Child& Module::place(std::string_view path) {
+  Module* m = this;
+  for (std::string_view rest = path;;) {
+    const auto [name, below] = first_part(rest);
+    const auto found = std::find_if(m->children_.begin(), m->children_.end(),
+                                    [name = name](const Child& c) { return c.name == name; });
+    if (found == m->children_.end() || !found->part->module()) break;
+    if (name.size() == rest.size()) return *found;
+    m = found->part->module(), rest = below;
   }
+  std::vector<std::string> known;
+  for (const Visit& v : TreeAccess::walk(*this)) known.push_back(v.path);
   const std::string near = io::nearest(path, known);
   TD_FAIL(ValueError, title(*this), ": there is no module \"", path, "\"",
           near.empty() ? std::string() : "; did you mean \"" + near + "\"?");
 }
+Module& Module::at(std::string_view path) { return path.empty() ? *this : *place(path).part->module(); }
 
 void Module::swap(std::string_view path, std::shared_ptr<Module> with) {
-  const Module* old = &at(path);
-  TD_CHECK(old != this, ValueError, "swap: the root has no place that another module could take");
-  std::vector<PartBase*> places;  // a shared part has several
+  TD_CHECK(!path.empty(), ValueError, "swap: the root has no place that another module could take");
+  const Module* old = place(path).part->module();
+  std::vector<Child*> places;  // a shared part has several
   std::set<const Module*> owners;
   for (const Visit& v : TreeAccess::walk(*this))
-    for (const Child& c : v.module->children_)
-      if (c.part->module() == old) places.push_back(c.part), owners.insert(v.module);
-  for (PartBase* place : places) place->check(with.get());
+    for (Child& c : v.module->children_)
+      if (c.part->module() == old) places.push_back(&c), owners.insert(v.module);
+  for (const Child* c : places) c->part->check(with.get());
   for (const Visit& v : TreeAccess::walk(*with))
     TD_CHECK(!owners.contains(v.module), ValueError, "swap: the new module holds the place \"", path, "\" itself");
-  for (PartBase* place : places) place->assign(with);
+  for (Child* c : places) c->part->assign(with), c->given = true;
+}
+bool Module::holds_given() const {
+  for (const Child& c : children_)
+    if (c.given || c.part->module()->holds_given()) return true;
+  return false;
 }
 
 // ---- parameters and modes -----------------------------------------------------------------------------------------
@@ -393,10 +405,34 @@ io::Node Describer::children(const Module& module) {
 }
 void Describer::parametrizations(io::Node& node, const Module& module, bool below) const {
   if (!node.is_object() || !node.find("type") || node.find("parametrizations")) return;
+  const io::Node* parts = node.find("parts");  // they say it themselves
+  const auto said = [parts](const std::string& path) {
+    for (std::size_t dot = path.find('.'); parts && dot != std::string::npos; dot = path.find('.', dot + 1))
+      if (parts->find(path.substr(0, dot))) return true;
+    return false;
+  };
   io::Node all = io::Node::object();
   for (const auto& [path, d] : TreeAccess::parametrized(module))
-    if (below || d->owner == &module) all[path] = d->made_by;
+    if ((below && !said(path)) || d->owner == &module) all[path] = d->made_by;
   if (all.size() > 0) node["parametrizations"] = std::move(all);
+}
+void Describer::given(io::Node& node, const Module& module) {
+  if (!module.holds_given()) return;
+  std::vector<std::pair<std::string, const Module*>> parts;
+  const std::function<void(const Module&, const std::string&)> go = [&](const Module& m, const std::string& path) {
+    for (const Module::Child& c : m.children()) {
+      const std::string below = join_path(path, c.name);
+      if (c.given) {
+        parts.emplace_back(below, c.part->module());
+      } else {
+        seen_.emplace(c.part->module(), join_path(path_, below));  // a given part may be, or hold, one of these
+        go(*c.part->module(), below);
+      }
+    }
+  };
+  go(module, "");
+  io::Node& all = node["parts"] = io::Node::object();
+  for (const auto& [path, m] : parts) all[path] = part(path, *m);
 }
 // The children that `module` derived from its config: others may share them.
 void Describer::visit(const Module& module, const std::string& path) {

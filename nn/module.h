@@ -59,6 +59,15 @@ struct Declared {
   std::string stream{};             // the name in its random stream, when it is not its own
 };
 const Tensor& derived(const Declared& declared);  // alive for the next 15 of them in this thread
+// Whether a config has a member under a name that hparams() needs.
+template <class C>
+constexpr bool reserved_members() {
+  bool found = false;
+  C::fields([&found](std::string_view name, auto&&...) {
+    found |= name == "parts" || name == "children" || name == "parametrizations";
+  });
+  return found;
+}
 [[noreturn]] void fail_unmaterialised(const Module& module);
 [[noreturn]] void fail_empty();
 std::shared_ptr<Module> clone(const Module& module);
@@ -127,6 +136,13 @@ class Part : public PartBase {
 template <class M, class... A>
 Part<M> make(A&&... a) {
   return Part<M>(std::make_shared<M>(std::forward<A>(a)...));
+}
+// An M of ready parts, by path: make_of<ResBlock>(config, {{"conv1", mine}}). The others follow from the config.
+template <class M>
+Part<M> make_of(const typename M::Config& config, const std::vector<std::pair<std::string, Part<Module>>>& parts) {
+  Part<M> made = make<M>(config);
+  for (const auto& [path, part] : parts) made->swap(path, part.shared());
+  return made;
 }
 // The same module as a Part<M>; empty when it is none.
 template <class M>
@@ -204,6 +220,8 @@ class Describer {
   io::Node children(const Module& module);  // an object: every child under its name
   // The key "parametrizations" of a module's node: its own, or those of all modules that follow from its config too.
   void parametrizations(io::Node& node, const Module& module, bool below) const;
+  // The key "parts", by path: the modules that stand in the place of those that follow from its config.
+  void given(io::Node& node, const Module& module);
 
  private:
   void visit(const Module& module, const std::string& path);
@@ -232,13 +250,17 @@ class Module {
   struct Child {
     std::string name;
     PartBase* part;
+    bool given = false;  // put here by swap(): it does not follow from a config
   };
   const std::vector<Child>& children() const { return children_; }
   std::string path() const;  // from the root, with dots: "layers.3.conv"; "" for the root. A shared part has its first
   // Every module of the tree once, parents first, children in order; the path is relative to this module.
   void apply(const std::function<void(const std::string& path, Module& module)>& f);
-  Module& at(std::string_view path);                               // ValueError naming the nearest path
-  void swap(std::string_view path, std::shared_ptr<Module> with);  // replaces a part; then call to() or materialise()
+  Module& at(std::string_view path);  // ValueError naming the nearest path
+  // Puts a ready module in the place of a part, wherever that is shared; then call to() or materialise(). hparams() has
+  // it too. ValueError when it does not fit.
+  void swap(std::string_view path, std::shared_ptr<Module> with);
+  bool holds_given() const;  // whether a part anywhere below was put there by swap()
 
   // ---- parameters and buffers (paths relative to this module; shared parts once)
   std::vector<NamedTensor> named_parameters() const;  // ValueError when not materialised, as all of these
@@ -300,6 +322,7 @@ class Module {
   HookRun enter_hooks(std::span<Tensor* const> inputs);
   void leave_hooks(const HookRun& run, std::span<Tensor* const> inputs, std::span<Tensor* const> outputs);
   std::int64_t set_frozen(std::string_view glob, bool frozen);
+  Child& place(std::string_view path);  // ValueError naming the nearest path
 
   std::vector<Child> children_;
   std::vector<std::unique_ptr<detail::Declared>> declared_;
@@ -356,9 +379,13 @@ class Layer : public Module, public Callable<Layer> {
   virtual Tensor forward(const Tensor& x) = 0;
 };
 
-// A module that follows from a config alone: it holds its own const copy, checked, and reports that.
+// A module that follows from a config: it holds its own const copy, checked, and reports that, beside what was put in
+// the place of its parts.
 template <class C, class Base = Layer>
 class Configured : public Base {
+  static_assert(!detail::reserved_members<C>(),
+                "a module's config has no \"parts\", \"children\", \"parametrizations\"");
+
  public:
   using Config = C;
   explicit Configured(C config) : config_(checked(std::move(config))) {}
@@ -367,7 +394,8 @@ class Configured : public Base {
   io::Node describe(Describer& d) const override {
     io::Node node = io::save(config_, d.how());
     node["type"] = this->type_name();  // of a class derived from this one, its own name
-    if (d.extended() && !this->children().empty()) node["children"] = d.children(*this);
+    d.given(node, *this);
+    if (d.extended() && !this->children().empty()) node["children"] = Describer(d.how()).children(*this);
     d.parametrizations(node, *this, true);
     return node;
   }

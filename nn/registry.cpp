@@ -189,8 +189,23 @@ void Builder::check_children(const io::Node& children, const Module& made) {
                             std::string(made.type_name()) + "; leave them out or correct them");
 }
 
+void Builder::given(const io::Node& node, Module& made) {
+  const io::Node* parts = node.find("parts");
+  if (!parts) return;
+  if (!parts->is_object()) return problem("parts", "must be an object: the parts' paths and what they are");
+  for (const auto& c : made.children()) remember(join_path(path_, c.name), c.part->shared());
+  for (const auto& member : parts->members()) {
+    const std::string& path = member.first;
+    try {
+      if (const Part<Module> ready = part(node, path, "parts")) made.swap(path, ready.shared());
+    } catch (const ValueError& e) {
+      problem("parts/" + path, e.what());
+    }
+  }
+}
+
 void Builder::remember(const std::string& path, const std::shared_ptr<Module>& made) {
-  known_.emplace(path, made);
+  known_[path] = made;
   for (const auto& c : made->children()) remember(join_path(path, c.name), c.part->shared());
 }
 

@@ -22,6 +22,7 @@ class Builder {
     if (any && !made) problem(list.empty() ? key : list + "/" + key, "a module of this type does not fit here");
     return made;
   }
+  void given(const io::Node& node, Module& made);  // puts what stands under "parts" in the places of its parts
   bool ok() const { return issues_.empty(); }
   void problem(const std::string& key, const std::string& message);  // at the part being built
   const std::string& pointer() const { return pointer_; }
@@ -114,9 +115,13 @@ ModuleType module_type(Example example = {}) {
     using C = typename M::Config;
     type.name = C::type_name, type.config = &io::table::type_of<C>(), type.doc = type.config->doc;
     type.defaults = [] { return M{C{}}.hparams(); };
-    type.make = [](io::Node n, Builder&) {
-      const std::string name = std::exchange(n["type"], C::type_name).string();
-      return std::make_shared<M>(io::load<C>(n, name));
+    type.make = [](const io::Node& n, Builder& b) {
+      io::Node own = n;
+      const std::string name = std::exchange(own["type"], C::type_name).string();
+      own.erase("parts");
+      const auto made = std::make_shared<M>(io::load<C>(own, name));
+      b.given(n, *made);
+      return made;
     };
   } else {
     type.defaults = [] { return M{}.hparams(); };

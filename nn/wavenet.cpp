@@ -212,7 +212,7 @@ WaveNet::WaveNet(WaveNetConfig config, const WaveNetParts& parts)
 }
 
 io::Node WaveNet::describe(Describer& d) const {
-  if (!own_parts_) return Configured::describe(d);
+  if (!own_parts_ && !holds_given()) return Configured::describe(d);
   io::Node node = io::save(config(), d.how());
   node["parts"] = d.children(*this);
   return node;

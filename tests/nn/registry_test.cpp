@@ -1,4 +1,5 @@
 #include <tapedeck/nn/layers.h>
+#include <tapedeck/nn/parametrize.h>
 #include <tapedeck/nn/registry.h>
 #include <tapedeck/nn/wavenet.h>
 
@@ -79,6 +80,54 @@ TEST(Hparams, PartsInsideADerivedModuleCanBeShared) {
   const auto again = build_part<Sequential>(net->hparams());
   EXPECT_EQ(again->parameter_count(), net->parameter_count());
   expect_round_trip(*net);
+}
+
+// What swap() put in the place of a part is in the hyper-parameters, however deep, and with what else was done to it.
+TEST(Hparams, PartsThatWerePutInAreKept) {
+  const auto block = make<ResBlock>(ResBlockConfig{.in_channels = 2, .out_channels = 3});
+  EXPECT_FALSE(block->hparams().find("parts"));
+  block->swap("conv2", make<Conv1d>(Conv1dConfig{.in_channels = 3, .out_channels = 3, .bias = true}).shared());
+  block->swap("downsample.0", make<Linear>(LinearConfig{2, 3}).shared());
+  const io::Node node = block->hparams();
+  EXPECT_EQ(node.at("parts").size(), 2u);
+  EXPECT_EQ(node.at("parts").at("downsample.0").at("type").string(), "Linear");
+  expect_round_trip(*block);
+  EXPECT_NO_THROW(build(block->hparams(io::Save::extended)));
+  const auto net = make<Sequential>(std::vector<Part<Layer>>{make<Identity>(), block, block});
+  weight_norm(*net, "1.conv2.weight"), weight_norm(*net, "1.conv1.weight");
+  EXPECT_EQ(net->hparams().at("layers").items()[1].at("parametrizations").size(), 1u);
+  expect_round_trip(*net);
+
+  // A part that is another one's: layers that share their weights.
+  const TransformerEncoderLayerConfig layer{.d_model = 4, .nhead = 2, .dim_feedforward = 8};
+  const auto encoder = make<TransformerEncoder>(TransformerEncoderConfig{.layer = layer, .num_layers = 3});
+  const std::int64_t whole = encoder->parameter_count();
+  for (const char* other : {"layers.1", "layers.2"})
+    encoder->swap(other, encoder->at("layers").children()[0].part->shared());
+  EXPECT_EQ(encoder->parameter_count() * 3, whole);
+  EXPECT_EQ(io::dump_json(encoder->hparams().at("parts").at("layers.2"), -1), R"({"ref":"layers.0"})");
+  EXPECT_EQ(&encoder->at("layers.2"), &encoder->at("layers.0"));
+  expect_round_trip(*encoder);
+
+  // Inside a composite that describes its parts, and a network that has parts of its own.
+  WaveNet wavenet({.channels = 4, .skip_channels = 4});
+  wavenet.swap("layers.1.conv", make<Conv1d>(wavenet.layers().as<WaveNetLayer>(1).conv().config()).shared());
+  expect_round_trip(wavenet);
+
+  const auto ready = make_of<Bottleneck>({.in_channels = 4}, {{"conv2", make<Identity>()}});
+  EXPECT_STREQ(ready->at("conv2").type_name(), "Identity");
+  expect_round_trip(*ready);
+  EXPECT_THROW(make_of<Bottleneck>({.in_channels = 4}, {{"conv9", make<Identity>()}}), ValueError);
+  EXPECT_THROW(make_of<Bottleneck>({.in_channels = 4}, {{"bn1", make<Identity>()}}), ValueError);  // no BatchNorm
+
+  const auto problem = [](const std::string& parts) {
+    const std::string text = R"({"type": "Bottleneck", "in_channels": 4, "parts": )" + parts + "}";
+    return message_of<ConfigError>([&] { build(io::parse_json(text, "cfg.json"), "cfg.json"); });
+  };
+  expect_has(problem(R"({"conv8": {"type": "Identity"}})"), {"/parts/conv8", "did you mean \"conv"});
+  expect_has(problem(R"({"bn1": {"type": "Identity"}})"), {"/parts/bn1", "does not fit"});
+  expect_has(problem(R"({"bn1": {"type": "Identitty"}})"), {"/parts/bn1/type", "did you mean \"Identity\""});
+  expect_has(problem("[]"), {"/parts", "must be an object"});
 }
 
 TEST(Hparams, ExtendedFormAddsWhatFollowsAndMustAgree) {

@@ -31,6 +31,12 @@ void SlotBase::add_any(DeviceType d, const char* variant, AnyFn fn, AnyFn suppor
   table.count.store(n + 1, std::memory_order_release);
 }
 
+void SlotBase::add_stamped(std::uint64_t stamp, const char* variant, AnyFn fn, AnyFn supports, const char* note) {
+  TD_CHECK(stamp == stamp_, ValueError, name_, ": variant \"", variant,
+           "\" takes other arguments than the slot's; use the struct of the slot's header, of this version");
+  add_any(DeviceType::cpu, variant, fn, supports, note);
+}
+
 void SlotBase::use(DeviceType d, const std::string& variant) {
   detail::ensure_registered();
   Table& table = table_[static_cast<int>(d)];
@@ -76,6 +82,11 @@ void ensure_registered() {
   started = true;
   register_cpu_kernels(registered_slots());
   done.store(true, std::memory_order_release);
+  const std::string plugins = env("TAPEDECK_PLUGINS");
+  for (std::size_t at = 0, end; at < plugins.size(); at = end + 1) {
+    end = std::min(plugins.find(':', at), plugins.size());
+    if (end > at) load_plugin(plugins.substr(at, end - at));
+  }
   if (const std::string text = env("TAPEDECK_KERNELS"); !text.empty()) select(text);
 }
 

@@ -1,6 +1,7 @@
 // KernelSlot: the named variants of one kernel, per device, and the rule that picks one.
 #pragma once
 #include <tapedeck/kernels/exec.h>
+#include <tapedeck/kernels/plugin.h>
 #include <tapedeck/tensor/error.h>
 #include <tapedeck/tensor/view.h>
 
@@ -21,7 +22,7 @@ extern std::atomic<KernelWatch> kernel_watch;  // called before and after every 
 // What is common to all slots: names, selection, counters. Slots are constant-initialised globals.
 class SlotBase {
  public:
-  explicit constexpr SlotBase(const char* name) : name_(name) {}
+  constexpr SlotBase(const char* name, std::uint64_t stamp) : name_(name), stamp_(stamp) {}
   SlotBase(const SlotBase&) = delete;
 
   const char* name() const { return name_; }
@@ -35,8 +36,12 @@ class SlotBase {
   void use(DeviceType d, const std::string& variant);
   std::string used(DeviceType d) const;  // the forced variant, or ""
 
- protected:
   using AnyFn = void (*)();
+  // A plug-in's variant for the CPU; `stamp` is type_stamp of the arguments that it takes. ValueError when they are not
+  // the slot's.
+  void add_stamped(std::uint64_t stamp, const char* variant, AnyFn fn, AnyFn supports, const char* note);
+
+ protected:
   struct Variant {
     const char* name = nullptr;
     AnyFn fn = nullptr;
@@ -53,6 +58,7 @@ class SlotBase {
   [[noreturn, gnu::cold]] void refuse(DeviceType d, const std::vector<std::string>& reasons) const;
 
   const char* name_;
+  std::uint64_t stamp_;
   Table table_[kDeviceTypes];
 };
 
@@ -64,7 +70,7 @@ class KernelSlot : public SlotBase {
  public:
   using Fn = void (*)(const Args&);
   using Supports = const char* (*)(const Args&);
-  using SlotBase::SlotBase;
+  explicit constexpr KernelSlot(const char* name) : SlotBase(name, type_stamp<Args>()) {}
 
   // Appends a variant; the first that supports the arguments is chosen. A variant of a user is inert until used.
   void add(DeviceType d, const char* variant, Fn fn, Supports supports = nullptr, const char* note = "") {
@@ -115,6 +121,8 @@ void prefer(const std::string& variant);  // "" ends it
 // Applies a TAPEDECK_KERNELS text: "eigen" (preference) or "conv1d=ref,matmul=eigen" (forced). ValueError names the bad
 // part.
 void select(const std::string& text);
+// Adds the variants of a plug-in (plugin.h). ValueError: not loadable, no plug-in, made for another ABI.
+void load_plugin(const std::string& file);
 
 namespace detail {
 void ensure_registered();                   // cheap after the first call

@@ -325,31 +325,34 @@ Tensor incoming(const OpCase& c, const Tensor& y) {
   return make_input({y.sizes(), y.dtype(), Layout::contiguous, Values::normal}, seed_of(c) + 1, 9);
 }
 
+// Zeros where no gradient arrived.
+Outputs without_gaps(Gradients g, Args points) {
+  for (std::size_t i = 0; i < g.of.size(); ++i)
+    if (!g.of[i].defined()) g.of[i] = zeros_like(points[i]);
+  return g.of;
+}
+
+// By f64 `ref`, with what the bounds are relative to.
+std::vector<Expected> expected_gradients(const OpCase& c, Args inputs, const Tensor& gy) {
+  const Prefer ref("ref");
+  const auto wide = in_f64(inputs), points = reals(inputs);
+  const Tensor wide_gy = cast(gy, DType::f64);
+  const Gradients r = gradients(c, wide, wide_gy);
+  const Magnitudes m = gradient_magnitude(c, wide, r, wide_gy);
+  std::vector<Expected> expected;
+  for (std::size_t i = 0; i < r.of.size(); ++i) {
+    expected.push_back(expected_from(r.of[i].defined() ? r.of[i] : zeros_like(points[i]), points[i].dtype()));
+    if (i < m.size()) expected[i].magnitude = m[i];
+  }
+  return expected;
+}
+
 void check_fast_gradients(Outcome& out, const OpCase& c) {
   const std::vector<Tensor> inputs = make_inputs(c);
   const auto points = reals(inputs);
-  Tensor gy;
-  {
-    const NoGrad pause;
-    gy = incoming(c, joined(call_case(c, inputs)));
-  }
-  std::vector<Expected> expected;
-  {
-    const Prefer ref("ref");
-    const auto wide = in_f64(inputs);
-    const Tensor wide_gy = cast(gy, DType::f64);
-    const Gradients r = gradients(c, wide, wide_gy);
-    const Magnitudes m = gradient_magnitude(c, wide, r, wide_gy);
-    for (std::size_t i = 0; i < r.of.size(); ++i) {
-      expected.push_back(expected_from(r.of[i].defined() ? r.of[i] : zeros_like(points[i]), DType::f32));
-      if (i < m.size()) expected[i].magnitude = m[i];
-    }
-  }
-  const auto whole = [&](Gradients g) {
-    for (std::size_t i = 0; i < g.of.size(); ++i)
-      if (!g.of[i].defined()) g.of[i] = zeros_like(points[i]);
-    return g.of;
-  };
+  const Tensor gy = incoming_gradient(c, inputs);
+  const auto expected = expected_gradients(c, inputs, gy);
+  const auto whole = [&](Gradients g) { return without_gaps(std::move(g), points); };
   const auto calls = all_calls();
   const Outputs g = whole(gradients(c, inputs, gy));
   const auto others = rivals(calls);
@@ -380,6 +383,70 @@ void check_fast_gradients(Outcome& out, const OpCase& c) {
 }
 
 }  // namespace
+
+Tensor incoming_gradient(const OpCase& c, Args inputs) {
+  const NoGrad pause;
+  return incoming(c, joined(call_case(c, inputs)));
+}
+
+void run_once(const OpCase& c, Args inputs, const Tensor& gy, CallsSlot where) {
+  if (where == CallsSlot::backward) {
+    gradients(c, inputs, gy);
+  } else {
+    const NoGrad pause;
+    call_case(c, inputs);
+  }
+}
+
+CallsSlot where_called(const OpCase& c, SlotBase& slot) {
+  const auto calls = [&slot] {
+    std::uint64_t n = 0;
+    for (int v = 0; v < slot.variant_count(DeviceType::cpu); ++v) n += calls_of(slot, v);
+    return n;
+  };
+  const std::vector<Tensor> inputs = make_inputs(c);
+  const std::uint64_t before = calls();
+  const Tensor gy = incoming_gradient(c, inputs);
+  if (calls() != before) return CallsSlot::forward;
+  if (!has_gradient_case(c)) return CallsSlot::no;
+  gradients(c, inputs, gy);
+  return calls() != before ? CallsSlot::backward : CallsSlot::no;
+}
+
+std::vector<Outcome> run_variants(const OpCase& c, SlotBase& slot, const std::vector<std::string>& variants,
+                                  CallsSlot where) {
+  std::vector<Outcome> outcomes;
+  const std::vector<Tensor> inputs = make_inputs(c);
+  const std::string before = bytes_of(inputs);
+  const bool backward = where == CallsSlot::backward;
+  const Tensor gy = backward ? incoming_gradient(c, inputs) : Tensor();
+  const auto expected = [&] {
+    if (backward) return expected_gradients(c, inputs, gy);
+    const NoGrad pause;
+    return reference(c, inputs);
+  }();
+  for (const std::string& variant : variants) {
+    Outcome& out = outcomes.emplace_back();
+    take_violations();
+    try {
+      const kernels::Use forced(slot, variant);
+      if (backward) {
+        const Outputs g = without_gaps(gradients(c, inputs, gy), reals(inputs));
+        compare_all(out, "gradient", g, expected, c.gradient_bound);
+      } else {
+        const NoGrad pause;
+        compare_all(out, "forward", call_case(c, inputs), expected, c.bound);
+      }
+    } catch (const DeviceError& e) {
+      out.faults.push_back(std::string("refuses: ") + e.what());
+    } catch (const std::exception& e) {
+      out.faults.push_back(std::string("threw: ") + e.what());
+    }
+    if (bytes_of(inputs) != before) out.faults.push_back("an input was written to");
+    if (const std::string text = take_violations(); !text.empty()) out.faults.push_back("canaries overwritten " + text);
+  }
+  return outcomes;
+}
 
 std::string run_forced_gradient(const OpCase& c, SlotBase& slot, const std::string& variant) {
   const kernels::Use forced(slot, variant);

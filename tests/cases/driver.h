@@ -25,4 +25,16 @@ std::string run_forced(const OpCase& c, kernels::SlotBase& slot, const std::stri
 // The same for the differences of an f64 case with a gradient.
 std::string run_forced_gradient(const OpCase& c, kernels::SlotBase& slot, const std::string& variant);
 
+// What ab asks: does a case call the slot, and where?
+enum class CallsSlot { no, forward, backward };
+CallsSlot where_called(const OpCase& c, kernels::SlotBase& slot);
+// One Outcome for each variant of the slot, forced, within the forward or (f32 and f64 alike against f64 `ref`) the
+// backward pass; other slots take their usual variants. A fault "refuses: ..." is a variant that does not take the
+// case. Canaries need guard_memory().
+std::vector<Outcome> run_variants(const OpCase& c, kernels::SlotBase& slot, const std::vector<std::string>& variants,
+                                  CallsSlot where);
+// The forward pass, and the backward pass too: what ab measures. Nothing is compared.
+void run_once(const OpCase& c, Args inputs, const Tensor& gy, CallsSlot where);
+Tensor incoming_gradient(const OpCase& c, Args inputs);
+
 }  // namespace tapedeck::cases

@@ -13,7 +13,6 @@
 #include <set>
 
 #include "io/temp_folder.h"
-#include "nn/calls.h"
 #include "nn/helpers.h"
 
 namespace tapedeck::nn {
@@ -34,7 +33,7 @@ std::vector<Tensor> run(Module& module, const std::vector<Tensor>& inputs, DType
   for (const Tensor& t : inputs) x.push_back(is_real(t.dtype()) ? cast(t, dtype) : t);
   if (auto* network = dynamic_cast<Network*>(&module)) return {(*network)(x[0])};
   if (!dynamic_cast<ModuleDict*>(&module)) return call(module, x);
-  for (const auto& c : module.children()) x = call(*c.part->module(), x);
+  for (const auto& c : module.children()) x = {dynamic_cast<Layer&>(*c.part->module())(x[0])};
   return x;
 }
 

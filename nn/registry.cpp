@@ -15,7 +15,18 @@ std::mutex& lock() {
 }
 // The explicit list of what this library brings.
 std::vector<ModuleType> builtin() {
-  std::vector<ModuleType> all{layer<WaveNetLayer>(), module_type<WaveNet>()};
+  std::vector<ModuleType> all{
+      layer<WaveNetLayer>({.in = 3, .channels = 4, .dilation = 2, .residual = true, .skip_channels = 5},
+                          "x [batch, time, in], skips [batch, time, skip_channels] -> x [batch, time - (kernel - 1) * "
+                          "dilation, in], skips [batch, time - (kernel - 1) * dilation, skip_channels]",
+                          {reals({2, 6, 3}), reals({2, 6, 5})}),
+      module_type<WaveNet>({.classes = 8,
+                            .blocks = {2},
+                            .channels = 3,
+                            .residual_channels = 4,
+                            .skip_channels = 5,
+                            .head = {.hidden = 6}},
+                           "codes [batch, time] -> [batch, time - receptive_field + 1, classes]", {codes({2, 7}, 8)})};
   for (const auto family : {linear_types, embedding_types, conv_types, norm_types, dropout_types, activation_types,
                             pool_types, container_types, mlp_types, rnn_types, attention_types, transformer_types,
                             position_types, resample_types, mix_types, framed_types, block_types})

@@ -28,6 +28,8 @@ struct WaveNetLayerConfig {
   Padding padding = Padding::valid;
   bool bias = true;
   static constexpr const char* type_name = "WaveNetLayer";
+  static constexpr io::Doc doc{"A dilated convolution, activation(f) * gate(g), with a residual and a skip path.",
+                               "van den Oord et al. 2016"};
   static constexpr void fields(auto&& f) {
     using C = WaveNetLayerConfig;
     f("in", &C::in, io::Meta{.min = 1, .max = 1 << 20, .help = "input channels"});
@@ -69,6 +71,7 @@ struct WaveNetHeadConfig {
   double dropout = 0;
   std::optional<double> min_temperature = 1e-4;
   static constexpr const char* type_name = "WaveNetHead";
+  static constexpr io::Doc doc{"The MLP on top of a WaveNet."};
   static constexpr void fields(auto&& f) {
     using C = WaveNetHeadConfig;
     f("hidden", &C::hidden, io::Meta{.min = 1, .max = 1 << 20, .help = "width of the hidden layers"});
@@ -96,6 +99,9 @@ struct WaveNetConfig {
   std::int64_t groups = 1;
   WaveNetHeadConfig head{};
   static constexpr const char* type_name = "WaveNet";
+  static constexpr io::Doc doc{
+      "Dilated gated convolutions over codes in blocks, an MLP on top: each code from those before it.",
+      "van den Oord et al. 2016"};
   static constexpr void fields(auto&& f) {
     using C = WaveNetConfig;
     f("classes", &C::classes, io::Meta{.min = 2, .max = 65536, .help = "number of codes"});

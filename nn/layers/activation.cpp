@@ -114,9 +114,32 @@ Tensor PhaseActivation::forward(const Tensor& x) {
 }
 
 std::vector<ModuleType> activation_types() {
-  return types_of<Activation, LeakyReLU, ELU, CELU, Softplus, Hardtanh, Softshrink, Hardshrink, Threshold, RReLU,
-                  Tanhshrink, ExpMSq, Softmin, Softmax, LogSoftmax, GLU, GatedActivation, PReLU, Snake,
-                  ScaledActivation, PhaseActivation>();
+  const std::string same = "x [...] -> [...]", channels = "x [..., channels] -> [..., channels]",
+                    half = "x [..., channels] -> [..., channels / 2]";
+  const std::vector<Sample> x{reals({2, 5, 4}, -2, 2)};
+  return {
+      layer<Activation>({.kind = Act::tanh}, same, x),
+      layer<LeakyReLU>({}, same, x),
+      layer<ELU>({}, same, x),
+      layer<CELU>({.alpha = 0.5}, same, x),
+      layer<Softplus>({}, same, x),
+      layer<Hardtanh>({}, same, x),
+      layer<Softshrink>({}, same, x),
+      layer<Hardshrink>({}, same, x),
+      layer<Threshold>({.threshold = 0.1, .value = -0.5}, same, x),
+      layer<RReLU>({}, same, x),
+      layer<Tanhshrink>({}, same, x),
+      layer<ExpMSq>({}, same, x),
+      layer<Softmin>({}, same, x),
+      layer<Softmax>({}, same, x),
+      layer<LogSoftmax>({}, same, x),
+      layer<GLU>({}, half, x),
+      layer<GatedActivation>({}, half, x),
+      layer<PReLU>({.num_parameters = 4}, "x [..., num_parameters] -> [..., num_parameters]", x),
+      layer<Snake>({.channels = 4}, channels, x),
+      layer<ScaledActivation>({.channels = 4, .with_rate = true}, channels, x),
+      layer<PhaseActivation>({.channels = 4}, channels, x),
+  };
 }
 
 }  // namespace tapedeck::nn

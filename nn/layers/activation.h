@@ -68,6 +68,7 @@ void activate(Act act, const TensorView& x, const TensorView& y);
 struct ActivationConfig {
   Act kind = Act::relu;
   static constexpr const char* type_name = "Activation";
+  static constexpr io::Doc doc{"A function without parameters, by its name."};
   static constexpr void fields(auto&& f) { f("kind", &ActivationConfig::kind, io::Meta{.help = "the function"}); }
 };
 class Activation : public Configured<ActivationConfig> {
@@ -82,6 +83,7 @@ constexpr io::Meta real(const char* help) { return {.min = -1e6, .max = 1e6, .he
 struct LeakyReLUConfig {
   double negative_slope = 0.01;
   static constexpr const char* type_name = "LeakyReLU";
+  static constexpr io::Doc doc{"x above 0, negative_slope * x below.", "Maas, Hannun & Ng 2013"};
   static constexpr void fields(auto&& f) { f("negative_slope", &LeakyReLUConfig::negative_slope, real("below 0")); }
 };
 class LeakyReLU : public Configured<LeakyReLUConfig> {
@@ -93,6 +95,7 @@ class LeakyReLU : public Configured<LeakyReLUConfig> {
 struct ELUConfig {
   double alpha = 1;
   static constexpr const char* type_name = "ELU";
+  static constexpr io::Doc doc{"x above 0, alpha (exp(x) - 1) below.", "Clevert, Unterthiner & Hochreiter 2016"};
   static constexpr void fields(auto&& f) { f("alpha", &ELUConfig::alpha, real("minus the value at minus infinity")); }
 };
 class ELU : public Configured<ELUConfig> {
@@ -104,6 +107,7 @@ class ELU : public Configured<ELUConfig> {
 struct CELUConfig {
   double alpha = 1;
   static constexpr const char* type_name = "CELU";
+  static constexpr io::Doc doc{"x above 0, alpha (exp(x / alpha) - 1) below.", "Barron 2017"};
   static constexpr void fields(auto&& f) {
     f("alpha", &CELUConfig::alpha, io::Meta{.min = 1e-6, .max = 1e6, .help = "minus the value at minus infinity"});
   }
@@ -117,6 +121,7 @@ class CELU : public Configured<CELUConfig> {
 struct SoftplusConfig {
   double beta = 1, threshold = 20;
   static constexpr const char* type_name = "Softplus";
+  static constexpr io::Doc doc{"log(1 + exp(beta x)) / beta.", "Dugas et al. 2001"};
   static constexpr void fields(auto&& f) {
     f("beta", &SoftplusConfig::beta, io::Meta{.min = 1e-6, .max = 1e6, .help = "sharpness"});
     f("threshold", &SoftplusConfig::threshold, real("beta x from which the result is x"));
@@ -131,6 +136,7 @@ class Softplus : public Configured<SoftplusConfig> {
 struct HardtanhConfig {
   double min_val = -1, max_val = 1;
   static constexpr const char* type_name = "Hardtanh";
+  static constexpr io::Doc doc{"x from min_val to max_val, else the nearer of the two."};
   static constexpr void fields(auto&& f) {
     f("min_val", &HardtanhConfig::min_val, real("lowest value"));
     f("max_val", &HardtanhConfig::max_val, real("highest value"));
@@ -148,6 +154,7 @@ class Hardtanh : public Configured<HardtanhConfig> {
 struct SoftshrinkConfig {
   double lambd = 0.5;
   static constexpr const char* type_name = "Softshrink";
+  static constexpr io::Doc doc{"x, moved towards 0 by lambd, but not beyond.", "Donoho 1995"};
   static constexpr void fields(auto&& f) {
     f("lambd", &SoftshrinkConfig::lambd, io::Meta{.min = 0, .max = 1e6, .help = "how far values move towards 0"});
   }
@@ -161,6 +168,7 @@ class Softshrink : public Configured<SoftshrinkConfig> {
 struct HardshrinkConfig {
   double lambd = 0.5;
   static constexpr const char* type_name = "Hardshrink";
+  static constexpr io::Doc doc{"x where it is further from 0 than lambd, else 0.", "Donoho & Johnstone 1994"};
   static constexpr void fields(auto&& f) {
     f("lambd", &HardshrinkConfig::lambd, io::Meta{.min = 0, .max = 1e6, .help = "up to where values are 0"});
   }
@@ -171,10 +179,10 @@ class Hardshrink : public Configured<HardshrinkConfig> {
   Tensor forward(const Tensor& x) override { return hardshrink(x, config().lambd); }
 };
 
-// x where it is above the threshold, else the value.
 struct ThresholdConfig {
   double threshold = 0, value = 0;
   static constexpr const char* type_name = "Threshold";
+  static constexpr io::Doc doc{"x where it is above the threshold, else the value."};
   static constexpr void fields(auto&& f) {
     f("threshold", &ThresholdConfig::threshold, real("above it x stays"));
     f("value", &ThresholdConfig::value, real("elsewhere"));
@@ -186,10 +194,12 @@ class Threshold : public Configured<ThresholdConfig> {
   Tensor forward(const Tensor& x) override;
 };
 
-// leaky_relu with a slope drawn for each element from [lower, upper) while training, and their mean else.
 struct RReLUConfig {
   double lower = 1.0 / 8, upper = 1.0 / 3;
   static constexpr const char* type_name = "RReLU";
+  static constexpr io::Doc doc{
+      "LeakyReLU with a slope drawn for each element from [lower, upper) while training, and their mean else.",
+      "Xu et al. 2015"};
   static constexpr void fields(auto&& f) {
     f("lower", &RReLUConfig::lower, real("least slope below 0"));
     f("upper", &RReLUConfig::upper, real("largest slope below 0"));
@@ -206,9 +216,10 @@ class RReLU : public Configured<RReLUConfig> {
 
 struct TanhshrinkConfig {
   static constexpr const char* type_name = "Tanhshrink";
+  static constexpr io::Doc doc{"x - tanh(x)."};
   static constexpr void fields(auto&&) {}
 };
-class Tanhshrink : public Configured<TanhshrinkConfig> {  // x - tanh(x)
+class Tanhshrink : public Configured<TanhshrinkConfig> {
  public:
   explicit Tanhshrink(TanhshrinkConfig config = {}) : Configured(config) {}
   Tensor forward(const Tensor& x) override { return x - tapedeck::tanh(x); }
@@ -216,9 +227,10 @@ class Tanhshrink : public Configured<TanhshrinkConfig> {  // x - tanh(x)
 
 struct ExpMSqConfig {
   static constexpr const char* type_name = "ExpMSq";
+  static constexpr io::Doc doc{"exp(-x^2)."};
   static constexpr void fields(auto&&) {}
 };
-class ExpMSq : public Configured<ExpMSqConfig> {  // exp(-x^2)
+class ExpMSq : public Configured<ExpMSqConfig> {
  public:
   explicit ExpMSq(ExpMSqConfig config = {}) : Configured(config) {}
   Tensor forward(const Tensor& x) override { return tapedeck::exp(neg(square(x))); }
@@ -230,6 +242,7 @@ constexpr io::Meta dimension() { return {.min = -8, .max = 7, .help = "the dimen
 struct SoftmaxConfig {
   int dim = -1;
   static constexpr const char* type_name = "Softmax";
+  static constexpr io::Doc doc{"exp(x) over its sum along a dimension.", "Bridle 1990"};
   static constexpr void fields(auto&& f) { f("dim", &SoftmaxConfig::dim, dimension()); }
 };
 class Softmax : public Configured<SoftmaxConfig> {
@@ -241,6 +254,7 @@ class Softmax : public Configured<SoftmaxConfig> {
 struct SoftminConfig {
   int dim = -1;
   static constexpr const char* type_name = "Softmin";
+  static constexpr io::Doc doc{"exp(-x) over its sum along a dimension."};
   static constexpr void fields(auto&& f) { f("dim", &SoftminConfig::dim, dimension()); }
 };
 class Softmin : public Configured<SoftminConfig> {
@@ -252,6 +266,7 @@ class Softmin : public Configured<SoftminConfig> {
 struct LogSoftmaxConfig {
   int dim = -1;
   static constexpr const char* type_name = "LogSoftmax";
+  static constexpr io::Doc doc{"The logarithm of Softmax, without overflow."};
   static constexpr void fields(auto&& f) { f("dim", &LogSoftmaxConfig::dim, dimension()); }
 };
 class LogSoftmax : public Configured<LogSoftmaxConfig> {
@@ -260,11 +275,13 @@ class LogSoftmax : public Configured<LogSoftmaxConfig> {
   Tensor forward(const Tensor& x) override { return log_softmax(x, config().dim); }
 };
 
-// The first half of the dimension, by the gate that the second half is: sigmoid gives GLU; gelu GEGLU; silu SwiGLU.
 struct GLUConfig {
   int dim = -1;
   Act gate = Act::sigmoid;
   static constexpr const char* type_name = "GLU";
+  static constexpr io::Doc doc{
+      "The first half of a dimension times gate(second half): sigmoid gives GLU, gelu GEGLU, silu SwiGLU.",
+      "Dauphin et al. 2017; Shazeer 2020"};
   static constexpr void fields(auto&& f) {
     f("dim", &GLUConfig::dim, dimension());
     f("gate", &GLUConfig::gate, io::Meta{.help = "function of the second half"});
@@ -276,9 +293,10 @@ class GLU : public Configured<GLUConfig> {
   Tensor forward(const Tensor& x) override;  // ShapeError when the dimension is odd
 };
 
-// tanh of the first half of the channels times sigmoid of the second half.
 struct GatedActivationConfig {
   static constexpr const char* type_name = "GatedActivation";
+  static constexpr io::Doc doc{"tanh of the first half of the channels times sigmoid of the second half.",
+                               "van den Oord et al. 2016"};
   static constexpr void fields(auto&&) {}
 };
 class GatedActivation : public Configured<GatedActivationConfig> {
@@ -292,6 +310,7 @@ struct PReLUConfig {
   std::int64_t num_parameters = 1;
   double init = 0.25;
   static constexpr const char* type_name = "PReLU";
+  static constexpr io::Doc doc{"x above 0, a learned slope times x below.", "He et al. 2015"};
   static constexpr void fields(auto&& f) {
     f("num_parameters", &PReLUConfig::num_parameters, positive("slopes: one, or one per channel"));
     f("init", &PReLUConfig::init, real("their initial value"));
@@ -304,7 +323,6 @@ class PReLU : public Configured<PReLUConfig> {
   Param weight;
 };
 
-// x + sin^2(alpha x) / alpha, or with cos; alpha [channels] is learned (Ziyin et al., 2020).
 enum class SnakeKind { sin, cos };
 constexpr auto names(SnakeKind*) {
   return io::enum_names<SnakeKind>({{SnakeKind::sin, "sin"}, {SnakeKind::cos, "cos"}});
@@ -314,6 +332,8 @@ struct SnakeConfig {
   double init = 1;
   SnakeKind kind = SnakeKind::sin;
   static constexpr const char* type_name = "Snake";
+  static constexpr io::Doc doc{"x + sin^2(alpha x) / alpha, or with cos, with a learned alpha for each channel.",
+                               "Ziyin, Hartwig & Ueda 2020"};
   static constexpr void fields(auto&& f) {
     f("channels", &SnakeConfig::channels, positive("channels, each with its frequency"));
     f("init", &SnakeConfig::init, io::Meta{.min = 1e-6, .max = 1e6, .help = "the initial frequency"});
@@ -333,6 +353,7 @@ struct ScaledActivationConfig {
   Act kind = Act::tanh;
   bool learned_static = false, with_rate = false;
   static constexpr const char* type_name = "ScaledActivation";
+  static constexpr io::Doc doc{"s f(r x / s) with learned scales s (and rates r), static or linear in x."};
   static constexpr void fields(auto&& f) {
     using C = ScaledActivationConfig;
     f("channels", &C::channels, positive("channels"));
@@ -352,7 +373,6 @@ class ScaledActivation : public Configured<ScaledActivationConfig> {
   Param static_scale_, static_rate_;
 };
 
-// Angles of polar spectra: a cos(tanh(x) psi) pi, b cos(x psi) pi, c tanh(x) pi; psi [channels] is learned.
 enum class PhaseKind { a, b, c };
 constexpr auto names(PhaseKind*) {
   return io::enum_names<PhaseKind>({{PhaseKind::a, "a"}, {PhaseKind::b, "b"}, {PhaseKind::c, "c"}});
@@ -361,6 +381,8 @@ struct PhaseActivationConfig {
   std::int64_t channels = 1;
   PhaseKind kind = PhaseKind::a;
   static constexpr const char* type_name = "PhaseActivation";
+  static constexpr io::Doc doc{
+      "Angles of polar spectra: a cos(tanh(x) psi) pi, b cos(x psi) pi, c tanh(x) pi; psi is learned per channel."};
   static constexpr void fields(auto&& f) {
     f("channels", &PhaseActivationConfig::channels, positive("bins, each with its psi"));
     f("kind", &PhaseActivationConfig::kind, io::Meta{.help = "the formula"});

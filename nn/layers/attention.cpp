@@ -80,6 +80,11 @@ Tensor MultiheadAttention::forward(const Tensor& query, const Tensor& key, const
   return out_proj_(reshape(permute(mixed, {0, 2, 1, 3}), {query.size(0), query.size(1), e}));
 }
 
-std::vector<ModuleType> attention_types() { return types_of<MultiheadAttention>(); }
+std::vector<ModuleType> attention_types() {
+  return {layer<MultiheadAttention>({.embed_dim = 4, .num_heads = 2, .kdim = 3, .vdim = 5},
+                                    "query [batch, queries, embed_dim], key [batch, keys, kdim], "
+                                    "value [batch, keys, vdim] -> [batch, queries, embed_dim]",
+                                    {reals({2, 3, 4}), reals({2, 5, 3}), reals({2, 5, 5})})};
+}
 
 }  // namespace tapedeck::nn

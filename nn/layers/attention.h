@@ -17,6 +17,9 @@ struct MultiheadAttentionConfig {
   bool bias = true;
   std::optional<std::int64_t> kdim{}, vdim{};
   static constexpr const char* type_name = "MultiheadAttention";
+  static constexpr io::Doc doc{
+      "softmax(Q K^T / sqrt(d)) V for each head of linear maps of query, key and value, then a linear map.",
+      "Vaswani et al. 2017"};
   static constexpr void fields(auto&& f) {
     using C = MultiheadAttentionConfig;
     f("embed_dim", &C::embed_dim, positive("channels of queries and outputs"));

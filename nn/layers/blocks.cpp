@@ -154,7 +154,19 @@ Tensor UNetBlock::forward(const Tensor& x) {
 }
 
 std::vector<ModuleType> block_types() {
-  return types_of<ResBlock, Bottleneck, PreActBlock, DenseUnit, SEBlock, UNetBlock>();
+  const std::string strided = "x [batch, time, in_channels] -> [batch, (time - 1) / stride + 1, ";
+  const std::vector<Sample> x{reals({2, 7, 3})};
+  return {
+      layer<ResBlock>({.in_channels = 3, .out_channels = 4, .stride = 2}, strided + "out_channels]", x),
+      layer<Bottleneck>({.in_channels = 3, .width = 2, .expansion = 2}, strided + "width * expansion]", x),
+      layer<PreActBlock>({.in_channels = 3, .out_channels = 4, .stride = 2}, strided + "out_channels]", x),
+      layer<DenseUnit>({.in_channels = 3, .growth = 2, .bottleneck = 2},
+                       "x [batch, time, in_channels] -> [batch, time, in_channels + growth]", x),
+      layer<SEBlock>({.channels = 4, .reduction = 2}, "x [batch, ..., channels] -> [batch, ..., channels]",
+                     {reals({2, 5, 4})}),
+      layer<UNetBlock>({.in_channels = 2, .channels = {3, 4}},
+                       "x [batch, time, in_channels] -> [batch, time, in_channels]", {reals({2, 8, 2})}),
+  };
 }
 
 }  // namespace tapedeck::nn

@@ -14,12 +14,15 @@ constexpr io::Meta spatial_dims() { return {.min = 1, .max = 3, .help = "1: time
 void check_odd(std::int64_t kernel_size, io::Issues& issues);
 
 // conv1 (with the stride), bn1, activation, conv2, bn2, plus x (or downsample(x), a 1x1 convolution and a norm, where
-// the shape changes), activation (He et al., 2016).
+// the shape changes), activation.
 struct ResBlockConfig {
   int dims = 1;
   std::int64_t in_channels = 1, out_channels = 1, kernel_size = 3, stride = 1;
   Act activation = Act::relu;
   static constexpr const char* type_name = "ResBlock";
+  static constexpr io::Doc doc{
+      "Two convolutions with batch norms beside a path that keeps x, the activation behind their sum.",
+      "He et al. 2016"};
   static constexpr void fields(auto&& f) {
     using C = ResBlockConfig;
     f("dims", &C::dims, spatial_dims());
@@ -41,12 +44,14 @@ class ResBlock : public Configured<ResBlockConfig> {
   Part<BatchNorm> bn1_, bn2_;
 };
 
-// The same with three convolutions: 1x1 down to `width`, the kernel, 1x1 up to width * expansion.
 struct BottleneckConfig {
   int dims = 1;
   std::int64_t in_channels = 4, width = 1, expansion = 4, kernel_size = 3, stride = 1;
   Act activation = Act::relu;
   static constexpr const char* type_name = "Bottleneck";
+  static constexpr io::Doc doc{
+      "A ResBlock of three convolutions: 1x1 down to width, the kernel, 1x1 up to width * expansion.",
+      "He et al. 2016"};
   static constexpr void fields(auto&& f) {
     using C = BottleneckConfig;
     f("dims", &C::dims, spatial_dims());
@@ -70,12 +75,15 @@ class Bottleneck : public Configured<BottleneckConfig> {
 };
 
 // y = activation(bn1(x)); conv2(activation(bn2(conv1(y)))) plus x, or plus downsample(y), a 1x1 convolution, where the
-// shape changes (He et al., "Identity mappings in deep residual networks", 2016).
+// shape changes.
 struct PreActBlockConfig {
   int dims = 1;
   std::int64_t in_channels = 1, out_channels = 1, kernel_size = 3, stride = 1;
   Act activation = Act::relu;
   static constexpr const char* type_name = "PreActBlock";
+  static constexpr io::Doc doc{
+      "A ResBlock with norm and activation before each convolution, so that nothing stands on the path of x.",
+      "He et al. 2016 (Identity mappings in deep residual networks)"};
   static constexpr void fields(auto&& f) {
     using C = PreActBlockConfig;
     f("dims", &C::dims, spatial_dims());
@@ -98,12 +106,14 @@ class PreActBlock : public Configured<PreActBlockConfig> {
 };
 
 // x and `growth` new channels behind it: norm1, activation, conv1 (1x1, to bottleneck * growth), norm2, activation,
-// conv2 (Huang et al., 2017).
+// conv2.
 struct DenseUnitConfig {
   int dims = 1;
   std::int64_t in_channels = 1, growth = 1, bottleneck = 4, kernel_size = 3;
   Act activation = Act::relu;
   static constexpr const char* type_name = "DenseUnit";
+  static constexpr io::Doc doc{"x with new channels behind it, which two convolutions make of all that came before.",
+                               "Huang et al. 2017"};
   static constexpr void fields(auto&& f) {
     using C = DenseUnitConfig;
     f("dims", &C::dims, spatial_dims());
@@ -125,12 +135,13 @@ class DenseUnit : public Configured<DenseUnitConfig> {
   Part<BatchNorm> norm1_, norm2_;
 };
 
-// Squeeze and excitation (Hu et al., 2018): x times sigmoid(fc2(activation(fc1(mean of x over all sizes)))), by
-// channel.
 struct SEBlockConfig {
   std::int64_t channels = 1, reduction = 16;
   Act activation = Act::relu;
   static constexpr const char* type_name = "SEBlock";
+  static constexpr io::Doc doc{
+      "Squeeze and excitation: x times sigmoid(fc2(activation(fc1(mean of x over all sizes)))), by channel.",
+      "Hu, Shen & Sun 2018"};
   static constexpr void fields(auto&& f) {
     f("channels", &SEBlockConfig::channels, positive("channels"));
     f("reduction", &SEBlockConfig::reduction, positive("channels over the width in the middle, which is at least 1"));
@@ -146,8 +157,8 @@ class SEBlock : public Configured<SEBlockConfig> {
   Part<Linear> fc1_, fc2_;
 };
 
-// One level of a U-Net (Ronneberger et al., 2015): down (its kernel is its stride, `factor`), inner (the next level, or
-// a convolution at the bottom), up, and merge of x and what came back. channels: one width per level.
+// down (its kernel is its stride, `factor`), inner (the next level, or a convolution at the bottom), up, and merge of x
+// and what came back. channels: one width per level.
 struct UNetBlockConfig {
   int dims = 1;
   std::int64_t in_channels = 1;
@@ -155,6 +166,8 @@ struct UNetBlockConfig {
   std::int64_t kernel_size = 3, factor = 2;
   Act activation = Act::relu;
   static constexpr const char* type_name = "UNetBlock";
+  static constexpr io::Doc doc{"A level of a U-Net: a shorter path down to the next level and up again, merged with x.",
+                               "Ronneberger, Fischer & Brox 2015"};
   static constexpr void fields(auto&& f) {
     using C = UNetBlockConfig;
     f("dims", &C::dims, spatial_dims());

@@ -132,7 +132,23 @@ template class ConvTranspose<2>;
 template class ConvTranspose<3>;
 
 std::vector<ModuleType> conv_types() {
-  return types_of<Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d>();
+  const std::string in = "in_channels", out = "out_channels";
+  const std::string size = "(@ + 2 * pad# - dilation# * (kernel_size# - 1) - 1) / stride# + 1";
+  const std::string up = "(@ - 1) * stride# - 2 * pad# + dilation# * (kernel_size# - 1) + output_padding# + 1";
+  return {
+      layer<Conv1d>({.in_channels = 3, .out_channels = 4, .kernel_size = 3, .stride = 2, .dilation = 2, .pad = 1},
+                    spatial<1>(in, out, size), {reals({2, 9, 3})}),
+      layer<Conv2d>({.in_channels = 2, .out_channels = 3, .kernel_size = {3, 2}, .stride = {2, 1}, .pad = {1, 0}},
+                    spatial<2>(in, out, size), {reals({2, 6, 5, 2})}),
+      layer<Conv3d>({.in_channels = 2, .out_channels = 3, .kernel_size = {2, 1, 3}, .pad = {0, 0, 1}},
+                    spatial<3>(in, out, size), {reals({2, 3, 2, 4, 2})}),
+      layer<ConvTranspose1d>({.in_channels = 3, .out_channels = 4, .kernel_size = 4, .stride = 2, .pad = 1},
+                             spatial<1>(in, out, up), {reals({2, 5, 3})}),
+      layer<ConvTranspose2d>({.in_channels = 2, .out_channels = 3, .kernel_size = {3, 2}, .stride = {2, 1}},
+                             spatial<2>(in, out, up), {reals({2, 4, 3, 2})}),
+      layer<ConvTranspose3d>({.in_channels = 2, .out_channels = 3, .kernel_size = {2, 1, 3}, .stride = {2, 1, 1}},
+                             spatial<3>(in, out, up), {reals({2, 2, 3, 2, 2})}),
+  };
 }
 
 }  // namespace tapedeck::nn

@@ -31,6 +31,9 @@ struct ConvConfig {
   Sizes<N> pad = each<N>(0);
   PaddingMode padding_mode = PaddingMode::zeros;
   static constexpr const char* type_name = by_rank<N>("Conv1d", "Conv2d", "Conv3d");
+  static constexpr io::Doc doc{
+      by_rank<N>("Convolution over time.", "Convolution over images.", "Convolution over volumes."),
+      by_rank<N>("Waibel et al. 1989", "LeCun et al. 1989", "Ji et al. 2013")};
   static constexpr void fields(auto&& f) {
     using C = ConvConfig;
     f("in_channels", &C::in_channels, positive("input channels"));
@@ -70,6 +73,10 @@ struct ConvTransposeConfig {
   bool bias = true;
   Sizes<N> pad = each<N>(0), output_padding = each<N>(0);
   static constexpr const char* type_name = by_rank<N>("ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d");
+  static constexpr io::Doc doc{by_rank<N>("Adjoint of Conv1d: every step is spread over the steps of a kernel.",
+                                          "Adjoint of Conv2d: every pixel is spread over the pixels of a kernel.",
+                                          "Adjoint of Conv3d: every cell is spread over the cells of a kernel."),
+                               "Zeiler et al. 2010"};
   static constexpr void fields(auto&& f) {
     using C = ConvTransposeConfig;
     f("in_channels", &C::in_channels, positive("input channels"));

@@ -11,6 +11,8 @@ constexpr io::Meta probability(const char* help) { return {.min = 0, .max = 1, .
 struct DropoutConfig {
   double p = 0.5;
   static constexpr const char* type_name = "Dropout";
+  static constexpr io::Doc doc{"While training, elements become 0 with probability p, and the others x / (1 - p).",
+                               "Srivastava et al. 2014"};
   static constexpr void fields(auto&& f) { f("p", &DropoutConfig::p, probability("of a zero while training")); }
 };
 class Dropout : public Configured<DropoutConfig> {
@@ -24,6 +26,8 @@ template <int N>
 struct ChannelDropoutConfig {
   double p = 0.5;
   static constexpr const char* type_name = by_rank<N>("Dropout1d", "Dropout2d", "Dropout3d");
+  static constexpr io::Doc doc{
+      "While training, whole channels become 0 with probability p, and the others x / (1 - p).", "Tompson et al. 2015"};
   static constexpr void fields(auto&& f) { f("p", &ChannelDropoutConfig::p, probability("of a zero channel")); }
 };
 template <int N>
@@ -41,10 +45,12 @@ using Dropout1d = ChannelDropout<1>;
 using Dropout2d = ChannelDropout<2>;
 using Dropout3d = ChannelDropout<3>;
 
-// For networks of selu: keeps mean and variance.
 struct AlphaDropoutConfig {
   double p = 0.5;
   static constexpr const char* type_name = "AlphaDropout";
+  static constexpr io::Doc doc{
+      "While training, elements become selu's lowest value with probability p; mean and variance are kept.",
+      "Klambauer et al. 2017"};
   static constexpr void fields(auto&& f) { f("p", &AlphaDropoutConfig::p, probability("of selu's lowest value")); }
 };
 class AlphaDropout : public Configured<AlphaDropoutConfig> {

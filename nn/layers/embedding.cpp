@@ -41,6 +41,15 @@ Tensor Linearize::forward(const Tensor& codes) {
   return unsqueeze(sub(mul(cast(codes, dtype()), 2.0 / static_cast<double>(config().classes)), 1.0), -1);
 }
 
-std::vector<ModuleType> embedding_types() { return types_of<Embedding, EmbeddingBag, OneHot, Linearize>(); }
+std::vector<ModuleType> embedding_types() {
+  return {
+      layer<Embedding>({.num_embeddings = 5, .embedding_dim = 3}, "codes [...] -> [..., embedding_dim]",
+                       {codes({2, 4}, 5)}),
+      layer<EmbeddingBag>({.num_embeddings = 5, .embedding_dim = 3}, "codes [batch, time] -> [batch, embedding_dim]",
+                          {codes({2, 4}, 5)}),
+      layer<OneHot>({.classes = 5}, "codes [...] -> [..., classes]", {codes({2, 4}, 5)}),
+      layer<Linearize>({.classes = 5}, "codes [...] -> [..., 1]", {codes({2, 4}, 5)}),
+  };
+}
 
 }  // namespace tapedeck::nn

@@ -14,12 +14,13 @@ constexpr auto names(BagMode*) {
 
 namespace tapedeck::nn {
 
-// Rows of a table: codes i64 [...] -> [..., channels]. weight [num_embeddings, embedding_dim], N(0, 1) at the start,
+// codes i64 [...] -> [..., channels]. weight [num_embeddings, embedding_dim], N(0, 1) at the start,
 // but the row padding_idx (negative from the end) is 0 and gets no gradient.
 struct EmbeddingConfig {
   std::int64_t num_embeddings = 1, embedding_dim = 1;
   std::optional<std::int64_t> padding_idx{};
   static constexpr const char* type_name = "Embedding";
+  static constexpr io::Doc doc{"A learned row of a table for each code.", "Bengio et al. 2003"};
   static constexpr void fields(auto&& f) {
     f("num_embeddings", &EmbeddingConfig::num_embeddings, positive("rows of the table"));
     f("embedding_dim", &EmbeddingConfig::embedding_dim, positive("width of a row"));
@@ -34,14 +35,14 @@ class Embedding : public Configured<EmbeddingConfig> {
   Param weight;
 };
 
-// The sum, mean or largest of the rows of each bag: codes i64 [batch, n], or [n] with offsets i64 [batch], where each
-// bag starts -> [batch, channels].
+// codes i64 [batch, n], or [n] with offsets i64 [batch], where each bag starts -> [batch, channels].
 struct EmbeddingBagConfig {
   std::int64_t num_embeddings = 1, embedding_dim = 1;
   BagMode mode = BagMode::mean;
   bool include_last_offset = false;
   std::optional<std::int64_t> padding_idx{};
   static constexpr const char* type_name = "EmbeddingBag";
+  static constexpr io::Doc doc{"Sum, mean or largest of the rows of each bag of codes."};
   static constexpr void fields(auto&& f) {
     using C = EmbeddingBagConfig;
     f("num_embeddings", &C::num_embeddings, positive("rows of the table"));
@@ -59,10 +60,11 @@ class EmbeddingBag : public Configured<EmbeddingBagConfig, Module>, public Calla
   Param weight;
 };
 
-// codes i64 [...] -> one-hot rows [..., classes].
+// codes i64 [...] -> [..., classes].
 struct OneHotConfig {
   std::int64_t classes = 256;
   static constexpr const char* type_name = "OneHot";
+  static constexpr io::Doc doc{"1 at the place that a code names, 0 elsewhere."};
   static constexpr void fields(auto&& f) { f("classes", &OneHotConfig::classes, positive("number of codes")); }
 };
 class OneHot : public Configured<OneHotConfig> {
@@ -71,10 +73,11 @@ class OneHot : public Configured<OneHotConfig> {
   Tensor forward(const Tensor& codes) override { return one_hot(codes, config().classes, dtype()); }
 };
 
-// codes i64 [...] -> 2 (code / classes - 1/2) in [-1, 1), as [..., 1].
+// codes i64 [...] -> [..., 1].
 struct LinearizeConfig {
   std::int64_t classes = 256;
   static constexpr const char* type_name = "Linearize";
+  static constexpr io::Doc doc{"Codes as numbers in [-1, 1): 2 (code / classes - 1/2)."};
   static constexpr void fields(auto&& f) { f("classes", &LinearizeConfig::classes, positive("number of codes")); }
 };
 class Linearize : public Configured<LinearizeConfig> {

@@ -50,7 +50,16 @@ template class Framed<FramedKind::embedding_conv>;
 template class Framed<FramedKind::embedding_bag>;
 
 std::vector<ModuleType> framed_types() {
-  return types_of<ChunkedLinear, FramedLinear, FramedConv1d, FramedEmbeddingConv1d, FramedEmbeddingBag>();
+  const std::string frames = "codes [batch, time] -> [batch, (time - frame_size) / hop + 1, out_features]";
+  const std::vector<Sample> x{codes({2, 8}, 5)};
+  return {
+      layer<ChunkedLinear>({.in_features = 3, .out_features = 2, .chunks = 3},
+                           "x [..., in_features] -> [..., out_features]", {reals({2, 5, 3})}),
+      layer<FramedLinear>({.classes = 5, .frame_size = 3, .out_features = 4}, frames, x),
+      layer<FramedConv1d>({.classes = 5, .frame_size = 3, .out_features = 4}, frames, x),
+      layer<FramedEmbeddingConv1d>({.classes = 5, .frame_size = 3, .out_features = 4}, frames, x),
+      layer<FramedEmbeddingBag>({.classes = 5, .frame_size = 3, .out_features = 4}, frames, x),
+  };
 }
 
 }  // namespace tapedeck::nn

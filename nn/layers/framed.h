@@ -8,11 +8,11 @@
 
 namespace tapedeck::nn {
 
-// The sum of the `chunks` equal parts of Linear(in -> chunks * out): heads that add up.
 struct ChunkedLinearConfig {
   std::int64_t in_features = 1, out_features = 1, chunks = 1;
   bool bias = true;
   static constexpr const char* type_name = "ChunkedLinear";
+  static constexpr io::Doc doc{"The sum of the `chunks` equal parts of Linear(x): heads that add up."};
   static constexpr void fields(auto&& f) {
     using C = ChunkedLinearConfig;
     f("in_features", &C::in_features, positive("input channels"));
@@ -39,6 +39,11 @@ struct FramedConfig {
                                            : K == FramedKind::conv           ? "FramedConv1d"
                                            : K == FramedKind::embedding_conv ? "FramedEmbeddingConv1d"
                                                                              : "FramedEmbeddingBag";
+  static constexpr io::Doc doc{K == FramedKind::linear
+                                   ? "Frames of codes as numbers in [-1, 1), each through a linear map."
+                               : K == FramedKind::conv ? "Frames of codes as numbers in [-1, 1), through a convolution."
+                               : K == FramedKind::embedding_conv ? "Frames of embedded codes, through a convolution."
+                                                                 : "Frames of embedded codes, the mean of each."};
   static constexpr void fields(auto&& f) {
     using C = FramedConfig;
     f("classes", &C::classes, positive("number of codes"));

@@ -29,6 +29,18 @@ Tensor Bilinear::forward(const Tensor& x1, const Tensor& x2) {
   return bias ? y + bias.get() : y;
 }
 
-std::vector<ModuleType> linear_types() { return types_of<Linear, Bilinear, Identity, Flatten, Transpose>(); }
+std::vector<ModuleType> linear_types() {
+  return {
+      layer<Linear>({.in_features = 3, .out_features = 4}, "x [..., in_features] -> [..., out_features]",
+                    {reals({2, 5, 3})}),
+      layer<Bilinear>({.in1_features = 3, .in2_features = 2, .out_features = 4},
+                      "x1 [..., in1_features], x2 [..., in2_features] -> [..., out_features]",
+                      {reals({2, 5, 3}), reals({2, 5, 2})}),
+      layer<Identity>({}, "x [...] -> [...]", {reals({2, 5, 3})}),
+      layer<Flatten>({}, "x [batch, height, width, channels] -> [batch, height * width * channels]",
+                     {reals({2, 3, 4, 2})}),
+      layer<Transpose>({}, "x [batch, time, channels] -> [batch, channels, time]", {reals({2, 5, 3})}),
+  };
+}
 
 }  // namespace tapedeck::nn

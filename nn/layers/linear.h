@@ -6,11 +6,12 @@
 
 namespace tapedeck::nn {
 
-// y = x weight^T + bias. weight [out, in], bias [out].
+// weight [out, in], bias [out].
 struct LinearConfig {
   std::int64_t in_features = 1, out_features = 1;
   bool bias = true;
   static constexpr const char* type_name = "Linear";
+  static constexpr io::Doc doc{"y = x W^T + b, over the last dimension."};
   static constexpr void fields(auto&& f) {
     f("in_features", &LinearConfig::in_features, positive("input channels"));
     f("out_features", &LinearConfig::out_features, positive("output channels"));
@@ -25,12 +26,12 @@ class Linear : public Configured<LinearConfig> {
   Param weight, bias;
 };
 
-// y_o = sum over i and j of x1_i weight_oij x2_j + bias_o, for x1 [..., in1] and x2 [..., in2] of the same leading
-// sizes. weight [out, in1, in2].
+// x1 [..., in1] and x2 [..., in2] of the same leading sizes. weight [out, in1, in2].
 struct BilinearConfig {
   std::int64_t in1_features = 1, in2_features = 1, out_features = 1;
   bool bias = true;
   static constexpr const char* type_name = "Bilinear";
+  static constexpr io::Doc doc{"y_o = sum over i and j of x1_i W_oij x2_j, plus b_o."};
   static constexpr void fields(auto&& f) {
     f("in1_features", &BilinearConfig::in1_features, positive("channels of the first input"));
     f("in2_features", &BilinearConfig::in2_features, positive("channels of the second input"));
@@ -47,6 +48,7 @@ class Bilinear : public Configured<BilinearConfig, Module>, public Callable<Bili
 
 struct IdentityConfig {
   static constexpr const char* type_name = "Identity";
+  static constexpr io::Doc doc{"Its input as it is."};
   static constexpr void fields(auto&&) {}
 };
 class Identity : public Configured<IdentityConfig> {
@@ -55,10 +57,10 @@ class Identity : public Configured<IdentityConfig> {
   Tensor forward(const Tensor& x) override { return x; }
 };
 
-// Dimensions start … end as one.
 struct FlattenConfig {
   int start_dim = 1, end_dim = -1;
   static constexpr const char* type_name = "Flatten";
+  static constexpr io::Doc doc{"The dimensions from start_dim to end_dim as one."};
   static constexpr void fields(auto&& f) {
     f("start_dim", &FlattenConfig::start_dim, io::Meta{.min = -8, .max = 8, .help = "first of the dimensions"});
     f("end_dim", &FlattenConfig::end_dim, io::Meta{.min = -8, .max = 8, .help = "last of the dimensions"});
@@ -73,6 +75,7 @@ class Flatten : public Configured<FlattenConfig> {
 struct TransposeConfig {
   int dim0 = 1, dim1 = 2;
   static constexpr const char* type_name = "Transpose";
+  static constexpr io::Doc doc{"Two dimensions change places."};
   static constexpr void fields(auto&& f) {
     f("dim0", &TransposeConfig::dim0, io::Meta{.min = -8, .max = 8, .help = "one dimension"});
     f("dim1", &TransposeConfig::dim1, io::Meta{.min = -8, .max = 8, .help = "the dimension that takes its place"});

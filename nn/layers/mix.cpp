@@ -75,6 +75,19 @@ Tensor Affine::forward(const Tensor& x) {
   return parts[0] * parts[1] + parts[2];
 }
 
-std::vector<ModuleType> mix_types() { return types_of<FiLM, GatedMLP, VectorMix, Gaussian, Logistic, Affine>(); }
+std::vector<ModuleType> mix_types() {
+  const std::string all = "x [..., in] -> [..., out]";
+  const std::vector<Sample> x{reals({2, 5, 3})};
+  return {
+      layer<FiLM>({.features = 3, .condition = 2},
+                  "x [batch, ..., features], condition [batch, condition] -> [batch, ..., features]",
+                  {reals({2, 5, 3}), reals({2, 2})}),
+      layer<GatedMLP>({.in = 3, .hidden = 4, .out = 2}, all, x),
+      layer<VectorMix>({.in = 3, .hidden = 4, .out = 2}, all, x),
+      layer<Gaussian>({.in = 3, .out = 2}, all, x),
+      layer<Logistic>({.in = 3, .out = 2}, all, x),
+      layer<Affine>({.in = 3, .out = 2}, all, x),
+  };
+}
 
 }  // namespace tapedeck::nn

@@ -9,11 +9,11 @@
 
 namespace tapedeck::nn {
 
-// (1 + s) x + b with [s, b] = Linear(condition) (Perez et al., 2018): x [batch, ..., features], condition [batch,
-// condition] for all of it, or [batch, ..., condition].
+// x [batch, ..., features], condition [batch, condition] for all of it, or [batch, ..., condition].
 struct FiLMConfig {
   std::int64_t features = 1, condition = 1;
   static constexpr const char* type_name = "FiLM";
+  static constexpr io::Doc doc{"(1 + s) x + b with [s, b] = Linear(condition).", "Perez et al. 2018"};
   static constexpr void fields(auto&& f) {
     f("features", &FiLMConfig::features, positive("channels of x"));
     f("condition", &FiLMConfig::condition, positive("channels of the condition"));
@@ -28,13 +28,14 @@ class FiLM : public Configured<FiLMConfig, Module>, public Callable<FiLM> {
   Part<Linear> proj_;
 };
 
-// Linear(in -> 2 hidden), the first half by the gate of the second, Linear(hidden -> out) (Shazeer, 2020): gate silu
-// is SwiGLU, gelu GEGLU, sigmoid GLU, identity the bilinear one.
 struct GatedMLPConfig {
   std::int64_t in = 1, hidden = 1, out = 1;
   Act gate = Act::silu;
   bool bias = true;
   static constexpr const char* type_name = "GatedMLP";
+  static constexpr io::Doc doc{
+      "Linear((first half of h) * gate(second half of h)) with h = Linear(x): silu gives SwiGLU, gelu GEGLU.",
+      "Shazeer 2020"};
   static constexpr void fields(auto&& f) {
     using C = GatedMLPConfig;
     f("in", &C::in, positive("input channels"));
@@ -53,13 +54,14 @@ class GatedMLP : public Configured<GatedMLPConfig> {
   Part<Linear> proj_, out_;
 };
 
-// activation(Linear(x)) vectors: learned vectors [hidden, out], N(0, 1) at the start, mixed by learned weights. With a
-// gate the Linear is twice as wide, and its second half gates the first.
+// vectors [hidden, out], N(0, 1) at the start. With a gate the Linear is twice as wide.
 struct VectorMixConfig {
   std::int64_t in = 1, hidden = 128, out = 1;
   Act activation = Act::sigmoid;
   std::optional<Act> gate{};
   static constexpr const char* type_name = "VectorMix";
+  static constexpr io::Doc doc{
+      "activation(Linear(x)) V: learned vectors, mixed by learned weights; with a gate, as in GLU."};
   static constexpr void fields(auto&& f) {
     using C = VectorMixConfig;
     f("in", &C::in, positive("input channels"));
@@ -79,12 +81,13 @@ class VectorMix : public Configured<VectorMixConfig> {
   Part<Linear> proj_;
 };
 
-// [mean, log of the variance] = Linear(x): a draw around the mean while training, with a deviation of at least min_std;
-// the mean in eval mode.
 struct GaussianConfig {
   std::int64_t in = 1, out = 1;
   double min_std = 1e-4;
   static constexpr const char* type_name = "Gaussian";
+  static constexpr io::Doc doc{
+      "[mean, log of the variance] = Linear(x): a draw around the mean while training, the mean in eval mode.",
+      "Kingma & Welling 2014"};
   static constexpr void fields(auto&& f) {
     f("in", &GaussianConfig::in, positive("input channels"));
     f("out", &GaussianConfig::out, positive("output channels"));
@@ -100,10 +103,11 @@ class Gaussian : public Configured<GaussianConfig> {
   Part<Linear> proj_;
 };
 
-// [mean, scale] = Linear(x): a draw of the logistic distribution while training; the mean in eval mode.
 struct LogisticConfig {
   std::int64_t in = 1, out = 1;
   static constexpr const char* type_name = "Logistic";
+  static constexpr io::Doc doc{
+      "[mean, scale] = Linear(x): a draw of the logistic distribution while training, the mean in eval mode."};
   static constexpr void fields(auto&& f) {
     f("in", &LogisticConfig::in, positive("input channels"));
     f("out", &LogisticConfig::out, positive("output channels"));
@@ -118,10 +122,10 @@ class Logistic : public Configured<LogisticConfig> {
   Part<Linear> proj_;
 };
 
-// [y, a, b] = Linear(x): a y + b.
 struct AffineConfig {
   std::int64_t in = 1, out = 1;
   static constexpr const char* type_name = "Affine";
+  static constexpr io::Doc doc{"[y, a, b] = Linear(x): a y + b."};
   static constexpr void fields(auto&& f) {
     f("in", &AffineConfig::in, positive("input channels"));
     f("out", &AffineConfig::out, positive("output channels"));

@@ -24,6 +24,8 @@ Tensor MLP::forward(const Tensor& x) {
   return div(narrow(z, -1, 0, c.out), temperature);
 }
 
-std::vector<ModuleType> mlp_types() { return types_of<MLP>(); }
+std::vector<ModuleType> mlp_types() {
+  return {layer<MLP>({.in = 3, .hidden = 4, .layers = 1, .out = 2}, "x [..., in] -> [..., out]", {reals({2, 5, 3})})};
+}
 
 }  // namespace tapedeck::nn

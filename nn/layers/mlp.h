@@ -18,6 +18,9 @@ struct MLPConfig {
   std::optional<double> min_temperature = 1e-4;
   bool residual = false;
   static constexpr const char* type_name = "MLP";
+  static constexpr io::Doc doc{
+      "Linear layers with an activation between them; the last may divide its outputs by a learned temperature.",
+      "Rumelhart, Hinton & Williams 1986"};
   static constexpr void fields(auto&& f) {
     f("in", &MLPConfig::in, io::Meta{.min = 1, .max = 1 << 24, .help = "input channels"});
     f("hidden", &MLPConfig::hidden, io::Meta{.min = 1, .max = 1 << 24, .help = "width of the hidden layers"});

@@ -63,7 +63,20 @@ Tensor InstanceNorm::forward(const Tensor& x) {
 }
 
 std::vector<ModuleType> norm_types() {
-  return types_of<LayerNorm, RMSNorm, GroupNorm, BatchNorm, InstanceNorm, LocalResponseNorm>();
+  const std::string same = "x [batch, ..., channels] -> [batch, ..., channels]";
+  return {
+      layer<LayerNorm>({.normalized_shape = {4}}, "x [..., normalized_shape[0]] -> [..., normalized_shape[0]]",
+                       {reals({2, 5, 4})}),
+      layer<RMSNorm>({.normalized_shape = {4}}, "x [..., normalized_shape[0]] -> [..., normalized_shape[0]]",
+                     {reals({2, 5, 4})}),
+      layer<GroupNorm>({.num_groups = 2, .num_channels = 4},
+                       "x [batch, ..., num_channels] -> [batch, ..., num_channels]", {reals({2, 5, 4})}),
+      layer<BatchNorm>({.num_features = 3}, "x [batch, ..., num_features] -> [batch, ..., num_features]",
+                       {reals({4, 5, 3})}),
+      layer<InstanceNorm>({.num_features = 3, .affine = true},
+                          "x [batch, ..., num_features] -> [batch, ..., num_features]", {reals({2, 5, 3})}),
+      layer<LocalResponseNorm>({.size = 3}, same, {reals({2, 5, 4})}),
+  };
 }
 
 }  // namespace tapedeck::nn

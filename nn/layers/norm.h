@@ -18,6 +18,9 @@ struct LayerNormConfig {
   double eps = 1e-5;
   bool elementwise_affine = true, bias = true;
   static constexpr const char* type_name = "LayerNorm";
+  static constexpr io::Doc doc{
+      "(x - mean) / sqrt(variance + eps) over the last dimensions, times a weight, plus a bias.",
+      "Ba, Kiros & Hinton 2016"};
   static constexpr void fields(auto&& f) {
     using C = LayerNormConfig;
     f("normalized_shape", &C::normalized_shape, positive("sizes of the last dimensions"));
@@ -42,6 +45,8 @@ struct RMSNormConfig {
   std::optional<double> eps{};
   bool elementwise_affine = true;
   static constexpr const char* type_name = "RMSNorm";
+  static constexpr io::Doc doc{"x / sqrt(mean of x^2 + eps) over the last dimensions, times a weight.",
+                               "Zhang & Sennrich 2019"};
   static constexpr void fields(auto&& f) {
     using C = RMSNormConfig;
     f("normalized_shape", &C::normalized_shape, positive("sizes of the last dimensions"));
@@ -60,12 +65,13 @@ class RMSNorm : public Configured<RMSNormConfig> {
   Shape shape_;
 };
 
-// x [batch, ..., channels]: each run of channels of each part of the batch by itself.
+// x [batch, ..., channels].
 struct GroupNormConfig {
   std::int64_t num_groups = 1, num_channels = 1;
   double eps = 1e-5;
   bool affine = true;
   static constexpr const char* type_name = "GroupNorm";
+  static constexpr io::Doc doc{"Each run of channels of each part of the batch, normalised by itself.", "Wu & He 2018"};
   static constexpr void fields(auto&& f) {
     using C = GroupNormConfig;
     f("num_groups", &C::num_groups, positive("runs of channels"));
@@ -109,6 +115,8 @@ struct BatchNormConfig {
   std::optional<double> momentum = 0.1;
   bool affine = true, track_running_stats = true;
   static constexpr const char* type_name = "BatchNorm";
+  static constexpr io::Doc doc{"Each channel normalised by the statistics of the batch; in eval mode, by running ones.",
+                               "Ioffe & Szegedy 2015"};
   static constexpr void fields(auto&& f) {
     using C = BatchNormConfig;
     f("num_features", &C::num_features, positive("channels"));
@@ -124,12 +132,14 @@ class BatchNorm : public TrackedNorm<BatchNormConfig> {
   Tensor forward(const Tensor& x) override;
 };
 
-// x [batch, ..., channels]: each channel of each part of the batch by itself.
+// x [batch, ..., channels].
 struct InstanceNormConfig {
   std::int64_t num_features = 1;
   double eps = 1e-5, momentum = 0.1;
   bool affine = false, track_running_stats = false;
   static constexpr const char* type_name = "InstanceNorm";
+  static constexpr io::Doc doc{"Each channel of each part of the batch, normalised by itself.",
+                               "Ulyanov, Vedaldi & Lempitsky 2016"};
   static constexpr void fields(auto&& f) {
     using C = InstanceNormConfig;
     f("num_features", &C::num_features, positive("channels"));
@@ -145,11 +155,12 @@ class InstanceNorm : public TrackedNorm<InstanceNormConfig> {
   Tensor forward(const Tensor& x) override;
 };
 
-// x / (k + alpha * the mean of squares of `size` neighbouring channels)^beta.
 struct LocalResponseNormConfig {
   std::int64_t size = 5;
   double alpha = 1e-4, beta = 0.75, k = 1;
   static constexpr const char* type_name = "LocalResponseNorm";
+  static constexpr io::Doc doc{"x / (k + alpha * the mean of squares of `size` neighbouring channels)^beta.",
+                               "Krizhevsky, Sutskever & Hinton 2012"};
   static constexpr void fields(auto&& f) {
     using C = LocalResponseNormConfig;
     f("size", &C::size, positive("neighbouring channels"));

@@ -11,6 +11,7 @@ struct MaxPoolConfig {
   Sizes<N> kernel_size = each<N>(2), stride = each<N>(0), pad = each<N>(0), dilation = each<N>(1);
   bool ceil_mode = false;
   static constexpr const char* type_name = by_rank<N>("MaxPool1d", "MaxPool2d");
+  static constexpr io::Doc doc{"The largest element of each window, by channel."};
   static constexpr void fields(auto&& f) {
     using C = MaxPoolConfig;
     f("kernel_size", &C::kernel_size, positive("width of the windows"));
@@ -39,6 +40,7 @@ struct AvgPoolConfig {
   Sizes<N> kernel_size = each<N>(2), stride = each<N>(0), pad = each<N>(0);
   bool ceil_mode = false, count_include_pad = true;
   static constexpr const char* type_name = by_rank<N>("AvgPool1d", "AvgPool2d");
+  static constexpr io::Doc doc{"The mean of each window, by channel."};
   static constexpr void fields(auto&& f) {
     using C = AvgPoolConfig;
     f("kernel_size", &C::kernel_size, positive("width of the windows"));
@@ -62,11 +64,11 @@ class AvgPool : public Configured<AvgPoolConfig<N>> {
 using AvgPool1d = AvgPool<1>;
 using AvgPool2d = AvgPool<2>;
 
-// To a given size, whatever that of x is.
 template <int N>
 struct AdaptiveMaxPoolConfig {
   Sizes<N> output_size = each<N>(1);
   static constexpr const char* type_name = by_rank<N>("AdaptiveMaxPool1d", "AdaptiveMaxPool2d");
+  static constexpr io::Doc doc{"The largest elements of windows that lead to a given size."};
   static constexpr void fields(auto&& f) {
     f("output_size", &AdaptiveMaxPoolConfig::output_size, positive("size of the output"));
   }
@@ -87,6 +89,7 @@ template <int N>
 struct AdaptiveAvgPoolConfig {
   Sizes<N> output_size = each<N>(1);
   static constexpr const char* type_name = by_rank<N>("AdaptiveAvgPool1d", "AdaptiveAvgPool2d");
+  static constexpr io::Doc doc{"The means of windows that lead to a given size."};
   static constexpr void fields(auto&& f) {
     f("output_size", &AdaptiveAvgPoolConfig::output_size, positive("size of the output"));
   }

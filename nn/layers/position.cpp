@@ -22,6 +22,14 @@ Tensor LearnedPositions::forward(const Tensor& x, std::int64_t offset) {
   return x + narrow(weight, 0, offset, x.size(1));
 }
 
-std::vector<ModuleType> position_types() { return types_of<SinusoidalPositions, LearnedPositions, RotaryPositions>(); }
+std::vector<ModuleType> position_types() {
+  const std::string same = "x [batch, time, channels] -> [batch, time, channels]";
+  return {
+      layer<SinusoidalPositions>({}, same, {reals({2, 5, 4})}),
+      layer<LearnedPositions>({.max_length = 6, .channels = 4}, same, {reals({2, 5, 4})}),
+      layer<RotaryPositions>({}, "x [batch, ..., time, channels] -> [batch, ..., time, channels]",
+                             {reals({2, 3, 5, 4})}),
+  };
+}
 
 }  // namespace tapedeck::nn

@@ -6,10 +6,11 @@
 
 namespace tapedeck::nn {
 
-// x [batch, time, channels] plus sines and cosines of the positions.
 struct SinusoidalPositionsConfig {
   double base = 10000;
   static constexpr const char* type_name = "SinusoidalPositions";
+  static constexpr io::Doc doc{"x plus sines and cosines of the positions, of periods in geometric steps.",
+                               "Vaswani et al. 2017"};
   static constexpr void fields(auto&& f) {
     f("base", &SinusoidalPositionsConfig::base,
       io::Meta{.min = 1, .max = 1e12, .help = "longest period over 2 pi", .log = true});
@@ -23,10 +24,11 @@ class SinusoidalPositions : public Configured<SinusoidalPositionsConfig>, public
   Tensor forward(const Tensor& x, std::int64_t offset);  // offset: position of the first step
 };
 
-// x [batch, time, channels] plus a learned row for each position; weight [max_length, channels].
+// weight [max_length, channels].
 struct LearnedPositionsConfig {
   std::int64_t max_length = 1024, channels = 1;
   static constexpr const char* type_name = "LearnedPositions";
+  static constexpr io::Doc doc{"x plus a learned row for each position.", "Gehring et al. 2017"};
   static constexpr void fields(auto&& f) {
     f("max_length", &LearnedPositionsConfig::max_length, positive("positions"));
     f("channels", &LearnedPositionsConfig::channels, positive("channels"));
@@ -41,11 +43,13 @@ class LearnedPositions : public Configured<LearnedPositionsConfig>, public Calla
   Param weight;
 };
 
-// Turns pairs of the channels of x [..., time, channels] by their positions: for queries and keys.
+// x [..., time, channels].
 struct RotaryPositionsConfig {
   double base = 10000;
   bool interleaved = false;
   static constexpr const char* type_name = "RotaryPositions";
+  static constexpr io::Doc doc{"Pairs of channels turned by angles that grow with the position: for queries and keys.",
+                               "Su et al. 2021"};
   static constexpr void fields(auto&& f) {
     f("base", &RotaryPositionsConfig::base,
       io::Meta{.min = 1, .max = 1e12, .help = "longest period over 2 pi", .log = true});

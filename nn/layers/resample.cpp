@@ -62,7 +62,19 @@ template class Resampler<ResamplerKind::conv>;
 template class Resampler<ResamplerKind::lstm>;
 
 std::vector<ModuleType> resample_types() {
-  return types_of<Upsample, PixelShuffle, PixelUnshuffle, LinearResampler, Conv1dResampler, LSTMResampler>();
+  const std::string resampled = "x [batch, time, in_channels] -> [batch, time * up / down, out_channels]";
+  return {
+      layer<Upsample>({.scale_factor = {3}}, "x [batch, time, channels] -> [batch, time * scale_factor[0], channels]",
+                      {reals({2, 4, 3})}),
+      layer<PixelShuffle>({}, "x [batch, time, channels] -> [batch, time * upscale_factor, channels / upscale_factor]",
+                          {reals({2, 3, 4})}),
+      layer<PixelUnshuffle>(
+          {}, "x [batch, time, channels] -> [batch, time / downscale_factor, channels * downscale_factor]",
+          {reals({2, 6, 3})}),
+      layer<LinearResampler>({.in_channels = 3, .out_channels = 4, .up = 2}, resampled, {reals({2, 4, 3})}),
+      layer<Conv1dResampler>({.in_channels = 3, .out_channels = 4, .down = 2}, resampled, {reals({2, 6, 3})}),
+      layer<LSTMResampler>({.in_channels = 3, .out_channels = 4, .up = 2}, resampled, {reals({2, 4, 3})}),
+  };
 }
 
 }  // namespace tapedeck::nn

@@ -24,6 +24,7 @@ struct UpsampleConfig {
   Interpolation mode = Interpolation::nearest;
   bool align_corners = false;
   static constexpr const char* type_name = "Upsample";
+  static constexpr io::Doc doc{"Another size by interpolation."};
   static constexpr void fields(auto&& f) {
     using C = UpsampleConfig;
     f("size", &C::size, positive("of the output, by dimension or one for all; empty: by the factor"));
@@ -40,10 +41,10 @@ class Upsample : public Configured<UpsampleConfig> {
   Tensor forward(const Tensor& x) override;
 };
 
-// Channels to steps, and back.
 struct PixelShuffleConfig {
   std::int64_t upscale_factor = 2;
   static constexpr const char* type_name = "PixelShuffle";
+  static constexpr io::Doc doc{"Channels become steps.", "Shi et al. 2016"};
   static constexpr void fields(auto&& f) {
     f("upscale_factor", &PixelShuffleConfig::upscale_factor, io::Meta{.min = 1, .max = 4096, .help = "steps for one"});
   }
@@ -56,6 +57,7 @@ class PixelShuffle : public Configured<PixelShuffleConfig> {
 struct PixelUnshuffleConfig {
   std::int64_t downscale_factor = 2;
   static constexpr const char* type_name = "PixelUnshuffle";
+  static constexpr io::Doc doc{"Steps become channels: the inverse of PixelShuffle.", "Shi et al. 2016"};
   static constexpr void fields(auto&& f) {
     f("downscale_factor", &PixelUnshuffleConfig::downscale_factor,
       io::Meta{.min = 1, .max = 4096, .help = "steps that become one"});
@@ -77,6 +79,9 @@ struct ResamplerConfig {
   static constexpr const char* type_name = K == ResamplerKind::linear ? "LinearResampler"
                                            : K == ResamplerKind::conv ? "Conv1dResampler"
                                                                       : "LSTMResampler";
+  static constexpr io::Doc doc{K == ResamplerKind::linear ? "Steps from a linear map of each step."
+                               : K == ResamplerKind::conv ? "Steps from a convolution whose kernel is its stride."
+                                                          : "Steps from the outputs of an LSTM."};
   static constexpr void fields(auto&& f) {
     using C = ResamplerConfig;
     f("in_channels", &C::in_channels, positive("input channels"));

@@ -80,6 +80,25 @@ template class RecurrentCell<RNNCellConfig>;
 template class RecurrentCell<GRUCellConfig>;
 template class RecurrentCell<LSTMCellConfig>;
 
-std::vector<ModuleType> rnn_types() { return types_of<RNN, GRU, LSTM, RNNCell, GRUCell, LSTMCell>(); }
+std::vector<ModuleType> rnn_types() {
+  const std::string x = "x [batch, time, input_size]", h = "h [num_layers, batch, hidden_size]",
+                    y = " -> [batch, time, hidden_size], " + h;
+  const std::string step = "x [batch, input_size]", state = "h [batch, hidden_size]";
+  const Sample steps = reals({2, 5, 3}), states = reals({2, 2, 4});
+  return {
+      layer<RNN>({.input_size = 3, .hidden_size = 4, .num_layers = 2}, x + ", " + h + y, {steps, states}),
+      layer<GRU>({.input_size = 3, .hidden_size = 4, .num_layers = 2}, x + ", " + h + y, {steps, states}),
+      layer<LSTM>({.input_size = 3, .hidden_size = 4, .num_layers = 2},
+                  x + ", " + h + ", c [num_layers, batch, hidden_size]" + y + ", c [num_layers, batch, hidden_size]",
+                  {steps, states, states}),
+      layer<RNNCell>({.input_size = 3, .hidden_size = 4}, step + ", " + state + " -> [batch, hidden_size]",
+                     {reals({2, 3}), reals({2, 4})}),
+      layer<GRUCell>({.input_size = 3, .hidden_size = 4}, step + ", " + state + " -> [batch, hidden_size]",
+                     {reals({2, 3}), reals({2, 4})}),
+      layer<LSTMCell>({.input_size = 3, .hidden_size = 4},
+                      step + ", " + state + ", c [batch, hidden_size] -> " + state + ", c [batch, hidden_size]",
+                      {reals({2, 3}), reals({2, 4}), reals({2, 4})}),
+  };
+}
 
 }  // namespace tapedeck::nn

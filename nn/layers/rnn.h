@@ -28,6 +28,7 @@ struct RNNConfig {
   RnnNonlinearity nonlinearity = RnnNonlinearity::tanh;
   static constexpr int gates = 1;
   static constexpr const char* type_name = "RNN";
+  static constexpr io::Doc doc{"h = tanh(W_ih x + b_ih + W_hh h + b_hh), or relu, step by step.", "Elman 1990"};
   static constexpr void fields(auto&& f) {
     recurrent_fields<RNNConfig>(f);
     f("nonlinearity", &RNNConfig::nonlinearity, io::Meta{.help = "of the state"});
@@ -50,6 +51,8 @@ struct GRUConfig {
   bool bidirectional = false;
   static constexpr int gates = 3;
   static constexpr const char* type_name = "GRU";
+  static constexpr io::Doc doc{"A state with gates: h = (1 - z) n + z h, n = tanh(W_in x + b_in + r (W_hn h + b_hn)).",
+                               "Cho et al. 2014"};
   static constexpr void fields(auto&& f) { RNNConfig::recurrent_fields<GRUConfig>(f); }
 };
 struct LSTMConfig {
@@ -60,6 +63,8 @@ struct LSTMConfig {
   bool bidirectional = false;
   static constexpr int gates = 4;
   static constexpr const char* type_name = "LSTM";
+  static constexpr io::Doc doc{"A state behind gates: c = f c + i g, h = o tanh(c).",
+                               "Hochreiter & Schmidhuber 1997; Gers, Schmidhuber & Cummins 2000"};
   static constexpr void fields(auto&& f) { RNNConfig::recurrent_fields<LSTMConfig>(f); }
 };
 
@@ -105,6 +110,7 @@ struct RNNCellConfig {
   RnnNonlinearity nonlinearity = RnnNonlinearity::tanh;
   static constexpr int gates = 1;
   static constexpr const char* type_name = "RNNCell";
+  static constexpr io::Doc doc{"One step of RNN.", "Elman 1990"};
   static constexpr void fields(auto&& f) {
     cell_fields<RNNCellConfig>(f);
     f("nonlinearity", &RNNCellConfig::nonlinearity, io::Meta{.help = "of the state"});
@@ -121,6 +127,7 @@ struct GRUCellConfig {
   bool bias = true;
   static constexpr int gates = 3;
   static constexpr const char* type_name = "GRUCell";
+  static constexpr io::Doc doc{"One step of GRU.", "Cho et al. 2014"};
   static constexpr void fields(auto&& f) { RNNCellConfig::cell_fields<GRUCellConfig>(f); }
 };
 struct LSTMCellConfig {
@@ -128,6 +135,7 @@ struct LSTMCellConfig {
   bool bias = true;
   static constexpr int gates = 4;
   static constexpr const char* type_name = "LSTMCell";
+  static constexpr io::Doc doc{"One step of LSTM.", "Hochreiter & Schmidhuber 1997; Gers, Schmidhuber & Cummins 2000"};
   static constexpr void fields(auto&& f) { RNNCellConfig::cell_fields<LSTMCellConfig>(f); }
 };
 // One step: x [batch, in] and states [batch, hidden] (undefined: zeros) -> the next states.

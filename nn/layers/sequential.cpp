@@ -1,3 +1,5 @@
+#include <tapedeck/nn/layers/activation.h>
+#include <tapedeck/nn/layers/linear.h>
 #include <tapedeck/nn/layers/sequential.h>
 #include <tapedeck/nn/layers/types.h>
 
@@ -40,6 +42,13 @@ Tensor Sequential::forward(const Tensor& x) {
   return y;
 }
 
-std::vector<ModuleType> container_types() { return {module_type<Sequential>()}; }
+std::vector<ModuleType> container_types() {
+  const auto example = [] {
+    return Sequential({make<Linear>(LinearConfig{3, 4}), make<Activation>(ActivationConfig{Act::tanh}),
+                       make<Linear>(LinearConfig{4, 2})})
+        .hparams();
+  };
+  return {module_type<Sequential>({example, "x [..., channels] -> [..., channels']", {reals({2, 5, 3})}})};
+}
 
 }  // namespace tapedeck::nn

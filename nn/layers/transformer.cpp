@@ -117,8 +117,24 @@ Tensor Transformer::forward(const Tensor& source, const Tensor& x, const Masks& 
 }
 
 std::vector<ModuleType> transformer_types() {
-  return types_of<TransformerEncoderLayer, TransformerDecoderLayer, TransformerEncoder, TransformerDecoder,
-                  Transformer>();
+  const TransformerEncoderLayerConfig encoder{.d_model = 4, .nhead = 2, .dim_feedforward = 6};
+  const TransformerDecoderLayerConfig decoder{.d_model = 4, .nhead = 2, .dim_feedforward = 6};
+  const Sample x = reals({2, 3, 4}), memory = reals({2, 5, 4});
+  return {
+      layer<TransformerEncoderLayer>(encoder, "x [batch, time, d_model] -> [batch, time, d_model]", {x}),
+      layer<TransformerDecoderLayer>(
+          decoder, "x [batch, time, d_model], memory [batch, keys, d_model] -> [batch, time, d_model]", {x, memory}),
+      layer<TransformerEncoder>({.layer = encoder, .norm = true},
+                                "x [batch, time, layer.d_model] -> [batch, time, layer.d_model]", {x}),
+      layer<TransformerDecoder>(
+          {.layer = decoder},
+          "x [batch, time, layer.d_model], memory [batch, keys, layer.d_model] -> [batch, time, layer.d_model]",
+          {x, memory}),
+      layer<Transformer>({.encoder = {.layer = encoder}, .decoder = {.layer = decoder, .norm = true}},
+                         "source [batch, keys, encoder.layer.d_model], x [batch, time, decoder.layer.d_model] -> "
+                         "[batch, time, decoder.layer.d_model]",
+                         {memory, x}),
+  };
 }
 
 }  // namespace tapedeck::nn

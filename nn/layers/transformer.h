@@ -16,6 +16,10 @@ struct TransformerLayerConfig {
   double layer_norm_eps = 1e-5;
   bool norm_first = false, causal = false;
   static constexpr const char* type_name = Decoder ? "TransformerDecoderLayer" : "TransformerEncoderLayer";
+  static constexpr io::Doc doc{
+      Decoder ? "Self-attention, attention to a memory and two linear layers, each with a residual path and a norm."
+              : "Self-attention and two linear layers, each with a residual path and a norm.",
+      "Vaswani et al. 2017; Xiong et al. 2020 (norm_first)"};
   static constexpr void fields(auto&& f) {
     using C = TransformerLayerConfig;
     f("d_model", &C::d_model, positive("channels"));
@@ -68,6 +72,7 @@ struct TransformerEncoderConfig {
   std::int64_t num_layers = 2;
   bool norm = false;
   static constexpr const char* type_name = "TransformerEncoder";
+  static constexpr io::Doc doc{"TransformerEncoderLayer, num_layers times.", "Vaswani et al. 2017"};
   static constexpr void fields(auto&& f) {
     using C = TransformerEncoderConfig;
     f("layer", &C::layer, io::Meta{.help = "sizes and options of each layer"});
@@ -92,6 +97,7 @@ struct TransformerDecoderConfig {
   std::int64_t num_layers = 2;
   bool norm = false;
   static constexpr const char* type_name = "TransformerDecoder";
+  static constexpr io::Doc doc{"TransformerDecoderLayer, num_layers times, over one memory.", "Vaswani et al. 2017"};
   static constexpr void fields(auto&& f) {
     using C = TransformerDecoderConfig;
     f("layer", &C::layer, io::Meta{.help = "sizes and options of each layer"});
@@ -114,6 +120,9 @@ struct TransformerConfig {
   TransformerEncoderConfig encoder{.norm = true};
   TransformerDecoderConfig decoder{.norm = true};
   static constexpr const char* type_name = "Transformer";
+  static constexpr io::Doc doc{
+      "A TransformerEncoder over the source, and a TransformerDecoder over x that attends to it.",
+      "Vaswani et al. 2017"};
   static constexpr void fields(auto&& f) {
     f("encoder", &TransformerConfig::encoder, io::Meta{.help = "of the source"});
     f("decoder", &TransformerConfig::decoder, io::Meta{.help = "of the target; of the same d_model"});

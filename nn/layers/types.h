@@ -2,6 +2,7 @@
 #pragma once
 #include <tapedeck/nn/registry.h>
 
+#include <string>
 #include <vector>
 
 namespace tapedeck::nn {
@@ -21,9 +22,21 @@ ModuleType layer(const typename M::Config& config, std::string shapes, std::vect
   type.kind = "layer";
   return type;
 }
-template <class... M>
-std::vector<ModuleType> types_of() {
-  return {layer<M>()...};
+// The shapes of layers over N sizes and channels. `size`: that of each output size, with @ for the input size and # for
+// the index into members that have one number for each.
+template <int N>
+std::string spatial(const std::string& in, const std::string& out, const std::string& size) {
+  const std::vector<std::string> names = N == 1   ? std::vector<std::string>{"time"}
+                                         : N == 2 ? std::vector<std::string>{"height", "width"}
+                                                  : std::vector<std::string>{"depth", "height", "width"};
+  std::string x = "x [batch, ", y = "[batch, ";
+  for (std::size_t d = 0; d < names.size(); ++d) {
+    x += names[d] + ", ";
+    for (const char c : size)
+      y += c == '@' ? names[d] : c == '#' ? (N == 1 ? "" : "[" + std::to_string(d) + "]") : std::string(1, c);
+    y += ", ";
+  }
+  return x + in + "] -> " + y + out + "]";
 }
 
 std::vector<ModuleType> linear_types();

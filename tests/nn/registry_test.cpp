@@ -29,6 +29,7 @@ TEST(Registry, EveryTypeHasDefaultsThatRoundTrip) {
   const auto types = module_types();
   EXPECT_GE(types.size(), 11u);
   for (const auto& type : types) {
+    if (type.starts_with("Test")) continue;
     SCOPED_TRACE(type);
     const io::Node defaults = module_defaults(type);
     EXPECT_EQ(defaults.at("type").string(), type);

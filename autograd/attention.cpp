@@ -1,9 +1,12 @@
-// Attention and positions, made of other ops.
+// Attention, and positions made of other ops.
 #include <tapedeck/autograd/op_helpers.h>
 #include <tapedeck/autograd/ops.h>
+#include <tapedeck/kernels/attention.h>
+#include <tapedeck/tensor/detail_views.h>
 
 #include <cmath>
 #include <limits>
+#include <optional>
 
 namespace tapedeck {
 namespace {
@@ -33,6 +36,87 @@ Tensor grouped(const Tensor& x, std::int64_t heads) {
   return reshape(expand(unsqueeze(x, d + 1), split), wide);
 }
 
+// Scores that queries do not see are -Inf; rows without a key are 0 / 0, kept out of softmax and its gradient.
+Tensor weights_of(const Tensor& query, const Tensor& key, const AttentionOptions& o, double scale) {
+  const char* op = "scaled_dot_product_attention";
+  const Tensor outside = scalar(-std::numeric_limits<double>::infinity(), query.options());
+  Tensor scores = matmul(query * scale, transpose(key, -1, -2));
+  if (o.is_causal) scores = where(causal_mask(query.size(-2), key.size(-2), o.past, query.device()), scores, outside);
+  if (o.mask.defined() && o.mask.dtype() == DType::boolean) {
+    scores = where(o.mask, scores, outside);
+  } else if (o.mask.defined()) {
+    detail::check_same(op, "query", query, "mask", o.mask);
+    scores = scores + o.mask;
+  }
+  if (!(o.is_causal || o.mask.defined()) || key.size(-2) == 0) return softmax(scores, -1);
+  const Tensor zero = scalar(0, query.options());
+  const Tensor empty_rows = eq(amax(detach(scores), {-1}, true), outside);
+  return where(empty_rows, zero, softmax(where(empty_rows, zero, scores), -1));
+}
+
+// [..., heads, length, channels] as [N, heads, length, channels] with contiguous channels, for the kernels.
+Tensor by_heads(const Tensor& x, std::int64_t heads) {
+  const std::int64_t step = heads * x.size(-2) * x.size(-1);
+  const Shape shape{step == 0 ? 0 : x.numel() / step, heads, x.size(-2), x.size(-1)};
+  const Tensor view = detail::try_reshape(x, shape);
+  if (view.defined() && (x.size(-1) <= 1 || view.strides()[3] == 1)) return view;
+  return detail::try_reshape(detail::packed(x), shape);
+}
+
+// The kernels take what has no mask and no dropout, and the same leading sizes everywhere.
+bool fits_kernel(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionOptions& o) {
+  if (o.mask.defined() || o.dropout_p > 0 || q.numel() == 0 || k.numel() == 0 || v.numel() == 0) return false;
+  if (q.dim() != k.dim() || q.dim() != v.dim()) return false;
+  for (int d = 0; d + 2 < q.dim(); ++d) {
+    const bool heads = o.enable_gqa && d == q.dim() - 3;
+    if (k.sizes()[d] != v.sizes()[d] || (!heads && q.sizes()[d] != k.sizes()[d])) return false;
+  }
+  return true;
+}
+
+// Heads of x summed by the groups that `like` has.
+Tensor summed(const Tensor& x, const Tensor& like) {
+  if (x.dim() < 3 || x.size(-3) == like.size(-3)) return x;
+  return sum(unflatten(x, -3, {like.size(-3), x.size(-3) / like.size(-3)}), {-3});
+}
+// The gradients in ops: each has gradients of its own.
+void give_in_ops(Grads& g, const Tensor& gy, const Tensor& q, const Tensor& key, const Tensor& value,
+                 const AttentionOptions& o, double scale) {
+  const Tensor k = o.enable_gqa ? grouped(key, q.size(-3)) : key, v = o.enable_gqa ? grouped(value, q.size(-3)) : value;
+  const Tensor p = weights_of(q, k, o, scale), gp = matmul(gy, transpose(v, -1, -2));
+  const Tensor gs = p * (gp - sum(p * gp, {-1}, true)) * scale;
+  if (g.wants(0)) g.give(0, matmul(gs, k));
+  if (g.wants(1)) g.give(1, summed(matmul(transpose(gs, -1, -2), q), key));
+  if (g.wants(2)) g.give(2, summed(matmul(transpose(p, -1, -2), gy), value));
+}
+
+Tensor fused(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionOptions& o, double scale) {
+  const std::int64_t heads = q.dim() > 2 ? q.size(-3) : 1, groups = k.dim() > 2 ? k.size(-3) : 1;
+  Shape shape = q.sizes();
+  shape[q.dim() - 1] = v.size(-1);
+  const Tensor y = empty(shape, q.options());
+  const Tensor by_head = by_heads(q, heads);
+  const Tensor stats = empty({by_head.size(0), heads, q.size(-2), 2}, {DType::f64, q.device()});
+  kernels::attention(q.device(), {by_head, by_heads(k, groups), by_heads(v, groups), by_heads(y, heads), stats, scale,
+                                  o.is_causal, o.past});
+  record("scaled_dot_product_attention", y, {&q, &k, &v},
+         [q = save(q, "query"), k = save(k, "key"), v = save(v, "value"), y = save(y, "y"), stats, heads, groups, o,
+          scale](const Tensor& gy, Grads& g) {
+           if (g.graph()) return give_in_ops(g, gy, q.get(), k.get(), v.get(), o, scale);
+           const auto room = [&](int i) { return g.wants(i) ? empty(g.shape(i), gy.options()) : Tensor(); };
+           const auto seen = [](const Tensor& x, std::int64_t h) { return x.defined() ? by_heads(x, h) : x; };
+           const Tensor gq = room(0), gk = room(1), gv = room(2);
+           kernels::attention_backward(gy.device(),
+                                       {by_heads(gy, heads), by_heads(q.get(), heads), by_heads(k.get(), groups),
+                                        by_heads(v.get(), groups), by_heads(y.get(), heads), stats, seen(gq, heads),
+                                        seen(gk, groups), seen(gv, groups), scale, o.is_causal, o.past});
+           if (g.wants(0)) g.give(0, gq);
+           if (g.wants(1)) g.give(1, gk);
+           if (g.wants(2)) g.give(2, gv);
+         });
+  return y;
+}
+
 // Radians of position t and pair k: t / base^(2 k / channels).
 double angle(std::int64_t t, std::int64_t k, std::int64_t channels, double base) {
   return static_cast<double>(t) * std::pow(base, -2 * static_cast<double>(k) / static_cast<double>(channels));
@@ -59,39 +143,18 @@ Tensor scaled_dot_product_attention(const Tensor& query, const Tensor& key, cons
              arg("value", value));
     TD_CHECK(o.past >= 0 && o.past <= std::int64_t{1} << 40, ValueError, op, ": past must be 0 to 2^40, got ", o.past);
     TD_CHECK(o.dropout_p >= 0 && o.dropout_p <= 1, ValueError, op, ": dropout_p must be 0 to 1, got ", o.dropout_p);
-    Tensor k = key, v = value;
+    const double scale = o.scale.value_or(1 / std::sqrt(static_cast<double>(query.size(-1))));
     if (o.enable_gqa) {
       TD_CHECK(query.dim() >= 3 && key.dim() >= 3 && value.dim() >= 3, ShapeError, op,
                ": grouped heads need [..., heads, length, channels]", arg("query", query));
-      const std::int64_t heads = query.size(-3);
-      TD_CHECK(key.size(-3) >= 1 && value.size(-3) == key.size(-3) && heads % key.size(-3) == 0, ShapeError, op,
-               ": the heads of query must be a multiple of those of key and value", arg("query", query),
+      TD_CHECK(key.size(-3) >= 1 && value.size(-3) == key.size(-3) && query.size(-3) % key.size(-3) == 0, ShapeError,
+               op, ": the heads of query must be a multiple of those of key and value", arg("query", query),
                arg("key", key), arg("value", value));
-      k = grouped(key, heads), v = grouped(value, heads);
     }
-    const double scale = o.scale.value_or(1 / std::sqrt(static_cast<double>(query.size(-1))));
-    Tensor scores = matmul(query * scale, transpose(k, -1, -2));
-    const Tensor outside = scalar(-std::numeric_limits<double>::infinity(), query.options());
-    if (o.is_causal) {
-      const Tensor seen = causal_mask(query.size(-2), key.size(-2), o.past, query.device());
-      scores = where(seen, scores, outside);
-    }
-    if (o.mask.defined()) {
-      if (o.mask.dtype() == DType::boolean) {
-        scores = where(o.mask, scores, outside);
-      } else {
-        detail::check_same(op, "query", query, "mask", o.mask);
-        scores = scores + o.mask;
-      }
-    }
-    Tensor empty_rows;  // rows without a key: 0 / 0, kept out of softmax and its gradient
-    const Tensor zero = scalar(0, query.options());
-    if ((o.is_causal || o.mask.defined()) && key.size(-2) > 0) {
-      empty_rows = eq(amax(detach(scores), {-1}, true), outside);
-      scores = where(empty_rows, zero, scores);
-    }
-    Tensor weights = softmax(scores, -1);
-    if (empty_rows.defined()) weights = where(empty_rows, zero, weights);
+    if (fits_kernel(query, key, value, o)) return fused(query, key, value, o, scale);
+    const std::int64_t heads = o.enable_gqa ? query.size(-3) : 0;
+    const Tensor k = o.enable_gqa ? grouped(key, heads) : key, v = o.enable_gqa ? grouped(value, heads) : value;
+    Tensor weights = weights_of(query, k, o, scale);
     if (o.dropout_p > 0) weights = dropout(weights, o.dropout_p);
     return matmul(weights, v);
   });

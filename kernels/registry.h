@@ -21,6 +21,7 @@ void register_loss(std::vector<SlotBase*>& slots);
 void register_optim(std::vector<SlotBase*>& slots);
 void register_norm(std::vector<SlotBase*>& slots);
 void register_rnn(std::vector<SlotBase*>& slots);
+void register_attention(std::vector<SlotBase*>& slots);
 void register_fft(std::vector<SlotBase*>& slots);
 
 }  // namespace tapedeck::kernels

@@ -16,6 +16,7 @@ void register_cpu_kernels(std::vector<SlotBase*>& slots) {
   register_optim(slots);
   register_norm(slots);
   register_rnn(slots);
+  register_attention(slots);
   register_fft(slots);
 }
 

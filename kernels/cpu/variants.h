@@ -37,6 +37,8 @@ void add_simd_distance();
 void add_ref_distance();
 void add_simd_rnn();
 void add_ref_rnn();
+void add_simd_attention();
+void add_ref_attention();
 void add_stockham_fft();
 void add_ref_fft();
 

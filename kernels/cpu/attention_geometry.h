@@ -1,0 +1,45 @@
+// What the variants of attention share: sizes, and rows of heads.
+#pragma once
+#include <tapedeck/kernels/attention.h>
+
+#include <algorithm>
+
+namespace tapedeck::kernels {
+
+// The rows of one head: row(t) has the channels of step t.
+template <class T>
+struct Head {
+  T* data;
+  std::int64_t stride;
+  Head(const TensorView& x, std::int64_t n, std::int64_t h)
+      : data(x.ptr<T>() + n * x.strides[0] + h * x.strides[1]), stride(x.strides[2]) {}
+  T* row(std::int64_t t) const { return data + t * stride; }
+};
+
+struct AttentionSizes {
+  std::int64_t batch, heads, groups, per_group, queries, keys, channels, width;  // width: channels of v and y
+  double scale;
+  bool causal;
+  std::int64_t past;
+  template <class Args>
+  explicit AttentionSizes(const Args& a)
+      : batch(a.q.sizes[0]),
+        heads(a.q.sizes[1]),
+        groups(a.k.sizes[1]),
+        per_group(groups == 0 ? 0 : heads / groups),
+        queries(a.q.sizes[2]),
+        keys(a.k.sizes[2]),
+        channels(a.q.sizes[3]),
+        width(a.v.sizes[3]),
+        scale(a.scale),
+        causal(a.causal),
+        past(a.past) {}
+  // How many keys query t sees: 0 … visible - 1.
+  std::int64_t visible(std::int64_t t) const { return causal ? std::min(keys, past + t + 1) : keys; }
+};
+
+inline double* stats_of(const TensorView& stats, std::int64_t n, std::int64_t h, std::int64_t t) {
+  return stats.ptr<double>() + ((n * stats.sizes[1] + h) * stats.sizes[2] + t) * 2;
+}
+
+}  // namespace tapedeck::kernels

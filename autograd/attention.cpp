@@ -63,15 +63,27 @@ Tensor by_heads(const Tensor& x, std::int64_t heads) {
   return detail::try_reshape(detail::packed(x), shape);
 }
 
-// The kernels take what has no mask and no dropout, and the same leading sizes everywhere.
+// The mask as [N, heads, queries, keys]; undefined when it cannot be seen that way.
+Tensor mask_by_heads(const Tensor& q, const Tensor& k, const Tensor& mask, std::int64_t heads) {
+  Shape shape = q.sizes();
+  shape[q.dim() - 1] = k.size(-2);
+  if (mask.dim() > shape.rank()) return {};
+  for (int d = 1; d <= mask.dim(); ++d)
+    if (mask.size(-d) != 1 && mask.size(-d) != shape[shape.rank() - d]) return {};
+  const std::int64_t parts = q.numel() / q.size(-1) / q.size(-2) / heads;
+  return detail::try_reshape(detail::expand(mask, shape), {parts, heads, q.size(-2), k.size(-2)});
+}
+
+// The kernels take what has no dropout and the same leading sizes everywhere.
 bool fits_kernel(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionOptions& o) {
-  if (o.mask.defined() || o.dropout_p > 0 || q.numel() == 0 || k.numel() == 0 || v.numel() == 0) return false;
+  if (o.dropout_p > 0 || q.numel() == 0 || k.numel() == 0 || v.numel() == 0) return false;
+  if (o.mask.defined() && o.mask.dtype() != DType::boolean && o.mask.dtype() != q.dtype()) return false;
   if (q.dim() != k.dim() || q.dim() != v.dim()) return false;
   for (int d = 0; d + 2 < q.dim(); ++d) {
     const bool heads = o.enable_gqa && d == q.dim() - 3;
     if (k.sizes()[d] != v.sizes()[d] || (!heads && q.sizes()[d] != k.sizes()[d])) return false;
   }
-  return true;
+  return !o.mask.defined() || mask_by_heads(q, k, o.mask, q.dim() > 2 ? q.size(-3) : 1).defined();
 }
 
 // Heads of x summed by the groups that `like` has.
@@ -84,10 +96,11 @@ void give_in_ops(Grads& g, const Tensor& gy, const Tensor& q, const Tensor& key,
                  const AttentionOptions& o, double scale) {
   const Tensor k = o.enable_gqa ? grouped(key, q.size(-3)) : key, v = o.enable_gqa ? grouped(value, q.size(-3)) : value;
   const Tensor p = weights_of(q, k, o, scale), gp = matmul(gy, transpose(v, -1, -2));
-  const Tensor gs = p * (gp - sum(p * gp, {-1}, true)) * scale;
+  const Tensor flow = p * (gp - sum(p * gp, {-1}, true)), gs = flow * scale;
   if (g.wants(0)) g.give(0, matmul(gs, k));
   if (g.wants(1)) g.give(1, summed(matmul(transpose(gs, -1, -2), q), key));
   if (g.wants(2)) g.give(2, summed(matmul(transpose(p, -1, -2), gy), value));
+  if (g.wants(3)) g.give(3, sum_to(flow, g.shape(3)));
 }
 
 Tensor fused(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionOptions& o, double scale) {
@@ -96,23 +109,30 @@ Tensor fused(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionO
   shape[q.dim() - 1] = v.size(-1);
   const Tensor y = empty(shape, q.options());
   const Tensor by_head = by_heads(q, heads);
+  const Tensor mask = o.mask.defined() ? mask_by_heads(q, k, o.mask, heads) : Tensor();
   const Tensor stats = empty({by_head.size(0), heads, q.size(-2), 2}, {DType::f64, q.device()});
-  kernels::attention(q.device(), {by_head, by_heads(k, groups), by_heads(v, groups), by_heads(y, heads), stats, scale,
-                                  o.is_causal, o.past});
-  record("scaled_dot_product_attention", y, {&q, &k, &v},
+  kernels::attention(q.device(), {by_head, by_heads(k, groups), by_heads(v, groups), mask, by_heads(y, heads), stats,
+                                  scale, o.is_causal, o.past});
+  record("scaled_dot_product_attention", y, {&q, &k, &v, &o.mask},
          [q = save(q, "query"), k = save(k, "key"), v = save(v, "value"), y = save(y, "y"), stats, heads, groups, o,
-          scale](const Tensor& gy, Grads& g) {
+          scale, mask = save(mask, "mask")](const Tensor& gy, Grads& g) {
            if (g.graph()) return give_in_ops(g, gy, q.get(), k.get(), v.get(), o, scale);
            const auto room = [&](int i) { return g.wants(i) ? empty(g.shape(i), gy.options()) : Tensor(); };
            const auto seen = [](const Tensor& x, std::int64_t h) { return x.defined() ? by_heads(x, h) : x; };
            const Tensor gq = room(0), gk = room(1), gv = room(2);
-           kernels::attention_backward(gy.device(),
-                                       {by_heads(gy, heads), by_heads(q.get(), heads), by_heads(k.get(), groups),
-                                        by_heads(v.get(), groups), by_heads(y.get(), heads), stats, seen(gq, heads),
-                                        seen(gk, groups), seen(gv, groups), scale, o.is_causal, o.past});
+           Tensor gmask;
+           if (g.wants(3)) gmask = empty({stats.size(0), heads, stats.size(2), k.get().size(-2)}, gy.options());
+           kernels::attention_backward(
+               gy.device(), {by_heads(gy, heads), by_heads(q.get(), heads), by_heads(k.get(), groups),
+                             by_heads(v.get(), groups), mask.get(), by_heads(y.get(), heads), stats, seen(gq, heads),
+                             seen(gk, groups), seen(gv, groups), gmask, scale, o.is_causal, o.past});
            if (g.wants(0)) g.give(0, gq);
            if (g.wants(1)) g.give(1, gk);
            if (g.wants(2)) g.give(2, gv);
+           if (!g.wants(3)) return;
+           Shape whole = q.get().sizes();
+           whole[whole.rank() - 1] = k.get().size(-2);
+           g.give(3, sum_to(detail::try_reshape(gmask, whole), g.shape(3)));
          });
   return y;
 }

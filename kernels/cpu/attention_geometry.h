@@ -3,6 +3,7 @@
 #include <tapedeck/kernels/attention.h>
 
 #include <algorithm>
+#include <limits>
 
 namespace tapedeck::kernels {
 
@@ -37,6 +38,23 @@ struct AttentionSizes {
   // How many keys query t sees: 0 … visible - 1.
   std::int64_t visible(std::int64_t t) const { return causal ? std::min(keys, past + t + 1) : keys; }
 };
+
+// Applies the mask of query t to n of its scores from key j on.
+template <class T, class S>
+void mask_scores(const TensorView& mask, std::int64_t n, std::int64_t h, std::int64_t t, std::int64_t j, S* scores,
+                 std::int64_t count) {
+  if (!mask) return;
+  const std::int64_t at = n * mask.strides[0] + h * mask.strides[1] + t * mask.strides[2] + j * mask.strides[3];
+  const std::int64_t step = mask.strides[3];
+  if (mask.dtype == DType::boolean) {
+    const bool* seen = mask.ptr<const bool>() + at;
+    for (std::int64_t i = 0; i < count; ++i)
+      scores[i] = seen[i * step] ? scores[i] : -std::numeric_limits<S>::infinity();
+  } else {
+    const T* add = mask.ptr<const T>() + at;
+    for (std::int64_t i = 0; i < count; ++i) scores[i] += static_cast<S>(add[i * step]);
+  }
+}
 
 inline double* stats_of(const TensorView& stats, std::int64_t n, std::int64_t h, std::int64_t t) {
   return stats.ptr<double>() + ((n * stats.sizes[1] + h) * stats.sizes[2] + t) * 2;

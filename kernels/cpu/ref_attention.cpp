@@ -26,11 +26,12 @@ void attend(const AttentionArgs& a) {
       const std::int64_t t = i % s.queries, h = i / s.queries % s.heads, n = i / s.queries / s.heads;
       const Head<const T> q(a.q, n, h), k(a.k, n, h / s.per_group), v(a.v, n, h / s.per_group);
       const std::int64_t visible = s.visible(t);
-      double m = visible > 0 ? -std::numeric_limits<double>::infinity() : 0, total = 0;
-      for (std::int64_t j = 0; j < visible; ++j) {
-        p[j] = dot(q.row(t), k.row(j), s.channels) * s.scale;
+      double m = -std::numeric_limits<double>::infinity(), total = 0;
+      for (std::int64_t j = 0; j < visible; ++j) p[j] = dot(q.row(t), k.row(j), s.channels) * s.scale;
+      mask_scores<T>(a.mask, n, h, t, 0, p, visible);
+      for (std::int64_t j = 0; j < visible; ++j)
         if (p[j] > m || p[j] != p[j]) m = p[j];
-      }
+      if (m == -std::numeric_limits<double>::infinity()) m = 0;
       std::fill_n(sums, s.width, 0.0);
       for (std::int64_t j = 0; j < visible; ++j) {
         p[j] = std::exp(p[j] - m), total += p[j];
@@ -39,7 +40,7 @@ void attend(const AttentionArgs& a) {
       double* stats = stats_of(a.stats, n, h, t);
       stats[0] = m, stats[1] = total;
       T* y = Head<T>(a.y, n, h).row(t);
-      for (std::int64_t e = 0; e < s.width; ++e) y[e] = static_cast<T>(visible > 0 ? sums[e] / total : 0);
+      for (std::int64_t e = 0; e < s.width; ++e) y[e] = static_cast<T>(total == 0 ? 0 : sums[e] / total);
     }
   });
 }
@@ -62,13 +63,17 @@ void attend_backward(const AttentionGradArgs& a) {
           const T *q = Head<const T>(a.q, n, h).row(t), *gy = Head<const T>(a.gy, n, h).row(t);
           const double* stats = stats_of(a.stats, n, h, t);
           const auto weight = [&](std::int64_t j) {
-            return std::exp(dot(q, k.row(j), s.channels) * s.scale - stats[0]) / stats[1];
+            double score = dot(q, k.row(j), s.channels) * s.scale;
+            mask_scores<T>(a.mask, n, h, t, j, &score, 1);
+            return stats[1] == 0 ? 0 : std::exp(score - stats[0]) / stats[1];
           };
           double mean = 0;  // of the gradients of the weights, by weight
           for (std::int64_t j = 0; j < s.visible(t); ++j) mean += weight(j) * dot(gy, v.row(j), s.width);
           std::fill_n(gq, s.channels, 0.0);
+          if (a.gmask) std::fill_n(Head<T>(a.gmask, n, h).row(t), s.keys, T(0));
           for (std::int64_t j = 0; j < s.visible(t); ++j) {
-            const double p = weight(j), gs = p * (dot(gy, v.row(j), s.width) - mean) * s.scale;
+            const double p = weight(j), flow = p * (dot(gy, v.row(j), s.width) - mean), gs = flow * s.scale;
+            if (a.gmask) Head<T>(a.gmask, n, h).row(t)[j] = static_cast<T>(flow);
             for (std::int64_t e = 0; e < s.width; ++e) gv[j * s.width + e] += p * static_cast<double>(gy[e]);
             for (std::int64_t c = 0; c < s.channels; ++c) {
               gk[j * s.channels + c] += gs * static_cast<double>(q[c]);

@@ -80,11 +80,11 @@ void attention_again(float* s, std::int64_t n, double scale, double m, double in
   const F factor(scale), shift(m), f(inverse);
   each_vector<1>(&s, s, n, [=](const F(&v)[1]) HWY_ATTR { return exp(v[0] * factor - shift) * f; });
 }
-// p: weights -> scale p (gp - mean), the gradients of the raw scores.
-void attention_flow(float* p, const float* gp, std::int64_t n, double scale, double mean) {
+// scale p (gp - mean), the gradients of the raw scores, from the weights p.
+void attention_flow(const float* p, const float* gp, float* gs, std::int64_t n, double scale, double mean) {
   const F factor(scale), level(mean);
   const float* const in[] = {p, gp};
-  each_vector<2>(in, p, n, [=](const F(&v)[2]) HWY_ATTR { return v[0] * (v[1] - level) * factor; });
+  each_vector<2>(in, gs, n, [=](const F(&v)[2]) HWY_ATTR { return v[0] * (v[1] - level) * factor; });
 }
 
 }  // namespace tapedeck::kernels::HWY_NAMESPACE
@@ -133,7 +133,8 @@ void attend_block(const AttentionArgs& a, const AttentionSizes& z, std::int64_t 
       const std::int64_t r = t - t0, seen = std::clamp<std::int64_t>(z.visible(t) - j, 0, keys);
       float* p = s + r * kKeys;
       if (seen > 0) {
-        const float before = largest[r], now = scores(p, seen, z.scale, before);
+        if (a.mask) rescale(p, seen, z.scale), mask_scores<float>(a.mask, n, h, t, j, p, seen);
+        const float before = largest[r], now = scores(p, seen, a.mask ? 1 : z.scale, before);
         const auto keep = static_cast<double>(static_cast<float>(  // what y's floats are scaled by
             before == kLowest ? 0 : exp_of(static_cast<double>(before) - static_cast<double>(now))));
         const float shift = now == kLowest ? 0 : now;  // all scores are -Inf
@@ -148,11 +149,10 @@ void attend_block(const AttentionArgs& a, const AttentionSizes& z, std::int64_t 
   for (std::int64_t t = t0; t < t1; ++t) {
     const std::int64_t r = t - t0;
     double* stats = stats_of(a.stats, n, h, t);
-    if (z.visible(t) <= 0) {
-      stats[0] = stats[1] = 0;
+    stats[0] = largest[r] == kLowest ? 0 : static_cast<double>(largest[r]), stats[1] = total[r];
+    if (total[r] == 0) {
       std::fill_n(y.row(t), z.width, 0.0f);
     } else {
-      stats[0] = static_cast<double>(largest[r]), stats[1] = total[r];
       rescale(y.row(t), z.width, 1 / total[r]);
     }
   }
@@ -174,6 +174,7 @@ void attend_f32(const AttentionArgs& a) {
 void attend_backward_head(const AttentionGradArgs& a, const AttentionSizes& z, std::int64_t n, std::int64_t g, float* p,
                           float* gp, double* mean) {
   const Head<const float> k(a.k, n, g), v(a.v, n, g);
+  const auto rescale = TD_TARGET(attention_rescale);
   const auto again = TD_TARGET(attention_again);
   const auto flow = TD_TARGET(attention_flow);
   const auto dot = TD_TARGET(attention_dot);
@@ -182,6 +183,7 @@ void attend_backward_head(const AttentionGradArgs& a, const AttentionSizes& z, s
   for (std::int64_t h = g * z.per_group; h < (g + 1) * z.per_group; ++h) {
     const Head<const float> q(a.q, n, h), y(a.y, n, h), gy(a.gy, n, h);
     if (a.gq) clear(Head<float>(a.gq, n, h), z.queries, z.channels);
+    if (a.gmask) clear(Head<float>(a.gmask, n, h), z.queries, z.keys);
     for (std::int64_t t = 0; t < z.queries; ++t) mean[t] = dot(gy.row(t), y.row(t), z.width);
     for (std::int64_t j = 0; j < z.keys; j += kKeys) {
       const std::int64_t keys = std::min(kKeys, z.keys - j);
@@ -195,8 +197,8 @@ void attend_backward_head(const AttentionGradArgs& a, const AttentionSizes& z, s
         product(rows, keys, z.channels, rows_of(q, t0), transposed(rows_of(k, j)), p, kKeys, false);
         each([&](std::int64_t t, float* weights, float*, std::int64_t seen) {
           const double* stats = stats_of(a.stats, n, h, t);
-          const double m = stats[0] == static_cast<double>(kLowest) ? 0 : stats[0];
-          again(weights, seen, z.scale, m, 1 / stats[1]);
+          if (a.mask) rescale(weights, seen, z.scale), mask_scores<float>(a.mask, n, h, t, j, weights, seen);
+          again(weights, seen, a.mask ? 1 : z.scale, stats[0], stats[1] == 0 ? 0 : 1 / stats[1]);
           std::fill(weights + seen, weights + keys, 0.0f);
         });
         const simd::Matrix block{p, kKeys, 1, 0, nullptr};
@@ -204,10 +206,11 @@ void attend_backward_head(const AttentionGradArgs& a, const AttentionSizes& z, s
           const Head<float> gv(a.gv, n, g);
           product(keys, z.width, rows, transposed(block), rows_of(gy, t0), gv.row(j), gv.stride, true);
         }
-        if (!a.gq && !a.gk) continue;
+        if (!a.gq && !a.gk && !a.gmask) continue;
         product(rows, keys, z.width, rows_of(gy, t0), transposed(rows_of(v, j)), gp, kKeys, false);
         each([&](std::int64_t t, float* weights, float* gradient, std::int64_t seen) {
-          flow(weights, gradient, seen, z.scale, mean[t]);
+          if (a.gmask) flow(weights, gradient, Head<float>(a.gmask, n, h).row(t) + j, seen, 1, mean[t]);
+          flow(weights, gradient, weights, seen, z.scale, mean[t]);
         });
         if (a.gq) {
           const Head<float> gq(a.gq, n, h);

@@ -22,9 +22,12 @@ struct Cover {
 Cover cover(const Names& wanted, const Tensors& tensors) {
   std::map<std::string, std::size_t> hits;
   std::vector<std::string> order;
+  std::size_t longest = 0;
+  for (const std::string& name : wanted) longest = std::max(longest, name.size());
   for (const auto& [name, tensor] : tensors) {
     for (std::size_t at = 0; at < name.size();) {
-      if (wanted.contains(name.substr(at)) && hits[name.substr(0, at)]++ == 0) order.push_back(name.substr(0, at));
+      if (name.size() - at <= longest && wanted.contains(name.substr(at)) && hits[name.substr(0, at)]++ == 0)
+        order.push_back(name.substr(0, at));
       const std::size_t dot = name.find('.', at);
       at = dot == std::string::npos ? name.size() : dot + 1;
     }
@@ -36,19 +39,9 @@ Cover cover(const Names& wanted, const Tensors& tensors) {
   return out;
 }
 
-// Weight norm as torch.nn.utils.parametrizations spells it, in the older spelling, which is ours.
 Tensors respelled(const Tensors& tensors) {
-  constexpr std::string_view made = "parametrizations.";
   Tensors out = tensors;
-  for (auto& [name, tensor] : out) {
-    const std::size_t at = name.rfind(made);
-    const bool g = name.ends_with(".original0");
-    if (at == std::string::npos || (at > 0 && name[at - 1] != '.') || (!g && !name.ends_with(".original1"))) continue;
-    const std::size_t begin = at + made.size();
-    if (begin + std::string_view(".original0").size() >= name.size()) continue;
-    const std::string whole = name.substr(begin, name.size() - std::string_view(".original0").size() - begin);
-    name = name.substr(0, at) + whole + (g ? "_g" : "_v");
-  }
+  for (auto& [name, tensor] : out) name = weight_norm_name(name);
   return out;
 }
 
@@ -60,6 +53,16 @@ std::string joined(const std::vector<std::string>& names) {
 }
 
 }  // namespace
+
+std::string weight_norm_name(const std::string& name) {
+  constexpr std::string_view made = "parametrizations.", end = ".original0";
+  const std::size_t at = name.rfind(made);
+  const bool g = name.ends_with(end);
+  if (at == std::string::npos || (at > 0 && name[at - 1] != '.') || (!g && !name.ends_with(".original1"))) return name;
+  const std::size_t begin = at + made.size();
+  if (begin + end.size() >= name.size()) return name;
+  return name.substr(0, at) + name.substr(begin, name.size() - end.size() - begin) + (g ? "_g" : "_v");
+}
 
 FoundState find_state(const Module& module, const Tensors& tensors, const std::optional<std::string>& prefix) {
   Names wanted;

@@ -24,4 +24,8 @@ struct FoundState {
 FoundState find_state(const Module& module, const std::vector<io::NamedTensor>& tensors,
                       const std::optional<std::string>& prefix = {});
 
+// A name of torch.nn.utils.parametrizations.weight_norm in the older spelling, which is ours: "X_g" for
+// "parametrizations.X.original0", "X_v" for "…original1"; any other as it is.
+std::string weight_norm_name(const std::string& name);
+
 }  // namespace tapedeck::nn

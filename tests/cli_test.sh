@@ -54,7 +54,7 @@ PY
   --set train.save_every=6 --set train.valid_windows=4 -o cfg.json 2>stderr || { cat stderr; echo "0 passed, 1 failed"; exit 1; }
 
 # ---- help, versions, suggestions ------------------------------------------------------------------------------------
-for command in "" new train generate eval info data "data inspect" doctor; do
+for command in "" new train generate eval export info data "data inspect" doctor; do
   works $command --help
   check "examples in the help of $command" grep -q Examples stdout
 done
@@ -190,6 +190,18 @@ works info run
 check "info of a run" grep -q 'step 12 *verified' stdout
 works info run/checkpoints/step-12/model.safetensors --json
 check "info of weights" python3 -c 'import json; assert json.load(open("stdout"))["elements"] > 100'
+for name in gru wavenet_parametrized; do works info $source/tests/nn/torch_models/$name.pth; done
+works info $source/tests/nn/torch_models/gru_checkpoint.pth --json
+check "info of weights says which modules they belong to, and what they do not tell" python3 -c '
+import json; r = json.load(open("stdout")); i = r["inferred"]
+assert r["kind"] == "pth" and any("exp_avg" in n for n in i["unplaced"]) and any("dropout of GRU" in u for u in i["unknown"])
+gru = [m["hparams"] for m in i["modules"] if m["path"] == "model.module.gru"][0]
+assert (gru["type"], gru["input_size"], gru["hidden_size"], gru["num_layers"]) == ("GRU", 6, 10, 2)'
+works info run/checkpoints/step-12/model.safetensors
+check "info recognises the network" grep -qE '\(all\) +WaveNet' stdout
+check "and names what it cannot know" grep -q 'blocks (where dilations start again), padding' stdout
+works info $source/tests/io/torch_files/orders.npz
+refuses 4 'before 1.6' info $source/tests/io/torch_files/legacy.pth
 works info cfg.json
 works info sounds/0.wav
 works eval run
@@ -278,6 +290,64 @@ works train --resume fresh --quiet
 check "a run goes on from its --init before the first checkpoint" cmp -s {started,fresh}/checkpoints/step-12/model.safetensors
 check "--init was used" sh -c '! cmp -s {run,started}/checkpoints/step-12/model.safetensors'
 rm -r fresh/checkpoints fresh/init.safetensors; refuses 4 'init.safetensors' train --resume fresh
+# Weights go out in three formats and come back, also out of what a training script saves.
+for format in safetensors pth npz; do
+  works export run -o weights.$format --json
+  check "export says what it wrote" python3 -c 'import json; r = json.load(open("stdout")); assert r["step"] == 12 and r["elements"] > 100'
+  works train cfg.json --data sounds --out by-$format --init weights.$format --quiet
+  check "--init takes a .$format as it takes the run" cmp -s started/init.safetensors by-$format/init.safetensors
+  refuses 2 "weights.$format.*--force" export run -o weights.$format
+  works export run --checkpoint best -o weights.$format --force
+done
+works export run --format npz -o weights
+refuses 2 'name the format' export run -o other.weights
+refuses 2 'format' export run --format zip -o other.zip
+refuses 2 'output' export run
+refuses 4 'no such run' export nowhere -o other.pth
+refuses 4 'model.safetensors' export damaged -o other.pth
+refuses 1 'no such folder|No such file' export run -o nowhere/weights.pth
+python3 - <<'PY'
+import json, struct, zipfile
+b = open("weights.safetensors", "rb").read()
+n = 8 + struct.unpack("<Q", b[:8])[0]; h = json.loads(b[8:n])
+def write(file, change):
+    out = {}
+    for k, v in h.items():
+        for name in [k] if k == "__metadata__" else change(k): out[name] = v
+    size = len(b) - n  # every tensor's bytes as often as it is named
+    data = b""
+    for k in out:
+        if k != "__metadata__":
+            first, last = out[k]["data_offsets"]; out[k] = {**out[k], "data_offsets": [len(data), len(data) + last - first]}
+            data += b[n + first:n + last]
+    text = json.dumps(out).encode(); open(file, "wb").write(struct.pack("<Q", len(text)) + text + data)
+write("nested.safetensors", lambda k: ["model.module." + k] + (["optimizer.state.0.exp_avg"] if k == "input.weight" else []))
+write("twice.safetensors", lambda k: ["model." + k, "average." + k])
+write("wrong.safetensors", lambda k: {"head.out.bias": [], "input.weight": ["input.wait"]}.get(k, ["model." + k]))
+PY
+works train cfg.json --data sounds --out nested --init nested.safetensors --quiet
+check "--init finds weights below their prefix" cmp -s started/init.safetensors nested/init.safetensors
+check "and says what is left out" grep -q 'left out: 1 others, such as "optimizer.state.0.exp_avg"' stderr
+refuses 4 '2 sets of weights that fit alike.*"model.", "average."' train cfg.json --data sounds --out new --init twice.safetensors
+works train cfg.json --data sounds --out averaged --init twice.safetensors --init-prefix average. --quiet
+check "--init-prefix takes those" cmp -s started/init.safetensors averaged/init.safetensors
+refuses 4 'no name begins with "ema."' train cfg.json --data sounds --out new --init twice.safetensors --init-prefix ema.
+for line in 'wrong.safetensors: load_state: 2 of the names' 'missing input.weight \[256, *8\]' 'missing head.out.bias'; do
+  refuses 4 "$line" train cfg.json --data sounds --out new --init wrong.safetensors
+done
+# A network that PyTorch saved, with and without weight norm.
+models=$source/tests/nn/torch_models
+small=(--set io.levels=24 --set net.classes=24 --set 'net.blocks=[3,3]' --set net.residual_channels=6 --set net.skip_channels=10
+       --set net.head.hidden=12 --set net.head.layers=1 --set net.head.min_temperature=1e-4)
+for name in wavenet wavenet_weight_norm wavenet_parametrized; do
+  works train cfg.json --data sounds --out $name --init $models/$name.pth "${small[@]}" --quiet
+done
+check "weight norm is folded, and said so" grep -q 'weight norm is folded' stderr
+refuses 4 'gru.pth: load_state: [0-9]+ of the names' train cfg.json --data sounds --out new --init $models/gru.pth
+refuses 4 'before 1.6' train cfg.json --data sounds --out new --init $source/tests/io/torch_files/legacy.pth
+refuses 4 'TorchScript' train cfg.json --data sounds --out new --init $source/tests/io/torch_files/script.pth
+refuses 4 'Linear' train cfg.json --data sounds --out new --init $source/tests/io/torch_files/module.pth
+
 first_weight() { python3 - "$1" "$2" <<'PY'
 import json, struct, sys  # run's weights as FILE, the first one of the embedding (a code that is not heard) set to VALUE
 b = bytearray(open("run/checkpoints/step-12/model.safetensors", "rb").read())

@@ -1,5 +1,7 @@
 #include <tapedeck/io/checkpoint.h>
 #include <tapedeck/io/file.h>
+#include <tapedeck/io/weights.h>
+#include <tapedeck/nn/weights.h>
 #include <tapedeck/train/trained.h>
 
 #include <filesystem>
@@ -45,7 +47,8 @@ std::string checkpoint_of(const std::string& path, Which which, std::vector<std:
   return found.folder;
 }
 
-void load_weights(nn::Module& network, const std::string& path, const nn::LoadOptions& options) {
+std::vector<std::string> load_weights(nn::Module& network, const std::string& path, const nn::LoadOptions& options,
+                                      const std::optional<std::string>& prefix) {
   std::vector<std::string> notes;
   std::error_code ignored;
   std::string file = path;
@@ -56,20 +59,27 @@ void load_weights(nn::Module& network, const std::string& path, const nn::LoadOp
     file = folder + "/model.safetensors";
   }
   TD_CHECK(fs::is_regular_file(file, ignored), FormatError, io::printable(file),
-           ": there is no such run, checkpoint or .safetensors file");
+           ": there is no such run, checkpoint or file of weights");
   try {
-    const io::SafeTensors weights = io::read_safetensors(file);
+    const nn::FoundState found = nn::find_state(network, io::read_weights(file), prefix);
     std::string wild;
-    for (const io::NamedTensor& t : weights.tensors) {
-      if (!io::all_finite(t.tensor)) wild += (wild.empty() ? "" : ", ") + io::printable(t.name);
+    for (const nn::NamedTensor& t : found.state) {
+      if (!io::all_finite(t.tensor)) wild += (wild.empty() ? "" : ", ") + io::printable(t.path);
     }
     TD_CHECK(wild.empty(), FormatError, io::printable(file), ": holds values that are not finite, in ", wild,
              "; take weights from before they were spoilt");
-    network.load_state(to_state(weights), options);
+    network.load_state(found.state, options);
+    if (!found.prefix.empty()) notes.push_back("taken are the names that begin with \"" + found.prefix + "\"");
+    if (!found.beside.empty())
+      notes.push_back("left out: " + std::to_string(found.beside.size()) + " others, such as \"" +
+                      found.beside.front() + "\"");
+    if (found.folded) notes.push_back("weight norm is folded into plain weights");
   } catch (const FormatError& error) {
-    const std::string text = error.what();
-    throw FormatError(text.starts_with(file) ? text : io::printable(file) + ": " + text);
+    const std::string text = error.what(), shown = io::printable(file);
+    throw FormatError(text.starts_with(shown) ? text : shown + ": " + text);
   }
+  for (std::string& text : notes) text = io::printable(file) + ": " + io::printable(text);
+  return notes;
 }
 
 Trained load_trained(const std::string& path, Which which) {

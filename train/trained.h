@@ -4,6 +4,7 @@
 #include <tapedeck/nn/network.h>
 #include <tapedeck/train/run_config.h>
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,9 +25,11 @@ enum class Which { latest, best };
 // its manifest, or weights that do not fit the config (every name); nothing in the folder is changed.
 Trained load_trained(const std::string& path, Which which = Which::latest);
 
-// The weights of a run, a checkpoint or a .safetensors file, loaded into a network; FormatError as above, and when one
-// is not finite.
-void load_weights(nn::Module& network, const std::string& path, const nn::LoadOptions& options);
+// The weights of a run, a checkpoint or a file (.safetensors, .pth, .npz; in checkpoints of other programs below any
+// prefix, see nn/weights.h), loaded into a network. Returns what people should know of it. FormatError as above, and
+// when one is not finite.
+std::vector<std::string> load_weights(nn::Module& network, const std::string& path, const nn::LoadOptions& options,
+                                      const std::optional<std::string>& prefix = {});
 
 // The checkpoint folder that `path` stands for, "" when there is none.
 std::string checkpoint_of(const std::string& path, Which which, std::vector<std::string>& notes);

@@ -1,12 +1,14 @@
-// tapedeck info: what a run, a checkpoint, a .safetensors file, a config or a recording holds.
+// tapedeck info: what a run, a checkpoint, a file of weights, a config or a recording holds.
 #include <tapedeck/io/audio.h>
 #include <tapedeck/io/checkpoint.h>
 #include <tapedeck/io/config.h>
 #include <tapedeck/io/file.h>
-#include <tapedeck/io/safetensors.h>
+#include <tapedeck/io/weights.h>
+#include <tapedeck/nn/infer.h>
 #include <tapedeck/train/run_folder.h>
 #include <tapedeck/train/trained.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "command.h"
@@ -27,20 +29,42 @@ io::Node list_of(const std::vector<std::string>& lines) {
   return list;
 }
 
+// Weights of any format, and what they tell of their network.
 io::Node tensors(const std::string& path) {
-  const io::SafeTensorsHeader header = io::read_safetensors_header(path);
+  const io::WeightFormat format = io::weight_format(path);
+  std::vector<nn::WeightInfo> weights;
+  io::Node metadata = io::Node::object();
+  if (format == io::WeightFormat::safetensors) {
+    const io::SafeTensorsHeader header = io::read_safetensors_header(path);
+    for (const io::TensorEntry& e : header.entries) weights.push_back({e.name, e.shape, e.dtype});
+    for (const auto& [key, value] : header.metadata) metadata[io::printable(key)] = io::printable(value);
+  } else {
+    weights = nn::weight_infos(io::read_weights(path));
+  }
   io::Node list = io::Node::array();
   std::int64_t elements = 0;
-  for (const io::TensorEntry& e : header.entries) {
+  for (const nn::WeightInfo& w : weights) {
     io::Node shape = io::Node::array();
-    for (int i = 0; i < e.shape.rank(); ++i) shape.push(e.shape[i]);
-    elements += e.shape.numel();
-    list.push(io::Node::object({{"name", io::printable(e.name)}, {"dtype", name(e.dtype)}, {"shape", shape}}));
+    for (int i = 0; i < w.shape.rank(); ++i) shape.push(w.shape[i]);
+    elements += w.shape.numel();
+    list.push(io::Node::object({{"name", io::printable(w.name)}, {"dtype", name(w.dtype)}, {"shape", shape}}));
   }
-  io::Node metadata = io::Node::object();
-  for (const auto& [key, value] : header.metadata) metadata[io::printable(key)] = io::printable(value);
-  io::Node node =
-      io::Node::object({{"kind", "safetensors"}, {"elements", elements}, {"metadata", metadata}, {"tensors", list}});
+  const nn::Inferred inferred = nn::infer_hparams(weights);
+  io::Node modules = io::Node::array();
+  for (const nn::InferredPart& part : inferred.parts)
+    modules.push(io::Node::object({{"path", io::printable(part.path)},
+                                   {"hparams", part.hparams},
+                                   {"also", list_of(part.also)},
+                                   {"unknown", list_of(part.unknown)}}));
+  std::vector<std::string> unplaced;
+  for (const std::string& each : inferred.unplaced) unplaced.push_back(io::printable(each));
+  io::Node node = io::Node::object({{"kind", io::name(format)},
+                                    {"elements", elements},
+                                    {"metadata", metadata},
+                                    {"tensors", list},
+                                    {"inferred", io::Node::object({{"modules", modules},
+                                                                   {"unplaced", list_of(unplaced)},
+                                                                   {"unknown", list_of(inferred.unknown)}})}});
   // A file of a checkpoint has a manifest beside it, that knows its bytes.
   const fs::path folder = fs::absolute(path).parent_path();
   std::error_code error;
@@ -48,12 +72,30 @@ io::Node tensors(const std::string& path) {
   return node;
 }
 
+void print_inferred(const io::Node& inferred) {
+  if (inferred.at("modules").size() > 0) result("\nthe modules that such weights belong to\n");
+  for (const io::Node& m : inferred.at("modules").items()) {
+    io::Node sizes = m.at("hparams");
+    const std::string type = sizes.at("type").string(), path = m.at("path").string();
+    sizes.erase("type");
+    std::string also;
+    for (const io::Node& other : m.at("also").items()) also += (also.empty() ? "  or " : ", ") + other.string();
+    result("{:<24} {:<18} {}{}\n", path.empty() ? "(all)" : path, type, io::dump_json(sizes, -1), also);
+  }
+  if (inferred.at("unplaced").size() > 0) result("\nin no module that is known here\n");
+  for (const io::Node& each : inferred.at("unplaced").items()) result("{}\n", each.string());
+  if (inferred.at("unknown").size() > 0) result("\nwhat weights do not tell\n");
+  for (const io::Node& each : inferred.at("unknown").items()) result("{}\n", each.string());
+}
+
 void print_tensors(const io::Node& node) {
-  result("safetensors: {} tensors, {} elements\n", node.at("tensors").size(), node.at("elements").integer());
+  result("{}: {} tensors, {} elements\n", node.at("kind").string(), node.at("tensors").size(),
+         node.at("elements").integer());
   for (const auto& [key, value] : node.at("metadata").members()) result("metadata {} = {}\n", key, value.string());
   for (const io::Node& t : node.at("tensors").items()) {
     result("{:<5} {:<16} {}\n", t.at("dtype").string(), io::dump_json(t.at("shape"), -1), t.at("name").string());
   }
+  print_inferred(node.at("inferred"));
 }
 
 io::Node config_facts(const train::RunConfig& config) {
@@ -143,7 +185,9 @@ int info(const Options& o) {
     TD_CHECK(fs::is_regular_file(o.path, error), FormatError, io::printable(o.path),
              ": is neither a folder nor a regular file");
     const std::string extension = fs::path(o.path).extension().string();
-    const bool json = extension == ".json", weights = extension == ".safetensors";
+    const bool json = extension == ".json";
+    const std::vector<std::string> kinds{".safetensors", ".pth", ".pt", ".ckpt", ".npz"};
+    const bool weights = std::ranges::find(kinds, extension) != kinds.end();
     facts = json ? [](const std::string& path) {
       io::Node node = config_facts(io::load_file<train::RunConfig>(path));
       node["kind"] = "config";
@@ -164,11 +208,15 @@ int info(const Options& o) {
 }  // namespace
 
 void add_info(CLI::App& app, Run& run) {
-  auto [sub, o] = command<Options>(app, run, "info", "What a run, checkpoint, .safetensors, config or recording holds",
-                                   "  tapedeck info RUN\n"
-                                   "  tapedeck info RUN/checkpoints/step-2000/model.safetensors\n"
-                                   "  tapedeck info cfg.json --json",
-                                   info);
+  auto [sub, o] =
+      command<Options>(app, run, "info", "What a run, a checkpoint, weights, a config or a recording holds",
+                       "  tapedeck info RUN\n"
+                       "  tapedeck info RUN/checkpoints/step-2000/model.safetensors\n"
+                       "  tapedeck info weights.pth\n"
+                       "  tapedeck info cfg.json --json\n"
+                       "Of weights (.safetensors, .pth, .npz), also which modules they belong to, as far as names and\n"
+                       "shapes tell, and what they do not tell.",
+                       info);
   sub->add_option("PATH", o->path, "a folder or a file")->check(path())->required();
   sub->add_flag("--json", o->json, "for machines");
 }

@@ -78,6 +78,7 @@ int parse_and_run(int argc, char** argv) {
   add_train(app, run);
   add_generate(app, run);
   add_eval(app, run);
+  add_export(app, run);
   add_info(app, run);
   add_data(app, run);
   add_doctor(app, run);

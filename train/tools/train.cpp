@@ -18,6 +18,7 @@ using train::RunConfig;
 
 struct Options {
   std::string config, data, out, resume, init;
+  std::optional<std::string> init_prefix;
   std::vector<std::string> set;
   std::optional<std::int64_t> seed;
   Machine machine;
@@ -100,7 +101,7 @@ int start(const Options& o) {
   about["data"] = sounds.manifest();
   std::optional<train::RunFolder::Init> init;
   if (!o.init.empty()) {
-    train::load_weights(trainer.network(), o.init, {});
+    for (const std::string& text : train::load_weights(trainer.network(), o.init, {}, o.init_prefix)) note("{}", text);
     init = {o.init, trainer.network().state_dict()};
   }
   train::RunFolder folder = train::RunFolder::create(o.out, config, about, o.force, init);
@@ -159,8 +160,14 @@ void add_train(CLI::App& app, Run& run) {
   sub->add_option("--data", o->data, "recordings: a file, a folder, a glob or a metadata.csv")->check(path());
   sub->add_option("--out", o->out, "run folder to make")->check(path());
   sub->add_option("--resume", o->resume, "run folder to go on with")->check(path());
-  sub->add_option("--init", o->init, "weights to start from: a run, a checkpoint or a .safetensors file")
-      ->check(path());
+  CLI::Option* init =
+      sub->add_option("--init", o->init,
+                      "weights to start from: a run, a checkpoint, or a .safetensors, .pth or .npz file")
+          ->check(path());
+  sub->add_option("--init-prefix", o->init_prefix,
+                  "what their names begin with in that file (default: found by itself)")
+      ->needs(init)
+      ->type_name("NAME.");
   sub->add_option("--set", o->set,
                   "path=value, path=@file.json, **.name=value or ~path: change the config, as often as needed")
       ->type_name("PATH=VALUE");

@@ -164,7 +164,7 @@ void attention(std::vector<Guess>& out, const Branch& b) {
   const Shape *k = b.tensor("k_proj_weight"), *v = b.tensor("v_proj_weight");
   if (is_rank(k, 2) && is_rank(v, 2)) node["kdim"] = (*k)[1], node["vdim"] = (*v)[1];
   if (b.tensor("bias_k")) node["add_bias_kv"] = true;
-  out.push_back({node, {}, {"num_heads", "dropout"}});
+  out.push_back({node, {}, {"num_heads", "dropout", "add_zero_attn"}});
 }
 
 void vector_mix(std::vector<Guess>& out, const Branch& b) {

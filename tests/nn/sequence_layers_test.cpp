@@ -101,6 +101,38 @@ TEST(MultiheadAttention, MasksKeepAway) {
              {"/embed_dim", "multiple of num_heads (2)"});
 }
 
+// With weights and without, masks given as flags or spelled out: one result.
+TEST(MultiheadAttention, WeightsBesideTheOutput) {
+  const Tensor x = wave({2, 5, 4});
+  for (const bool more : {false, true}) {
+    const auto attention = make<MultiheadAttention>(
+        MultiheadAttentionConfig{.embed_dim = 4, .num_heads = 2, .add_bias_kv = more, .add_zero_attn = more});
+    materialise(*attention, {.dtype = DType::f64});
+    const Tensor in = cast(x, DType::f64);
+    Masks causal, spelled;
+    causal.is_causal = true, spelled.attn_mask = gt(triu(ones({5, 5}), 1), 0);
+    causal.key_padding_mask = spelled.key_padding_mask = expand(gt(arange(5), 3), {2, 5});
+    const auto [y, each] = attention(in, in, in, causal, NeedWeights{.average = false});
+    const auto [same, mean_of] = attention(in, in, in, spelled, NeedWeights{});
+    EXPECT_EQ(each.sizes(), (Shape{2, 2, 5, more ? 7 : 5}));
+    EXPECT_TRUE(same_bits(y, same));
+    EXPECT_LE(largest(y - attention(in, in, in, causal)), 1e-14);
+    EXPECT_LE(largest(attention(in, in, in, causal) - attention(in, in, in, spelled)), 1e-14);
+    EXPECT_LE(largest(mean(each, {1}) - mean_of), 1e-15);
+    EXPECT_LE(largest(sum(each, {-1}) - 1.0), 1e-14);
+    EXPECT_EQ(largest(where(spelled.attn_mask, narrow(mean_of, -1, 0, 5), full({}, 0, in.options()))), 0);
+    EXPECT_EQ(largest(narrow(mean_of, -1, 4, 1)), 0);
+    // A query that sees no key: no weights, and the bias of out_proj.
+    Masks none;
+    none.attn_mask = full({1, 1}, 1, {DType::boolean, kCpu});
+    const auto [blind, weights] = attention(in, in, in, none, NeedWeights{});
+    EXPECT_EQ(largest(narrow(weights, -1, 0, 5)), 0);
+    if (!more) {
+      EXPECT_EQ(largest(blind - attention->out_proj().bias), 0);
+    }
+  }
+}
+
 TEST(Transformer, CausalLayersDoNotSeeAhead) {
   TransformerEncoderConfig config{.layer = {.d_model = 4, .nhead = 2, .dim_feedforward = 6, .causal = true}};
   const auto net = make<TransformerEncoder>(config);

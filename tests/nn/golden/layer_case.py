@@ -4,6 +4,7 @@ import torch
 torch.set_default_dtype(torch.float64)
 SHIFT = [0.37, 0.11, 0.71, 0.9]
 cases = []  # of the family that is being imported
+options = {}  # by the number of the case
 
 
 def spread(shape, low, high, which=0):  # the numbers of spread() in tests/autograd/op_table.h
@@ -15,10 +16,13 @@ def spread(shape, low, high, which=0):  # the numbers of spread() in tests/autog
     return torch.tensor(v, dtype=torch.float64).reshape(shape)
 
 
-def case(name, hparams, module, *inputs, fn=None, train=False, accuracy=1e-11):
+def case(name, hparams, module, *inputs, fn=None, train=False, accuracy=1e-11, attention=None):
     """inputs: shapes, or (shape, low, high), or lists of codes; fn(module, *inputs) takes them in our layout.
-    accuracy: of the gradients, where PyTorch itself rounds a constant to f32."""
+    accuracy: of the gradients, where PyTorch itself rounds a constant to f32.
+    attention: of MultiheadAttention, masks and whether the weights are an output (average or each)."""
     cases.append((name, hparams, module, inputs, fn or (lambda m, *x: m(*x)), train, accuracy))
+    if attention:
+        options[len(cases) - 1] = attention
 
 
 def first(module, x):  # channels last to PyTorch's channels first, and back

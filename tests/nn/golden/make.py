@@ -46,12 +46,15 @@ def make_input(i, given):
 
 def make(family):
     layer_case.cases.clear()
+    layer_case.options.clear()
     importlib.import_module(family)
     lines = []
-    for name, hparams, module, inputs, fn, train, accuracy in layer_case.cases:
+    for i, (name, hparams, module, inputs, fn, train, accuracy) in enumerate(layer_case.cases):
         module.train(train)
         module.zero_grad(set_to_none=True)
         out = {"name": name, "hparams": hparams, "train": train, "accuracy": accuracy, "state": fill(module)}
+        if i in layer_case.options:
+            out["attention"] = layer_case.options[i]
         made = [make_input(i, x) for i, x in enumerate(inputs)]
         out["inputs"] = [said for _, said in made]
         ys = fn(module, *[x for x, _ in made])

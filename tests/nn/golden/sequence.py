@@ -45,6 +45,31 @@ case("attention of other widths", {"type": "MultiheadAttention", "embed_dim": 4,
      nn.MultiheadAttention(4, 2, kdim=3, vdim=5, batch_first=True), (2, 3, 4), (2, 5, 3), (2, 5, 5),
      fn=lambda m, q, k, v: m(q, k, v)[0])
 
+for bias_kv, zero in [(True, False), (False, True), (True, True)]:
+    options = {"add_bias_kv": bias_kv, "add_zero_attn": zero}
+    case(f"attention {bias_kv} {zero}", {"type": "MultiheadAttention", "embed_dim": 4, "num_heads": 2, **options},
+         nn.MultiheadAttention(4, 2, batch_first=True, **options), (2, 3, 4), (2, 5, 4), (2, 5, 4),
+         fn=lambda m, q, k, v: m(q, k, v)[0])
+
+hidden, ahead = [[0, 0, 0, 1, 0], [0, 1, 1, 0, 0]], torch.triu(torch.ones(3, 5), 1).tolist()
+
+
+def weighted(m, q, k, v, average=True, masks=()):
+    given = {"key_padding_mask": torch.tensor(hidden).bool()} if "key_padding_mask" in masks else {}
+    if "attn_mask" in masks:
+        given["attn_mask"] = torch.tensor(ahead).bool()
+    return m(q, k, v, average_attn_weights=average, **given)
+
+
+for more in [{}, {"add_bias_kv": True}, {"add_bias_kv": True, "add_zero_attn": True}]:
+    for average, masks in [(True, {}), (False, {"key_padding_mask": hidden}),
+                           (True, {"key_padding_mask": hidden, "attn_mask": ahead}), (False, {"attn_mask": ahead})]:
+        case(f"attention weights {list(more)} {average} {list(masks)}",
+             {"type": "MultiheadAttention", "embed_dim": 4, "num_heads": 2, **more},
+             nn.MultiheadAttention(4, 2, batch_first=True, **more), (2, 3, 4), (2, 5, 4), (2, 5, 4),
+             fn=lambda m, q, k, v, a=average, b=masks: weighted(m, q, k, v, a, b),
+             attention={"average": average, **masks})
+
 future = torch.triu(torch.ones(3, 3), 1).bool()
 for first in [False, True]:
     for activation in ["relu", "gelu"]:

@@ -44,5 +44,7 @@ case({"type": "TransformerEncoderLayer", "d_model": 100, "nhead": 2, "dim_feedfo
      nn.TransformerEncoderLayer(100, 2, 300))
 case({"type": "TransformerDecoderLayer", "d_model": 100, "nhead": 2, "dim_feedforward": 300},
      nn.TransformerDecoderLayer(100, 2, 300))
+case({"type": "MultiheadAttention", "embed_dim": 1000, "num_heads": 2, "add_bias_kv": True},
+     nn.MultiheadAttention(1000, 2, add_bias_kv=True))
 text = ",\n".join(json.dumps(c, separators=(",", ":")) for c in cases)
 (pathlib.Path(__file__).parent / "initial.json").write_text("[\n" + text + "\n]\n")

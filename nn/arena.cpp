@@ -7,6 +7,7 @@
 #include <tapedeck/tensor/detail_views.h>
 
 #include <algorithm>
+#include <cstring>
 #include <set>
 #include <tuple>
 
@@ -47,6 +48,12 @@ std::string shape_text(const Tensor& t) {
   return t.defined() ? std::string(name(t.dtype())) + to_string(t.sizes()) : "nothing";
 }
 
+bool same_values(const Tensor& a, const Tensor& b) {
+  if (!a.defined() || !b.defined() || a.sizes() != b.sizes() || a.dtype() != b.dtype()) return false;
+  const Tensor x = contiguous(a.to(kCpu)), y = contiguous(b.to(kCpu));
+  return std::memcmp(x.data(), y.data(), static_cast<std::size_t>(x.numel()) * size_of(x.dtype())) == 0;
+}
+
 bool convertible(DType from, DType to) { return from == to || (is_real(from) && is_real(to)); }
 
 std::string lines(const char* what, const std::vector<std::string>& names) {
@@ -80,6 +87,7 @@ Arena make_arena(const std::vector<Place>& places, TensorOptions options) {
 void TreeAccess::lay_out(Module& root, const MaterialiseOptions& options, Fill how) {
   TD_CHECK(is_real(options.dtype), DTypeError, "materialise: parameters must be real, not ", name(options.dtype));
   const auto all = entries(root);
+  const auto tied = ties(root);
   std::vector<Place> places;
   for (const Entry& e : all) {
     if (!e.declared->parameter) continue;
@@ -116,6 +124,7 @@ void TreeAccess::lay_out(Module& root, const MaterialiseOptions& options, Fill h
   }
   // Nothing above changed the tree; nothing below fails.
   for (auto& [declared, tensor] : made) declared->tensor = tensor;
+  for (const Tie& tie : tied) tie.from.declared->tensor = tie.to.declared->tensor;
   {
     const NoGrad pause;
     for (detail::Declared* declared : follow) write(declared->tensor, declared->start());
@@ -169,6 +178,15 @@ LoadReport Module::load_state(const StateDict& state, const LoadOptions& options
 
   std::vector<std::pair<detail::Declared*, Tensor>> writes;
   std::set<std::string> known;
+  for (const auto& [from, to] : TreeAccess::ties(*this)) {  // a file may have both names, or either
+    const auto other = given.find(from.path);
+    if (other == given.end()) continue;
+    known.insert(from.path);
+    const auto one = given.emplace(to.path, other->second).first;
+    if (!same_values(*one->second, *other->second))
+      report.misshaped.push_back(from.path + ": its values are not those of " + to.path +
+                                 ", and the two are one parameter here");
+  }
   bool unmade = false;
   for (const Visit& v : TreeAccess::walk(*this)) unmade = unmade || !v.module->materialised();
   for (const auto& [path, d] : TreeAccess::entries(*this)) {

@@ -156,11 +156,54 @@ std::vector<Visit> TreeAccess::walk(const Module& root) {
   return out;
 }
 
+namespace {
+
+bool is_plain(const detail::Declared* d) { return d && d->parameter && !d->compute; }
+
+}  // namespace
+
 std::vector<TreeAccess::Entry> TreeAccess::entries(const Module& root) {
   std::vector<Entry> out;
-  for (const Visit& v : walk(root))
+  bool tied = false;
+  for (const Visit& v : walk(root)) {
+    tied = tied || !v.module->ties_.empty();
     for (const auto& d : v.module->declared_)
       if (!d->compute) out.push_back({join_path(v.path, d->name), d.get()});
+  }
+  if (!tied) return out;
+  std::set<const detail::Declared*> others;
+  for (const Tie& tie : ties(root)) others.insert(tie.from.declared);
+  std::erase_if(out, [&](const Entry& e) { return others.contains(e.declared); });
+  return out;
+}
+
+detail::Declared* TreeAccess::find(Module& root, std::string_view path) {
+  const auto [name, below] = first_part(path);
+  for (const auto& d : root.declared_)
+    if (d->name == path) return d.get();
+  for (const Module::Child& c : root.children_)
+    if (c.name == name && c.part->module()) return find(*c.part->module(), below);
+  return nullptr;
+}
+
+std::vector<TreeAccess::Tie> TreeAccess::ties(const Module& root) {
+  std::vector<Tie> out;
+  for (const Visit& v : walk(root)) {
+    for (const auto& [from, to] : v.module->ties_) {
+      const Tie tie{{join_path(v.path, from), find(*v.module, from)}, {join_path(v.path, to), find(*v.module, to)}};
+      for (const Entry* e : {&tie.from, &tie.to})
+        TD_CHECK(is_plain(e->declared), ValueError, title(root), ": \"", tie.from.path, "\" is tied to \"", tie.to.path,
+                 "\", but there is no plain parameter \"", e->path, "\"");
+      TD_CHECK(tie.from.declared->shape == tie.to.declared->shape, ValueError, title(root), ": \"", tie.from.path,
+               "\" is tied to \"", tie.to.path, "\", whose shape is now ", to_string(tie.to.declared->shape));
+      out.push_back(tie);
+    }
+  }
+  // Of a chain, all are the last one.
+  for (Tie& tie : out)
+    for (std::size_t steps = 0; steps < out.size(); ++steps)
+      for (const Tie& next : out)
+        if (next.from.declared == tie.to.declared) tie.to = next.to;
   return out;
 }
 
@@ -414,6 +457,10 @@ void Describer::parametrizations(io::Node& node, const Module& module, bool belo
   io::Node all = io::Node::object();
   for (const auto& [path, d] : TreeAccess::parametrized(module))
     if ((below && !said(path)) || d->owner == &module) all[path] = d->made_by;
+  for (const Visit& v : TreeAccess::walk(module))
+    for (const auto& [from, to] : TreeAccess::ties_at(*v.module))
+      if (const std::string path = join_path(v.path, from); (below && !said(path)) || v.module == &module)
+        all[path] = io::Node::object({{"type", "tied"}, {"to", join_path(v.path, to)}});
   if (all.size() > 0) node["parametrizations"] = std::move(all);
 }
 void Describer::given(io::Node& node, const Module& module) {

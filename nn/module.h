@@ -326,7 +326,8 @@ class Module {
 
   std::vector<Child> children_;
   std::vector<std::unique_ptr<detail::Declared>> declared_;
-  std::vector<std::weak_ptr<SetHook>> hooks_;  // of handles that may be gone
+  std::vector<std::pair<std::string, std::string>> ties_;  // of tie_weights(), paths from here
+  std::vector<std::weak_ptr<SetHook>> hooks_;              // of handles that may be gone
   std::vector<Arena> arenas_;
   std::string name_, path_;
   std::shared_ptr<Module*> self_ = std::make_shared<Module*>(this);  // what children refer to, alive as long as this

@@ -200,6 +200,7 @@ std::int64_t apply(Module& root, std::string_view glob, const Config& config) {
              e.declared->made_by.at("type").string(), " already; fold() it first");
   TD_CHECK(!all.empty(), ValueError, Config::type_name, ": no parameter of ", root.type_name(), " matches \"", glob,
            "\"");
+  for (const auto& e : all) TreeAccess::check_untied(root, e.declared);
   std::vector<Tensor> before;
   try {
     for (const auto& e : all) {
@@ -228,7 +229,67 @@ std::int64_t attach_lora(Module& root, std::string_view glob, const LoraOptions&
   return n;
 }
 
+void TreeAccess::check_untied(const Module& root, const detail::Declared* declared) {
+  for (const Tie& tie : ties(root))
+    TD_CHECK(tie.to.declared != declared, ValueError, "\"", tie.to.path, "\" is \"", tie.from.path,
+             "\" as well (tie), and cannot be parametrised");
+}
+
+void tie_weights(Module& root, const std::string& path, const std::string& to) {
+  const auto all = TreeAccess::entries(root);
+  std::vector<std::string> names;
+  for (const auto& e : all)
+    if (e.declared->parameter) names.push_back(e.path);
+  Declared* found[2] = {};
+  for (int i = 0; i < 2; ++i) {
+    const std::string& name = i == 0 ? path : to;
+    for (const auto& e : all)
+      if (e.path == name && e.declared->parameter) found[i] = e.declared;
+    const std::string near = io::nearest(name, names);
+    TD_CHECK(found[i], ValueError, "tie_weights: ", root.type_name(), " has no parameter \"", name, "\" of its own",
+             near.empty() ? std::string() : "; did you mean \"" + near + "\"?");
+  }
+  TD_CHECK(found[0] != found[1], ValueError, "tie_weights: \"", path, "\" and \"", to, "\" are one parameter already");
+  TD_CHECK(found[0]->shape == found[1]->shape, ValueError, "tie_weights: \"", path, "\" is ",
+           to_string(found[0]->shape), ", but \"", to, "\" is ", to_string(found[1]->shape));
+  // It belongs to the innermost module that holds both and whose hparams() have a place for it.
+  Module *at = nullptr, *m = &root;
+  std::string from = path, other = to;
+  std::pair<std::string, std::string> tie;
+  for (;;) {
+    if (!dynamic_cast<ModuleList*>(m) && !dynamic_cast<ModuleDict*>(m)) at = m, tie = {from, other};
+    const std::size_t dot = from.find('.');
+    if (dot == std::string::npos || other.compare(0, dot + 1, from, 0, dot + 1) != 0) break;
+    m = &m->at(from.substr(0, dot)), from.erase(0, dot + 1), other.erase(0, dot + 1);
+  }
+  TD_CHECK(at, ValueError, "tie_weights: the hyper-parameters of a ", root.type_name(),
+           " have no place for ties between its parts; put it into another module");
+  TreeAccess::ties_at(*at).push_back(tie);
+  lay_out_again(root, found[1]->tensor);
+}
+
+namespace {
+
+// Each has a parameter of its own again.
+std::int64_t untie(Module& root, std::string_view glob) {
+  std::int64_t count = 0;
+  Tensor like;
+  for (const Visit& v : TreeAccess::walk(root)) {
+    count += static_cast<std::int64_t>(std::erase_if(TreeAccess::ties_at(*v.module), [&](const auto& tie) {
+      if (!path_matches(glob, join_path(v.path, tie.first))) return false;
+      if (const Declared* d = TreeAccess::find(*v.module, tie.first); d && d->tensor.defined()) like = d->tensor;
+      return true;
+    }));
+  }
+  TD_CHECK(count > 0, ValueError, "fold: no tied parameter of ", root.type_name(), " matches \"", glob, "\"");
+  lay_out_again(root, like);
+  return count;
+}
+
+}  // namespace
+
 std::int64_t fold(Module& root, std::string_view glob, std::string_view type) {
+  if (type == "tied") return untie(root, glob);
   std::vector<TreeAccess::Entry> all = matching(TreeAccess::parametrized(root), glob);
   std::erase_if(all, [&](const auto& e) { return !type.empty() && e.declared->made_by.at("type").string() != type; });
   TD_CHECK(!all.empty(), ValueError, "fold: no parametrised parameter of ", root.type_name(), " matches \"", glob,

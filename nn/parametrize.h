@@ -27,6 +27,13 @@ struct LoraOptions {
 };
 std::int64_t attach_lora(Module& root, std::string_view glob = "**.weight", const LoraOptions& options = {});
 
+// One parameter under two names: `path` is from now on the parameter `to`, of the same shape, with its values, gradient
+// and initial values. So it is in the arenas, the state and parameter_groups() under the name `to` alone; a state that
+// is loaded may have both names, with the same values, or either. ValueError when one of the two is no plain parameter
+// (tied and parametrised ones are none), and between parts of a root that is a ModuleList or ModuleDict, whose
+// hparams() have no place for it. fold(root, path, "tied") gives each a parameter of its own again.
+void tie_weights(Module& root, const std::string& path, const std::string& to);
+
 // Plain parameters again, with the values that they had ("type" of the parametrisation; "": of any): folding weight
 // norm for generation, merging adapters into the weights. What attach_lora froze stays frozen.
 std::int64_t fold(Module& root, std::string_view glob = "**", std::string_view type = "");

@@ -1,4 +1,5 @@
 #include <tapedeck/nn/layers/types.h>
+#include <tapedeck/nn/parametrize.h>
 #include <tapedeck/nn/registry.h>
 #include <tapedeck/nn/tree.h>
 #include <tapedeck/nn/wavenet.h>
@@ -184,7 +185,15 @@ void Builder::parametrize(const io::Node& all, Module& made) {
     for (const auto& [name, declared] : TreeAccess::entries(made))
       if (name == path && declared->parameter) found = declared;
     try {
+      if (const io::Node* type = how.find("type"); type && *type == io::Node("tied")) {
+        const io::Node* to = how.find("to");
+        TD_CHECK(to && to->is_string() && how.size() == 2, ConfigError,
+                 "a tie has \"to\" (the path of a parameter) and nothing else");
+        tie_weights(made, path, to->string());
+        continue;
+      }
       TD_CHECK(found, ConfigError, "there is no parameter \"", path, "\"");
+      TreeAccess::check_untied(made, found);
       TreeAccess::parametrize(*found, how);
     } catch (const Error& e) {
       problem("parametrizations/" + path, e.what());

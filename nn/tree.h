@@ -25,6 +25,17 @@ struct TreeAccess {
   static std::vector<Visit> walk(const Module& root);
   static std::vector<Entry> entries(const Module& root);  // every parameter and buffer once, in that order
 
+  // A parameter that is another one by tie_weights(), which entries() lacks. ValueError when one of the two is not
+  // there.
+  struct Tie {
+    Entry from, to;
+  };
+  static std::vector<Tie> ties(const Module& root);
+  // The ties that were made at this module.
+  static std::vector<std::pair<std::string, std::string>>& ties_at(Module& module) { return module.ties_; }
+  static detail::Declared* find(Module& root, std::string_view path);  // nullptr without a parameter or buffer there
+
+  static void check_untied(const Module& root, const detail::Declared* declared);  // ValueError
   static std::vector<Entry> parametrized(const Module& root);  // what is made of others, which entries() lacks
   // Makes a parameter what `how` says ({"type": "weight_norm", …}; ConfigError), or a plain one again. Then the root of
   // a materialised tree must be laid out anew.

@@ -59,14 +59,14 @@ TEST(ConformanceSuite, ExceptionsNameTypesAndProperties) {
 // ---- planted faults: a layer y = x * weight with one thing wrong ----------------------------------------------------
 
 enum class Fault { none, help, detached, rows, eval_draws, modes, threads, state, dtype, hparams, hidden };
+constexpr const char* kFaults[] = {"TestFaultless", "TestHelp",    "TestDetached", "TestRows",
+                                   "TestEvalDraws", "TestModes",   "TestThreads",  "TestState",
+                                   "TestDtype",     "TestHparams", "TestHidden"};
 template <Fault F>
 struct FaultyConfig {
   std::int64_t width = 3;
   double gain = 1;  // does nothing
-  static constexpr const char* names[] = {"TestFaultless", "TestHelp",    "TestDetached", "TestRows",
-                                          "TestEvalDraws", "TestModes",   "TestThreads",  "TestState",
-                                          "TestDtype",     "TestHparams", "TestHidden"};
-  static constexpr const char* type_name = names[static_cast<int>(F)];
+  static constexpr const char* type_name = kFaults[static_cast<int>(F)];
   static constexpr io::Doc doc{"x times a weight."};
   static constexpr void fields(auto&& f) {
     f("width", &FaultyConfig::width, io::Meta{.min = 1, .max = 9, .help = F == Fault::help ? "" : "channels"});

@@ -157,7 +157,7 @@ class Machine {
   void push_global(const std::string& full) {
     if (std::find(globals_.begin(), globals_.end(), full) == globals_.end())
       fail("asks for \"", printable(std::string_view(full).substr(0, 80)),
-           "\", which no file of weights needs; save a state_dict of tensors");
+           "\", which no file of weights needs; save a state_dict of plain dense tensors");
     push_text(full, Kind::global);
   }
   void reduce() {

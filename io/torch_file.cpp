@@ -50,6 +50,8 @@ constexpr std::string_view kGlobals[] = {
     "torch.BoolStorage",
     "torch.ShortStorage",
     "torch.CharStorage",
+    "torch.ComplexFloatStorage",
+    "torch.ComplexDoubleStorage",
     "numpy.core.multiarray.scalar",
     "numpy._core.multiarray.scalar",
     "numpy.dtype",
@@ -237,7 +239,8 @@ class Reader {
     const std::string &global = at(id.items[1]).text, &key = at(id.items[2]).text;
     const auto type = std::find_if(std::begin(kStorages), std::end(kStorages),
                                    [&](const StorageType& s) { return s.global == global; });
-    if (type == std::end(kStorages)) refuse(path, "has a storage of type ", printable(global));
+    if (type == std::end(kStorages))
+      refuse(path, "has a storage of type ", printable(global), "; real numbers, integers and booleans can be read");
     const std::int64_t numel = at(id.items[4]).integer;
     const auto known = storages_.find(key);
     if (known != storages_.end()) {
@@ -275,9 +278,18 @@ class Reader {
     return s;
   }
 
-  // _rebuild_tensor_v2(storage, offset, size, stride, requires_grad, hooks, …)
+  // {"conj": True, "neg": True}: views whose storage holds other numbers than the tensor.
+  void plain_view(const std::string& path, const PickleValue& v) const {
+    for (std::size_t k = 0; v.kind == Kind::dict && k < v.items.size(); k += 2)
+      if (at(v.items[k + 1]).kind == Kind::boolean && at(v.items[k + 1]).integer != 0)
+        refuse(path, "is a view of the kind \"", printable(at(v.items[k]).text.substr(0, 20)),
+               "\", which stands for other numbers than are stored; save it after resolve_conj() and resolve_neg()");
+  }
+
+  // _rebuild_tensor_v2(storage, offset, size, stride, requires_grad, hooks, metadata)
   Tensor tensor(const std::string& path, const PickleValue& arguments) {
     if (arguments.items.size() < 4 || at(arguments.items[1]).kind != Kind::integer) refuse(path, "is a damaged tensor");
+    if (arguments.items.size() > 6) plain_view(path, at(arguments.items[6]));
     const Shape size = numbers(path, at(arguments.items[2]), "size"),
                 stride = numbers(path, at(arguments.items[3]), "stride");
     const std::int64_t offset = at(arguments.items[1]).integer;
@@ -343,7 +355,7 @@ class Reader {
 
 TorchFile read_source(ByteSource& source, const std::string& file) {
   std::array<std::byte, sizeof kLegacy> start{};
-  if (source.size() >= std::ssize(start)) source.read(0, start);
+  source.read(0, std::span(start).first(static_cast<std::size_t>(std::min(source.size(), std::ssize(start)))));
   TD_CHECK(!std::ranges::equal(start, kLegacy), FormatError, printable(file),
            ": is in PyTorch's format of before 1.6; load it in Python and torch.save it again, or save safetensors");
   TD_CHECK(start[0] != std::byte{0x80}, FormatError, printable(file),

@@ -37,11 +37,11 @@ def storage(kind="Float", key="0", numel=16):
     return tuple_of(text("storage"), glob(f"torch.{kind}Storage"), text(key), text("cpu"), integer(numel)) + b"Q"
 
 
-def tensor(size=(2, 3), stride=(3, 1), offset=0, hold=None, **of):
+def tensor(size=(2, 3), stride=(3, 1), offset=0, hold=None, more=(), **of):
     ints = lambda s: tuple_of(*[integer(v) for v in s])
     return (glob("torch._utils._rebuild_tensor_v2") +
             tuple_of(storage(**of) if hold is None else hold, integer(offset), ints(size), ints(stride), b"\x89",
-                     glob("collections.OrderedDict") + b")R") + b"R")
+                     glob("collections.OrderedDict") + b")R", *more) + b"R")
 
 
 def state(*pairs, more=b""):
@@ -55,6 +55,39 @@ def archive(entries, method=zipfile.ZIP_STORED, **more):
         for name, data in entries:
             z.writestr(zipfile.ZipInfo(name), data, method)
     return out.getvalue()
+
+
+def streamed(entries):  # sizes behind the data, as a writer that cannot go back has them
+    out = io.BytesIO()
+
+    class Pipe:
+        def write(self, data):
+            return out.write(data)
+
+        def flush(self):
+            pass
+
+    with zipfile.ZipFile(Pipe(), "w", zipfile.ZIP_DEFLATED) as z:
+        for name, data in entries:
+            z.writestr(zipfile.ZipInfo(name), data, zipfile.ZIP_DEFLATED)
+    return out.getvalue()
+
+
+def zip64(entries, field=24, size=0, count=0, end64=0, start=0):  # every number in its 64-bit place; the last move them
+    big, out, directory = 0xFFFFFFFF, b"", b""
+    for name, data in entries:
+        name, crc, n = name.encode(), zipfile.crc32(data), len(data)
+        at = len(out)
+        out += struct.pack("<IHHHHHIIIHH", 0x04034B50, 45, 0, 0, 0, 0x21, crc, big, big, len(name), 20) + name
+        out += struct.pack("<HHQQ", 1, 16, n, n) + data
+        directory += struct.pack("<IHHHHHHIIIHHHHHII", 0x02014B50, 45, 45, 0, 0, 0, 0x21, crc, big, big, len(name),
+                                 4 + field, 0, 0, 0, 0, big) + name
+        directory += struct.pack("<HH", 1, field) + struct.pack("<QQQ", n + size, n + size, at)[:field]
+    begin, end = len(out), len(out) + len(directory)
+    out += directory + struct.pack("<IQHHIIQQQQ", 0x06064B50, 44, 45, 45, 0, 0, len(entries) + count,
+                                   len(entries) + count, len(directory), begin + start)
+    out += struct.pack("<IIQI", 0x07064B50, 0, end + end64, 1)
+    return out + struct.pack("<IHHHHIIH", 0x06054B50, 0, 0, 0xFFFF, 0xFFFF, big, big, 0)
 
 
 def whole(pickle, *more, **options):
@@ -102,6 +135,23 @@ torch = {
     "good-deflated": whole(ONE, method=zipfile.ZIP_DEFLATED),
     "good-byteorder": whole(ONE, ("x/byteorder", b"little"), ("x/version", b"3\n"), ("x/.data/serialization_id", b"1")),
     "good-bare-names": archive([("data.pkl", ONE), ("data/0", bytes(64))]),
+    "good-streamed": streamed([("x/data.pkl", ONE), ("x/data/0", bytes(64))]),
+    "good-zip64": zip64([("x/data.pkl", ONE), ("x/data/0", bytes(64))]),
+    "bad-zip64-field": zip64([("x/data.pkl", ONE), ("x/data/0", bytes(64))], field=16),
+    "bad-zip64-size": zip64([("x/data.pkl", ONE), ("x/data/0", bytes(64))], size=1 << 60),
+    "bad-zip64-size-wraps": zip64([("x/data.pkl", ONE), ("x/data/0", bytes(64))], size=(1 << 64) - 200),
+    "bad-zip64-count": zip64([("x/data.pkl", ONE), ("x/data/0", bytes(64))], count=1 << 62),
+    "bad-zip64-one-more": zip64([("x/data.pkl", ONE), ("x/data/0", bytes(64))], count=1),
+    "bad-zip64-end": zip64([("x/data.pkl", ONE), ("x/data/0", bytes(64))], end64=1 << 63),
+    "bad-zip64-start": zip64([("x/data.pkl", ONE), ("x/data/0", bytes(64))], start=1 << 63),
+    "good-metadata": state(("w", tensor(more=[b"}" + text("neg") + b"\x89s"]))),
+    "bad-neg-view": state(("w", tensor(more=[b"}" + text("neg") + b"\x88s"]))),
+    "bad-conj-view": state(("w", tensor(more=[b"}" + text("conj") + b"\x88s"]))),
+    "bad-complex": state(("w", tensor((2,), (1,), kind="ComplexFloat", numel=8))),
+    "bad-untyped": state(("w", tensor(hold=tuple_of(text("storage"), glob("torch.storage.UntypedStorage"), text("0"),
+                                                    text("cpu"), integer(64)) + b"Q"))),
+    "bad-quantized": state(("w", glob("torch._utils._rebuild_qtensor") + b")R")),
+    "bad-sparse": state(("w", glob("torch._utils._rebuild_sparse_tensor") + b")R")),
     "bad-0-bytes": b"",
     "bad-zip-only": b"PK\x05\x06" + bytes(18),
     "bad-no-data": archive([("x/other", b"")]),
@@ -220,6 +270,10 @@ arrays = {
     "good-npz": archive([("a.npy", F4), ("b.npy", npy(head("'|u1'"), b"ab"))]), "good-npz-deflated": archive([("a.npy", F4)], zipfile.ZIP_DEFLATED),
     "good-npz-empty": archive([]), "good-npz-bare-name": archive([("a", F4)]), "bad-npz-twice": archive([("a.npy", F4), ("a", F4)]),
     "bad-npz-text": archive([("a.npy", b"hello")]), "bad-npz-cut": archive([("a.npy", F4)])[:-3],
+    "good-npz-zip64": zip64([("a.npy", F4), ("b.npy", npy(head("'|u1'"), b"ab"))]), "good-npz-streamed": streamed([("a.npy", F4)]),
+    "bad-npz-zip64-size": zip64([("a.npy", F4)], size=1 << 61), "bad-npz-ratio": archive([("a.npy", npy(head(shape="(262144,)"), bytes(1 << 20)))], zipfile.ZIP_DEFLATED),
+    "bad-uint64": npy(head("'<u8'"), bytes(16)), "bad-datetime": npy(head("'<M8[s]'"), bytes(16)), "bad-bf16": npy(head("'<V2'"), bytes(4)),
+    "good-fortran-big": npy(head("'>i2'", "True", "(2, 2)"), bytes(range(8))), "good-fortran-empty": npy(head(order="True", shape="(0, 3)")),
     "any-npz-traversal": archive([("../../a.npy", F4)]),
     "good-npz-numpy": open(os.path.join(FILES, "orders.npz"), "rb").read(),
 }

@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 #include <tapedeck/autograd/ops.h>
+#include <tapedeck/io/file.h>
 #include <tapedeck/io/npy.h>
 #include <tapedeck/io/torch_file.h>
 
@@ -7,6 +8,7 @@
 #include <cstdlib>
 #include <set>
 
+#include "fuzz/torch_oracle.h"
 #include "io/temp_folder.h"
 #include "io/throws.h"
 
@@ -70,6 +72,21 @@ TEST(TorchFile, WhatIsNoStateDictIsRefusedByName) {
   EXPECT_NE(message("orders.npz").find("no entry data.pkl"), std::string::npos);
   EXPECT_NE(message("make.py").find("no ZIP archive"), std::string::npos);
   EXPECT_THROW(io::read_torch(given("missing.pth")), IoError);
+}
+
+// Tensors that are none of ours: by the tensor's name, with what helps.
+TEST(TorchFile, OtherTensorsAreRefusedByName) {
+  const auto message = [](const std::string& name) {
+    const auto pickle = io::read_file(TAPEDECK_TEST_DATA "/fuzz/corpus/torch/" + name, 1 << 20);
+    return error_of<FormatError>([&] { io::parse_torch(archive_of(pickle), "a.pth"); });
+  };
+  EXPECT_NE(message("bad-complex").find("\"w\" has a storage of type torch.ComplexFloatStorage; real numbers"),
+            std::string::npos);
+  EXPECT_NE(message("bad-neg-view").find("\"w\" is a view of the kind \"neg\""), std::string::npos);
+  EXPECT_NE(message("bad-conj-view").find("resolve_conj()"), std::string::npos);
+  EXPECT_NE(
+      message("bad-quantized").find("_rebuild_qtensor\", which no file of weights needs; save a state_dict of plain"),
+      std::string::npos);
 }
 
 std::vector<NamedTensor> some_tensors() {

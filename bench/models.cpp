@@ -1,0 +1,46 @@
+#include "models.h"
+
+#include <tapedeck/autograd/ops.h>
+#include <tapedeck/tensor/random.h>
+
+namespace tapedeck::bench {
+
+nn::WaveNetConfig wavenet_config(std::int64_t residual, std::int64_t skip) {
+  nn::WaveNetConfig c{.blocks = {10, 10, 10},
+                      .channels = residual,
+                      .residual_channels = residual,
+                      .skip_channels = skip,
+                      .padding = Padding::causal};
+  c.head = {.hidden = skip, .input_activation = nn::Act::relu, .activation = nn::Act::relu, .min_temperature = {}};
+  return c;
+}
+
+TrainingStep::TrainingStep(std::int64_t residual, std::int64_t skip, std::int64_t batch, std::int64_t time)
+    : net_(std::make_shared<nn::WaveNet>(wavenet_config(residual, skip))) {
+  nn::materialise(*net_);
+  optimizer_ = train::make_optimizer(train::AdamConfig{}, *net_);
+  const RandomScope scope(7, 0);
+  codes_ = randint(0, 256, {batch, time}), targets_ = randint(0, 256, {batch * time});
+}
+
+double TrainingStep::run() {
+  net_->zero_grad();
+  Tape tape;
+  const Tensor logits = net_->forward(codes_);
+  const Tensor loss = cross_entropy(reshape(logits, {targets_.size(0), logits.size(-1)}), targets_);
+  tape.backward(loss);
+  optimizer_->step(1e-3);
+  return loss.item();
+}
+
+double TrainingStep::flops() const {
+  const nn::WaveNetConfig& c = net_->config();
+  double weights = 0;
+  for (const auto& layer : c.layer_configs())
+    weights += static_cast<double>(layer.in * layer.kernel * 2 * layer.channels) +
+               static_cast<double>(layer.channels * (*layer.skip_channels + (layer.residual ? layer.channels : 0)));
+  weights += static_cast<double>(c.head.hidden * (*c.skip_channels + c.classes));
+  return 6 * weights * static_cast<double>(targets_.size(0));
+}
+
+}  // namespace tapedeck::bench

@@ -48,18 +48,21 @@ struct Out {
 
 // The general end of a chunk, off the fast path: `part` holds the tile, rows of `width`.
 HWY_NOINLINE void finish(const Out& o, int rows, const float* part, int64_t width) {
-  for (int i = 0; i < rows; ++i, part += width) {
-    float* total = o.total + i * o.total_row;
-    float* y = o.y + i * o.y_row;
-    for (int64_t j = 0; j < o.columns; ++j) {
-      float v = o.first ? part[j] : total[j] + part[j];
-      if (!o.last) {
-        total[j] = v;
-      } else {
-        if (o.add_to_y) v += y[j];
-        if (o.bias) v += o.bias[j];
-        y[j] = v;
-      }
+  const D d;
+  for (int64_t j = 0; j < o.columns; j += kLanes) {
+    const int64_t here = std::min<int64_t>(kLanes, o.columns - j);
+    const auto mask = hn::FirstN(d, static_cast<std::size_t>(here));
+    const V bias = o.last && o.bias ? hn::LoadU(d, o.bias + j) : hn::Zero(d);
+    const auto load = [&](const float* p)
+                          HWY_ATTR { return here == kLanes ? hn::LoadU(d, p) : hn::MaskedLoad(mask, d, p); };
+    float *total = o.total + j, *y = o.y + j;
+    for (int i = 0; i < rows; ++i, total += o.total_row, y += o.y_row) {
+      V v = hn::Load(d, part + i * width + j);
+      if (!o.first) v = hn::Add(load(total), v);
+      if (o.last && o.add_to_y) v = hn::Add(v, load(y));
+      if (o.last && o.bias) v = hn::Add(v, bias);
+      float* to = o.last ? y : total;
+      here == kLanes ? hn::StoreU(v, d, to) : hn::BlendedStore(v, mask, d, to);
     }
   }
 }

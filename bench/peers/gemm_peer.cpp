@@ -79,11 +79,12 @@ struct Rival {
   std::vector<double> seconds{};
 };
 
-TensorView matrix(std::vector<float>& memory, int64_t rows, int64_t columns, bool transposed) {
-  memory.resize(static_cast<std::size_t>(rows * columns));
-  for (std::size_t i = 0; i < memory.size(); ++i) memory[i] = static_cast<float>(i * 7919 % 1000) / 500.0f - 1.0f;
+TensorView matrix(Tensor& memory, int64_t rows, int64_t columns, bool transposed) {
+  memory = empty({rows * columns});
+  float* data = memory.data<float>();
+  for (int64_t i = 0; i < rows * columns; ++i) data[i] = static_cast<float>(i * 7919 % 1000) / 500.0f - 1.0f;
   TensorView v;
-  v.data = memory.data(), v.rank = 3;
+  v.data = data, v.rank = 3;
   v.sizes[0] = 1, v.sizes[1] = rows, v.sizes[2] = columns;
   v.strides[0] = rows * columns, v.strides[1] = transposed ? 1 : columns, v.strides[2] = transposed ? rows : 1;
   return v;
@@ -113,7 +114,7 @@ int main(int argc, char** argv) {
   if (cblas_sgemm) std::printf(" %10s %8s", "OpenBLAS", "ours/it");
   std::printf("\n");
   for (const Product& p : kProducts) {
-    std::vector<float> am, bm, ym, zm;
+    Tensor am, bm, ym, zm;
     const kernels::MatmulArgs args{
         matrix(am, p.m, p.k, p.a_transposed), matrix(bm, p.k, p.n, p.b_transposed), {}, matrix(ym, p.m, p.n, false), 0};
     matrix(zm, p.m, p.n, false);
@@ -122,14 +123,14 @@ int main(int argc, char** argv) {
     if (dnnl_sgemm)
       rivals.push_back({"oneDNN", [&] {
                           dnnl_sgemm(p.a_transposed ? 'T' : 'N', p.b_transposed ? 'T' : 'N', p.m, p.n, p.k, 1,
-                                     am.data(), lda, bm.data(), ldb, 0, zm.data(), p.n);
+                                     am.data<float>(), lda, bm.data<float>(), ldb, 0, zm.data<float>(), p.n);
                         }});
     if (cblas_sgemm)
       rivals.push_back({"OpenBLAS", [&] {
                           cblas_sgemm(101, p.a_transposed ? 112 : 111, p.b_transposed ? 112 : 111,
-                                      static_cast<int>(p.m), static_cast<int>(p.n), static_cast<int>(p.k), 1, am.data(),
-                                      static_cast<int>(lda), bm.data(), static_cast<int>(ldb), 0, zm.data(),
-                                      static_cast<int>(p.n));
+                                      static_cast<int>(p.m), static_cast<int>(p.n), static_cast<int>(p.k), 1,
+                                      am.data<float>(), static_cast<int>(lda), bm.data<float>(), static_cast<int>(ldb),
+                                      0, zm.data<float>(), static_cast<int>(p.n));
                         }});
     const double flops = 2.0 * static_cast<double>(p.m * p.n) * static_cast<double>(p.k);
     const int times = static_cast<int>(std::clamp(2e8 / flops, 1.0, 20000.0));
@@ -139,8 +140,8 @@ int main(int argc, char** argv) {
         for (int i = 0; i < times; ++i) r.run();
         if (round > 0) r.seconds.push_back((now(threads == 1) - start) / times);
         if (&r != rivals.data() && round == 0)  // the same product?
-          for (std::size_t i = 0; i < ym.size(); ++i)
-            if (!(std::fabs(ym[i] - zm[i]) <= 1e-5f * static_cast<float>(p.k)))
+          for (int64_t i = 0; i < ym.numel(); ++i)
+            if (!(std::fabs(ym.data<float>()[i] - zm.data<float>()[i]) <= 1e-5f * static_cast<float>(p.k)))
               return std::printf("%s and %s differ on %s\n", rivals[0].name, r.name, p.name), 1;
       }
     const double own = middle(rivals[0].seconds);

@@ -20,6 +20,35 @@ struct TapRows final : simd::Source {
 
   TapRows(const Window& w, int64_t c) : window(w), channels(c) {}
 
+  // One segment per tap, or per line of taps that lie side by side; not where rows change their line or meet padding.
+  int in_place(int64_t batch, int64_t r0, int64_t r1, int64_t c0, int64_t c1, simd::Segment* to) const override {
+    const Window& w = window;
+    int64_t p[3], sequence = r0;
+    for (int d = 2; d >= 0; --d) p[d] = sequence % w.rows[d], sequence /= w.rows[d];
+    if (p[2] + (r1 - r0) > w.rows[2]) return 0;
+    const bool joined = w.stride[2] == channels && w.tap_step[2] == 1;
+    const int64_t run = joined ? w.taps[2] * channels : channels;  // columns that lie side by side
+    int found = 0;
+    for (int64_t c = c0; c < c1; ++found) {
+      if (found == simd::kMaxSegments) return 0;
+      const int64_t column = c % run, count = std::min(run - column, c1 - c);
+      const int64_t first_tap = c / channels, last_tap = (c + count - 1) / channels;
+      const int64_t line = first_tap / w.taps[2];
+      const int64_t ia = p[0] * w.step[0] + line / w.taps[1] * w.tap_step[0] + w.first[0];
+      const int64_t ib = p[1] * w.step[1] + line % w.taps[1] * w.tap_step[1] + w.first[1];
+      const int64_t begin = p[2] * w.step[2] + first_tap % w.taps[2] * w.tap_step[2] + w.first[2];
+      const int64_t end = (p[2] + r1 - r0 - 1) * w.step[2] + last_tap % w.taps[2] * w.tap_step[2] + w.first[2];
+      if (ia < 0 || ia >= w.size[0] || ib < 0 || ib >= w.size[1] || std::min(begin, end) < 0 ||
+          std::max(begin, end) >= w.size[2])
+        return 0;
+      to[found] = {w.data + (sequence + batch) * w.batch_stride + ia * w.stride[0] + ib * w.stride[1] +
+                       begin * w.stride[2] + c % channels,
+                   count, w.step[2] * w.stride[2]};
+      c += count;
+    }
+    return found;
+  }
+
   void copy(int64_t batch, int64_t r0, int64_t r1, int64_t c0, int64_t c1, float* to, int64_t ld) const override {
     const Window& w = window;
     int64_t p[3], sequence = r0;

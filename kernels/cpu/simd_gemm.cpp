@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstring>
+#include <utility>
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "tapedeck/kernels/cpu/simd_gemm.cpp"
@@ -67,10 +68,11 @@ HWY_NOINLINE void finish(const Out& o, int rows, const float* part, int64_t widt
   }
 }
 
-// A tile of kRows x kVectors vectors over k indices. kUnit: a's columns are neighbours in memory (a_col == 1), rows
-// a_row apart; otherwise its rows are neighbours (a_row == 1), columns a_col apart.
-template <int kRows, int kVectors, bool kUnit>
-HWY_NOINLINE void tile(int64_t k, const float* a, int64_t a_stride, const float* b, int64_t b_row, const Out& o) {
+// A tile of kRows x kVectors vectors over the k indices of all segments. kUnit: a's columns are neighbours in memory,
+// rows a segment's `row` apart; otherwise its rows are neighbours, columns `row` apart. kPack: the rows of b, which lie
+// far apart, are copied to `packed` in passing.
+template <int kRows, int kVectors, bool kUnit, bool kPack>
+HWY_NOINLINE void tile(const Segment* a, int segments, const float* b, int64_t b_row, float* packed, const Out& o) {
   const D d;
   V acc[kRows][kVectors];
   HWY_UNROLL(16)
@@ -78,27 +80,42 @@ HWY_NOINLINE void tile(int64_t k, const float* a, int64_t a_stride, const float*
     HWY_UNROLL(8)
     for (int v = 0; v < kVectors; ++v) acc[i][v] = hn::Zero(d);
   }
-  // One pointer per three rows, opaque to the compiler: with a pointer per row it spills addresses into the loop.
-  constexpr int kPointers = kUnit ? (kRows + 2) / 3 : 1;
-  const float* rows[kPointers];
-  HWY_UNROLL(8)
-  for (int i = 0; i < kPointers; ++i) {
-    rows[i] = a + 3 * i * (kUnit ? a_stride : 0);
-    asm("" : "+r"(rows[i]));
+  HWY_UNROLL(16)
+  for (int i = 0; i < kRows; ++i) {  // what will be written comes near meanwhile
+    HWY_UNROLL(8)
+    for (int v = 0; v < kVectors; ++v) __builtin_prefetch(o.y + i * o.y_row + v * kLanes, 1);
   }
-  for (int64_t p = 0; p < k; ++p) {
-    V bv[kVectors];
+  for (const Segment* end = a + segments; a != end; ++a) {
+    const int64_t a_stride = a->row;
+    // One pointer per three rows, opaque to the compiler: with a pointer per row it spills addresses into the loop.
+    constexpr int kPointers = kUnit ? (kRows + 2) / 3 : 1;
+    const float* rows[kPointers];
     HWY_UNROLL(8)
-    for (int v = 0; v < kVectors; ++v) bv[v] = hn::LoadU(d, b + v * kLanes);
-    HWY_UNROLL(16)
-    for (int i = 0; i < kRows; ++i) {
-      const V av = hn::Set(d, kUnit ? rows[i / 3][(i % 3) * a_stride] : rows[0][i]);
-      HWY_UNROLL(8)
-      for (int v = 0; v < kVectors; ++v) acc[i][v] = hn::MulAdd(av, bv[v], acc[i][v]);
+    for (int i = 0; i < kPointers; ++i) {
+      rows[i] = a->data + 3 * i * (kUnit ? a_stride : 0);
+      asm("" : "+r"(rows[i]));
     }
-    HWY_UNROLL(8)
-    for (int i = 0; i < kPointers; ++i) rows[i] += kUnit ? 1 : a_stride;
-    b += b_row;
+    for (int64_t p = a->count; p > 0; --p) {
+      V bv[kVectors];
+      HWY_UNROLL(8)
+      for (int v = 0; v < kVectors; ++v) {
+        bv[v] = hn::LoadU(d, b + v * kLanes);
+        if constexpr (kPack) {
+          hn::Store(bv[v], d, packed + v * kLanes);
+          __builtin_prefetch(b + 8 * b_row + v * kLanes);
+        }
+      }
+      HWY_UNROLL(16)
+      for (int i = 0; i < kRows; ++i) {
+        const V av = hn::Set(d, kUnit ? rows[i / 3][(i % 3) * a_stride] : rows[0][i]);
+        HWY_UNROLL(8)
+        for (int v = 0; v < kVectors; ++v) acc[i][v] = hn::MulAdd(av, bv[v], acc[i][v]);
+      }
+      HWY_UNROLL(8)
+      for (int i = 0; i < kPointers; ++i) rows[i] += kUnit ? 1 : a_stride;
+      b += b_row;
+      if constexpr (kPack) packed += kVectors * kLanes;
+    }
   }
   constexpr int64_t kWidth = kVectors * kLanes;
   if (o.first && o.last && !o.add_to_y && o.columns == kWidth) {
@@ -122,27 +139,33 @@ HWY_NOINLINE void tile(int64_t k, const float* a, int64_t a_stride, const float*
   finish(o, kRows, part, kWidth);
 }
 
-using Tile = void (*)(int64_t, const float*, int64_t, const float*, int64_t, const Out&);
+using Tile = void (*)(const Segment*, int, const float*, int64_t, float*, const Out&);
 
-template <int kVectors, bool kUnit, int kRows = max_rows(kVectors)>
-Tile pick_rows(int rows) {
-  if constexpr (kRows > 1) {
-    if (rows < kRows) return pick_rows<kVectors, kUnit, kRows - 1>(rows);
-  }
-  return tile<kRows, kVectors, kUnit>;
+// The tiles of 1, 2, … rows.
+template <int kVectors, bool kUnit, bool kPack, int... kRows>
+Tile of_rows(int rows, std::integer_sequence<int, kRows...>) {
+  static constexpr Tile tiles[] = {tile<kRows + 1, kVectors, kUnit, kPack>...};
+  return tiles[rows - 1];
 }
 template <bool kUnit>
 Tile pick(int vectors, int rows) {
+  const auto of = [rows](auto v) {
+    return of_rows<v(), kUnit, false>(rows, std::make_integer_sequence<int, max_rows(v())>());
+  };
   switch (vectors) {
     case 1:
-      return pick_rows<1, kUnit>(rows);
+      return of(std::integral_constant<int, 1>());
     case 2:
-      return pick_rows<2, kUnit>(rows);
+      return of(std::integral_constant<int, 2>());
     case 4:
-      return pick_rows<4, kUnit>(rows);
+      return of(std::integral_constant<int, 4>());
     default:
-      return pick_rows<8, kUnit>(rows);
+      return of(std::integral_constant<int, 8>());
   }
+}
+template <bool kUnit>
+Tile pick_packing(int rows) {  // two vectors wide
+  return of_rows<2, kUnit, true>(rows, std::make_integer_sequence<int, kMaxRows>());
 }
 
 // Writes the transpose of 8 rows of 8 at `from` (rows `stride` apart) to rows of `width`.
@@ -209,99 +232,173 @@ void pack_b(const Matrix& b, int64_t batch, int64_t p0, int64_t count, int64_t j
 }
 
 void copy_row(const float* from, int64_t stride, int64_t count, float* to) {
+  int64_t i = 0;
   if (stride == 1) {
-    std::memcpy(to, from, count * sizeof(float));
-  } else {
-    for (int64_t i = 0; i < count; ++i) to[i] = from[i * stride];
+    const D d;
+    for (; i + kLanes <= count; i += kLanes) hn::StoreU(hn::LoadU(d, from + i), d, to + i);
   }
+  for (; i < count; ++i) to[i] = from[i * stride];
 }
 
-// Rows [i0, i1) x columns [j0, j1) of one matrix, all of k.
-void block(const Gemm& g, int64_t batch, int64_t i0, int64_t i1, int64_t j0, int64_t j1) {
-  const int64_t rows = i1 - i0, columns = j1 - j0;
-  const bool b_in_memory = !g.b.source && g.b.column == 1 && rows <= 2 * kMaxRows;
-  // Few rows need wide tiles (independent chains hide the latency); a panel that is copied anyway should stay small.
-  const int vectors = b_in_memory && rows <= max_rows(8) ? 8 : rows <= max_rows(4) ? 4 : 2;
-  const int64_t width = vectors * kLanes;
-  const int64_t padded = (columns + width - 1) / width * width;
-  const bool k_major = g.a.source ? g.a_is_k_major : g.a.row == 1 && g.a.column != 1;
-  // a is used in place where its rows or columns are neighbours, unless the tiles would meet in few cache sets.
-  const bool neighbours = k_major || g.a.column == 1 || rows == 1 || g.k <= 1;
-  const bool crowded = rows > kMaxRows && !k_major && g.a.row % 256 == 0 && columns > width;
-  const bool gather = g.a.source || !neighbours || crowded;
-  const int64_t gathered_row = k_major ? rows + 16 : kGatherStride;
-  const int64_t chunks = std::max<int64_t>(1, (g.k + kChunk - 1) / kChunk);
-  const bool own_total = g.sink || (g.add_to_y && chunks > 1);
-
-  const int64_t panel_floats = width * std::min(g.k, kChunk) + 16;
-  const int64_t gather_floats = gather ? (k_major ? kChunk * gathered_row : rows * gathered_row) : 0;
-  auto* panel = static_cast<float*>(
-      workspace((panel_floats + padded + gather_floats + (own_total ? rows * padded : 0) + 64) * sizeof(float)));
-  float* bias = panel + panel_floats;
-  float* gathered = bias + padded;
-  float* totals = gathered + gather_floats;
-  if (g.bias)
-    for (int64_t j = 0; j < columns; ++j) bias[j] = g.bias[(j0 + j) * g.bias_stride];
-
-  const int64_t y_row = g.sink ? padded : g.y_row;
-  float* y = g.sink ? totals : g.y + batch * g.y_batch + i0 * g.y_row + j0;
-  const int64_t tiles_most = (rows + max_rows(vectors) - 1) / max_rows(vectors);
-  for (int64_t c = 0; c < chunks; ++c) {
-    const int64_t p0 = c * kChunk, count = std::min(kChunk, g.k - p0);
-    const float* a = g.a.source ? gathered : g.a.data + batch * g.a.batch + i0 * g.a.row + p0 * g.a.column;
-    int64_t a_row = g.a.row, a_col = g.a.column;
-    if (gather && count > 0) {
-      const int64_t r0 = k_major ? p0 : i0, r1 = k_major ? p0 + count : i1;
-      const int64_t c0 = k_major ? i0 : p0, c1 = k_major ? i1 : p0 + count;
-      if (g.a.source) {
-        g.a.source->copy(batch, r0, r1, c0, c1, gathered, gathered_row);
-      } else {
-        const int64_t row = k_major ? a_col : a_row, column = k_major ? a_row : a_col;
-        for (int64_t r = 0; r < r1 - r0; ++r) copy_row(a + r * row, column, c1 - c0, gathered + r * gathered_row);
-      }
-      a = gathered, a_row = k_major ? 1 : gathered_row, a_col = k_major ? gathered_row : 1;
-    }
-    const bool unit = a_col == 1 || count <= 1;
-    for (int64_t j = 0; j < columns; j += width) {
-      const int64_t here = std::min(width, columns - j);
-      int panel_vectors = vectors;
-      while (panel_vectors > 1 && here <= panel_vectors / 2 * kLanes) panel_vectors /= 2;
-      const int64_t panel_width = panel_vectors * kLanes;
-      const float* b = panel;
-      int64_t b_row = panel_width;
-      if (b_in_memory && here == panel_width) {
-        b = g.b.data + batch * g.b.batch + p0 * g.b.row + j0 + j;
-        b_row = g.b.row;
-      } else {
-        pack_b(g.b, batch, p0, count, j0 + j, here, panel_width, panel);
-      }
-      Out out{y + j,
-              y_row,
-              own_total ? totals + j : y + j,
-              own_total ? padded : y_row,
-              g.bias ? bias + j : nullptr,
-              here,
-              c == 0,
-              c + 1 == chunks,
-              g.add_to_y};
-      int64_t row = 0;
-      for (int64_t t = 0; t < tiles_most; ++t) {  // rows split evenly: never full tiles and a thin one
-        const int64_t next = rows * (t + 1) / tiles_most;
-        const int n = static_cast<int>(next - row);
-        const Tile f = unit ? pick<true>(panel_vectors, n) : pick<false>(panel_vectors, n);
-        Out o = out;
-        o.y += row * o.y_row, o.total += row * o.total_row;
-        f(count, a + row * a_row, unit ? a_row : a_col, b, b_row, o);
-        row = next;
-      }
-    }
+// Rows [i0, i1) x columns [j0, j1) of one matrix, all of k. A chunk of b lies in panels of a tile's width. Many rows
+// walk through all panels tile by tile: the rows of a stay in the first-level cache, the panels in the second. Few rows
+// take one panel after the other.
+class Block {
+ public:
+  Block(const Gemm& g, int64_t batch, int64_t i0, int64_t i1, int64_t j0, int64_t j1)
+      : g_(g), batch_(batch), i0_(i0), j0_(j0), rows_(i1 - i0), columns_(j1 - j0) {
+    const bool near = !g.b.source && g.b.column == 1;
+    // Few rows need wide tiles (independent chains hide the latency).
+    vectors_ = near && rows_ <= max_rows(8) ? 8 : near && rows_ <= max_rows(4) ? 4 : 2;
+    width_ = vectors_ * kLanes;
+    tiles_ = (rows_ + max_rows(vectors_) - 1) / max_rows(vectors_);
+    b_in_place_ = near && tiles_ == 1;
+    b_packs_in_passing_ = near && tiles_ > 1;
+    k_major_ = g.a.source ? g.a_is_k_major : g.a.row == 1 && g.a.column != 1;
+    rows_first_ = !k_major_ && tiles_ > 8;
+    // a is used in place where its rows or columns are neighbours, unless the tiles would meet in few cache sets or
+    // would meet each line of a long matrix at its first use.
+    const bool neighbours = k_major_ || g.a.column == 1 || rows_ == 1 || g.k <= 1;
+    const bool crowded = tiles_ > 1 && !k_major_ && g.a.row % 256 == 0;
+    gather_ = g.a.source || !neighbours || ((crowded || rows_first_) && columns_ > width_);
+    gathered_row_ = k_major_ ? rows_ + 16 : std::min(kGatherStride, (g.k + 31) / 16 * 16);
   }
-  if (g.sink) g.sink->put(i0, i1, j0, j1, totals, padded);
-}
+
+  void run() {
+    const int64_t padded = (columns_ + width_ - 1) / width_ * width_;
+    const int64_t chunks = std::max<int64_t>(1, (g_.k + kChunk - 1) / kChunk);
+    const bool own_total = g_.sink || (g_.add_to_y && chunks > 1);
+    const int64_t panel_floats = (rows_first_ ? padded : width_) * std::min(g_.k, kChunk) + 16;
+    const int64_t gather_floats = !gather_   ? 0
+                                  : k_major_ ? kChunk * gathered_row_
+                                             : (rows_first_ ? kMaxRows : rows_) * gathered_row_;
+    const auto whole_lines = [](int64_t floats) { return (floats + 15) / 16 * 16; };
+    panels_ = static_cast<float*>(workspace(static_cast<std::size_t>(
+        (whole_lines(panel_floats) + padded + whole_lines(gather_floats) + (own_total ? rows_ * padded : 0) + 64) *
+        static_cast<int64_t>(sizeof(float)))));
+    bias_ = panels_ + whole_lines(panel_floats);
+    gathered_ = bias_ + padded;
+    float* totals = gathered_ + whole_lines(gather_floats);
+    if (g_.bias)
+      for (int64_t j = 0; j < columns_; ++j) bias_[j] = g_.bias[(j0_ + j) * g_.bias_stride];
+    out_.y_row = g_.sink ? padded : g_.y_row;
+    out_.y = g_.sink ? totals : g_.y + batch_ * g_.y_batch + i0_ * g_.y_row + j0_;
+    out_.total = own_total ? totals : out_.y;
+    out_.total_row = own_total ? padded : out_.y_row;
+    out_.add_to_y = g_.add_to_y;
+    for (int64_t c = 0; c < chunks; ++c) {
+      p0_ = c * kChunk, count_ = std::min(kChunk, g_.k - p0_);
+      out_.first = c == 0, out_.last = c + 1 == chunks;
+      if (rows_first_) {
+        for (int64_t t = 0; t < tiles_; ++t) {
+          find_a(row_of(t), row_of(t + 1));
+          for (int64_t j = 0; j < columns_; j += width_) {
+            fetch_next_rows(row_of(t + 1) - row_of(t), j, j + width_);
+            one_tile(t, j, panels_ + j * count_);
+          }
+        }
+      } else {
+        find_a(0, rows_);
+        for (int64_t j = 0; j < columns_; j += width_)
+          for (int64_t t = 0; t < tiles_; ++t) one_tile(t, j, panels_);
+      }
+    }
+    if (g_.sink) g_.sink->put(i0_, i0_ + rows_, j0_, j0_ + columns_, totals, padded);
+  }
+
+ private:
+  int64_t row_of(int64_t t) const { return rows_ * t / tiles_; }  // split evenly: never full tiles and a thin one
+
+  // Sets a_ to this chunk of rows [r0, r1) of the block.
+  void find_a(int64_t r0, int64_t r1) {
+    a_first_ = r0, segments_ = 1, found_ = 0;
+    unit_ = k_major_ ? count_ <= 1 : true;
+    if (!gather_) {
+      const float* data = g_.a.data + batch_ * g_.a.batch + (i0_ + r0) * g_.a.row + p0_ * g_.a.column;
+      a_[0] = {data, count_, unit_ ? g_.a.row : g_.a.column};
+      return;
+    }
+    if (count_ > 0 && g_.a.source) {
+      const int64_t p1 = p0_ + count_, i0 = i0_ + r0, i1 = i0_ + r1;
+      if (rows_first_) found_ = g_.a.source->in_place(batch_, i0, i1, p0_, p1, lies_);
+      if (found_ > 0 && columns_ <= width_) return std::copy_n(lies_, segments_ = found_, a_), void();
+      if (found_ > 0)
+        copy_segments(r1 - r0);
+      else
+        k_major_ ? g_.a.source->copy(batch_, p0_, p1, i0, i1, gathered_, gathered_row_)
+                 : g_.a.source->copy(batch_, i0, i1, p0_, p1, gathered_, gathered_row_);
+    } else if (count_ > 0) {
+      const float* from = g_.a.data + batch_ * g_.a.batch + (i0_ + r0) * g_.a.row + p0_ * g_.a.column;
+      const int64_t row = k_major_ ? g_.a.column : g_.a.row, column = k_major_ ? g_.a.row : g_.a.column;
+      if (column == 1 && !k_major_) lies_[0] = {from, count_, row}, found_ = 1;
+      for (int64_t r = 0; r < (k_major_ ? count_ : r1 - r0); ++r)
+        copy_row(from + r * row, column, k_major_ ? r1 - r0 : count_, gathered_ + r * gathered_row_);
+    }
+    a_[0] = {gathered_, count_, unit_ && k_major_ ? 1 : gathered_row_};
+  }
+
+  void copy_segments(int64_t rows) {
+    float* to = gathered_;
+    for (int s = 0; s < found_; to += lies_[s++].count)
+      for (int64_t r = 0; r < rows; ++r)
+        copy_row(lies_[s].data + r * lies_[s].row, 1, lies_[s].count, to + r * gathered_row_);
+  }
+  // The rows behind a tile's `rows` come near, a share of them for the columns [j0, j1) of the block.
+  void fetch_next_rows(int64_t rows, int64_t j0, int64_t j1) const {
+    const int64_t begin = rows * j0 / columns_, end = rows * std::min(j1, columns_) / columns_;
+    for (const Segment *s = lies_, *last = lies_ + found_; s != last; ++s)
+      for (int64_t r = begin; r < end; ++r)
+        for (int64_t i = 0; i < s->count; i += 16) __builtin_prefetch(s->data + (rows + r) * s->row + i, 0, 2);
+  }
+
+  // Tile t of the panel that begins in column j; the first tile brings the panel into its place.
+  void one_tile(int64_t t, int64_t j, float* panel) {
+    const int64_t here = std::min(width_, columns_ - j);
+    int vectors = vectors_;
+    while (vectors > 1 && here <= vectors / 2 * kLanes) vectors /= 2;
+    const int64_t width = vectors * kLanes;
+    const bool whole = here == width, in_passing = b_packs_in_passing_ && whole && vectors == 2;
+    const float* b = panel;
+    int64_t b_row = width;
+    if ((b_in_place_ && whole) || (in_passing && t == 0)) {
+      b = g_.b.data + batch_ * g_.b.batch + p0_ * g_.b.row + j0_ + j;
+      b_row = g_.b.row;
+    } else if (t == 0) {
+      pack_b(g_.b, batch_, p0_, count_, j0_ + j, here, width, panel);
+    }
+    const int64_t row = row_of(t);
+    const int rows = static_cast<int>(row_of(t + 1) - row);
+    Out out = out_;
+    out.y += row * out.y_row + j, out.total += row * out.total_row + j;
+    out.bias = g_.bias ? bias_ + j : nullptr, out.columns = here;
+    const Segment* a = a_;
+    Segment below;
+    if (row != a_first_) {  // one segment: all rows were found at once
+      below = a_[0];
+      below.data += (row - a_first_) * (unit_ ? below.row : 1);
+      a = &below;
+    }
+    const Tile f = in_passing && t == 0 ? (unit_ ? pick_packing<true>(rows) : pick_packing<false>(rows))
+                                        : (unit_ ? pick<true>(vectors, rows) : pick<false>(vectors, rows));
+    f(a, segments_, b, b_row, panel, out);
+  }
+
+  const Gemm& g_;
+  int64_t batch_, i0_, j0_, rows_, columns_, width_, tiles_, gathered_row_;
+  int vectors_;
+  bool b_in_place_, b_packs_in_passing_, k_major_, rows_first_, gather_;
+  float *panels_, *bias_, *gathered_;
+  Out out_{};
+  int64_t p0_ = 0, count_ = 0, a_first_ = 0;
+  Segment a_[kMaxSegments], lies_[kMaxSegments];  // what the tiles read, and where it comes from (if it is known)
+  int segments_ = 1, found_ = 0;
+  bool unit_ = true;
+};
 
 }  // namespace
 
-// The work is cut by its size alone, never by the number of threads.
+// No bit depends on how the work is cut: every output is one block's alone. One thread takes all at once; for more the
+// cut depends on the size and on how many there are.
 void run(const Gemm& g) {
   if (g.m == 0 || g.n == 0 || g.batches == 0) return;
   const double work =
@@ -309,15 +406,19 @@ void run(const Gemm& g) {
   const double all = work * static_cast<double>(g.batches);
   // A few rows are bound by memory and done before a second thread has woken up.
   const double alone = g.m * g.batches <= 8 ? 1.5e6 : 4e5;
-  const int64_t wanted = all < alone ? 1 : std::clamp<int64_t>(static_cast<int64_t>(all / 2e6), 2, 64);
-  // A block's rows of one chunk of a stay in the second-level cache while the panels of b pass.
-  const int64_t most_rows = std::max<int64_t>(64, 65536 / std::clamp<int64_t>(g.k, 1, kChunk));
+  const int threads = num_threads();
+  const int64_t wanted = all < alone || threads == 1
+                             ? 1
+                             : std::clamp<int64_t>(static_cast<int64_t>(all / 2e6), 2, std::min(64, 4 * threads));
+  // What a block copies or sums apart stays in the second-level cache.
+  const bool k_major = g.a.source ? g.a_is_k_major : g.a.row == 1 && g.a.column != 1;
+  const int64_t most_rows = k_major || g.sink ? 512 : g.m;
   int64_t row_blocks = (g.m + most_rows - 1) / most_rows;
   int64_t column_blocks = (g.n + 511) / 512;
   constexpr int64_t kColumns = 32;
   for (int64_t blocks; (blocks = g.batches * row_blocks * column_blocks) < wanted;) {
     const int64_t rows = g.m / (row_blocks + 1), columns = g.n / (column_blocks + 1);
-    if (rows >= (blocks < 16 ? 104 : 256)) {  // small blocks copy their operands more often
+    if (rows >= 104) {  // small blocks copy their operands more often
       ++row_blocks;
     } else if (blocks < 8 && columns >= kColumns) {
       ++column_blocks;
@@ -329,12 +430,12 @@ void run(const Gemm& g) {
   }
   const int64_t per_matrix = row_blocks * column_blocks, blocks = g.batches * per_matrix;
   const int64_t column_panels = (g.n + kColumns - 1) / kColumns;
-  parallel_for(blocks, std::max<int64_t>(1, blocks / wanted), [&](int64_t begin, int64_t end) {
+  parallel_for(blocks, std::max<int64_t>(1, blocks / std::max<int64_t>(wanted, 1)), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const int64_t r = i % per_matrix / column_blocks, c = i % column_blocks;
       const int64_t j0 = column_panels * c / column_blocks * kColumns;
       const int64_t j1 = std::min(g.n, column_panels * (c + 1) / column_blocks * kColumns);
-      block(g, i / per_matrix, g.m * r / row_blocks, g.m * (r + 1) / row_blocks, j0, j1);
+      Block(g, i / per_matrix, g.m * r / row_blocks, g.m * (r + 1) / row_blocks, j0, j1).run();
     }
   });
 }

@@ -6,9 +6,18 @@ namespace tapedeck::kernels::simd {
 
 using std::int64_t;
 
+// Columns of an operand that lie in place, rows `row` apart: `count` neighbours from `data` on in the first row.
+struct Segment {
+  const float* data;
+  int64_t count, row;
+};
+inline constexpr int kMaxSegments = 8;
+
 // An operand that is not a plain matrix: copies rows [r0, r1) x columns [c0, c1) of matrix `batch` to rows of stride
 // ld.
 struct Source {
+  // The same rows and columns where they lie, if they do: how many segments (at most kMaxSegments, of equal `row`).
+  virtual int in_place(int64_t, int64_t, int64_t, int64_t, int64_t, Segment*) const { return 0; }
   virtual void copy(int64_t batch, int64_t r0, int64_t r1, int64_t c0, int64_t c1, float* to, int64_t ld) const = 0;
 
  protected:

@@ -312,7 +312,7 @@ class Block {
   // Sets a_ to this chunk of rows [r0, r1) of the block.
   void find_a(int64_t r0, int64_t r1) {
     a_first_ = r0, segments_ = 1, found_ = 0;
-    unit_ = k_major_ ? count_ <= 1 : true;
+    unit_ = count_ <= 1 || (gather_ ? !k_major_ : g_.a.column == 1);
     if (!gather_) {
       const float* data = g_.a.data + batch_ * g_.a.batch + (i0_ + r0) * g_.a.row + p0_ * g_.a.column;
       a_[0] = {data, count_, unit_ ? g_.a.row : g_.a.column};

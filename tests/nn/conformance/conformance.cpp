@@ -131,6 +131,7 @@ bool always(const ModuleType&) { return true; }
 bool has_parameters(const ModuleType& type) {
   return !type.example.hparams || build(type.example.hparams())->parameter_count() > 0;
 }
+bool has_config(const ModuleType& type) { return type.config && type.example.hparams; }
 bool has_device(const ModuleType&) {
   try {
     static_cast<void>(parse_device("cuda"));
@@ -166,7 +167,8 @@ void check_described(const ModuleType& type) {
 void check_built(const ModuleType& type) {
   for (const bool example : {false, true}) {
     const auto module = build(example ? type.example.hparams() : type.defaults(), type.name);
-    expect(module->type_name() == type.name, "it calls itself ", module->type_name());
+    const std::string called = module->type_name();
+    expect(called == type.name.substr(0, type.name.find(':')), "it calls itself ", called);
     const std::int64_t declared = module->parameter_count();
     for (const DType dtype : {DType::f32, DType::f64}) {
       materialise(*module, {.dtype = dtype});
@@ -213,7 +215,8 @@ void check_hooks(const ModuleType& type) {
   expect_same(outputs, seen, "what a hook sees");
 }
 
-void check_gradients(const ModuleType& type) {
+// The whole Jacobian, or `directions` random ones.
+void compare_gradients(const ModuleType& type, std::int64_t full_limit, int directions) {
   for (const bool training : {true, false}) {
     const auto module = example_of(type, {.seed = 1, .dtype = DType::f64});
     module->train(training);
@@ -227,10 +230,13 @@ void check_gradients(const ModuleType& type) {
     }
     expect(!wanted.empty(), "there is nothing to differentiate");
     const auto fn = [&](std::span<const Tensor>) { return objective(call_in_scope(*module, inputs)); };
-    const GradcheckReport report = gradcheck(fn, wanted, {.bound = 1e-8, .step = 1e-5});
+    const GradcheckReport report =
+        gradcheck(fn, wanted, {.bound = 1e-8, .step = 2e-6, .full_limit = full_limit, .directions = directions});
     expect(report.ok, training ? "training" : "eval", ": differences of ", report.worst, " at ", report.where);
   }
 }
+
+void check_gradients(const ModuleType& type) { compare_gradients(type, 4096, 8); }
 
 void check_learning(const ModuleType& type) {
   const auto module = example_of(type);
@@ -335,6 +341,55 @@ void check_threads(const ModuleType& type) {
   }
 }
 
+// The example once for each other value of each of its flags and enums, also in configs inside; named by what differs.
+void add_variants(const io::table::Type& type, const io::Node& node,
+                  const std::function<void(io::Node, std::string)>& add) {
+  for (const io::table::Field& field : type.fields) {
+    const io::Node& now = node.at(field.name);
+    const auto with = [&](const io::Node& value, const std::string& what) {
+      io::Node changed = node;
+      changed[field.name] = value;
+      add(std::move(changed), field.name + what);
+    };
+    const bool may_be_null = field.type().kind == io::table::Kind::optional;
+    const io::table::Type& held = may_be_null ? field.type().elements.type() : field.type();
+    if (may_be_null && !now.is_null()) with({}, "=null");
+    if (held.kind == io::table::Kind::boolean) with(!now.boolean(), now.boolean() ? "=false" : "=true");
+    for (const auto& [value, name] : held.names)
+      if (now != io::Node(name)) with(name, "=" + name);
+    if (held.kind == io::table::Kind::object && now.is_object())
+      add_variants(held, now, [&](io::Node inner, const std::string& what) { with(inner, "." + what); });
+  }
+}
+int variants_tried = 0;
+void check_options(const ModuleType& type) {
+  static const Property again[] = {{"built", "", always, check_built},
+                                   {"hooks", "", always, check_hooks},
+                                   {"gradients", "", always, [](const ModuleType& t) { compare_gradients(t, 0, 2); }},
+                                   {"hparams", "", always, check_hparams},
+                                   {"state", "", always, check_state},
+                                   {"clone", "", always, check_clone},
+                                   {"repeats", "", always, check_repeats},
+                                   {"rows", "", always, check_rows},
+                                   {"threads", "", always, check_threads}};
+  const Tensors inputs = example_inputs(type);
+  std::string wrong;
+  add_variants(*type.config, type.example.hparams(), [&](const io::Node& node, const std::string& what) {
+    ModuleType variant = type;
+    variant.example.hparams = [node] { return node; };
+    try {
+      call(*example_of(variant), inputs);
+    } catch (const Error&) {
+      return;  // no choice for an example of this size
+    }
+    variant.name = type.name + ":" + what, ++variants_tried;
+    for (const Property& property : again)
+      if (const Verdict v = judge(variant, property); v.outcome == Outcome::failed)
+        wrong += "\n" + variant.name + ", " + property.name + ": " + v.why;
+  });
+  expect(wrong.empty(), wrong);
+}
+
 void check_device(const ModuleType& type) {
   const Device cuda = parse_device("cuda");
   const auto here = example_of(type);
@@ -371,6 +426,7 @@ const std::vector<Property>& properties() {
       {"modes", "training and eval mode give the same bits", always, check_modes},
       {"rows", "a row alone has the bits that it has in its batch", always, check_rows},
       {"threads", "1, 2 and 3 threads give the same bits, gradients too", always, check_threads},
+      {"options", "most of this for each other value of each flag and enum", has_config, check_options},
       {"device", "outputs and gradients on the accelerator are those of the CPU", has_device, check_device},
   };
   return all;
@@ -382,6 +438,7 @@ const std::vector<Exception>& exceptions() {
       {"modes", "Dropout Dropout1d Dropout2d Dropout3d AlphaDropout RReLU Gaussian Logistic", "draws while training"},
       {"modes", "TransformerEncoderLayer TransformerDecoderLayer TransformerEncoder TransformerDecoder Transformer",
        "dropout while training"},
+      {"rows", "BatchNorm:track_running_stats=false", "it has no statistics but those of the batch"},
       {"modes", "BatchNorm ResBlock Bottleneck PreActBlock DenseUnit", "statistics of the batch while training"},
   };
   return all;
@@ -430,8 +487,8 @@ int print_table() {
   std::printf("\nexceptions, (ok) above:\n");
   for (const Exception& e : exceptions()) std::printf("%s: %s (%s)\n", e.property, e.reason, e.types);
   if (!has_device({})) std::printf("device: skipped, there is none\n");
-  std::printf("%s%zu types, %zu properties, %d excepted\n%d passed, %d failed\n", notes.c_str(), module_types().size(),
-              properties().size(), excepted, passed, failed);
+  std::printf("%s%zu types, %zu properties, %d variants by options, %d excepted\n%d passed, %d failed\n", notes.c_str(),
+              module_types().size(), properties().size(), variants_tried, excepted, passed, failed);
   return failed;
 }
 

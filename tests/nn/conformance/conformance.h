@@ -16,7 +16,7 @@ struct Property {
 const std::vector<Property>& properties();
 
 struct Exception {
-  const char *property, *types, *reason;  // types: names between spaces
+  const char *property, *types, *reason;  // types: names between spaces; "Type:option=value" with that alone
 };
 const std::vector<Exception>& exceptions();
 

@@ -229,6 +229,79 @@ TEST(Registry, AUsersModuleTakesPartInEverything) {
   EXPECT_NEAR(net(x).to_vector<float>()[0], 50 * linear(x, loud->weight, loud->bias).to_vector<float>()[0], 1e-4);
 }
 
+// Derived under a name of its own: what its config says is not what it is.
+class OwnMLP : public MLP {
+ public:
+  static constexpr const char* registered_name = "TestOwnMLP";
+  using MLP::MLP;
+  const char* type_name() const override { return registered_name; }
+};
+class TestMeter : public Configured<ScaleConfig, Module>, public Callable<TestMeter> {
+ public:
+  static constexpr const char* registered_name = "TestMeter";
+  static constexpr const char* kind = "feature";
+  static constexpr io::Doc doc{"The mean of a tensor.", "Common 1900"};
+  explicit TestMeter(ScaleConfig config) : Configured(config) {}
+  const char* type_name() const override { return registered_name; }
+  std::vector<Tensor> forward(const Tensor& x, const Tensor& weight = {}) {
+    return {mean(weight.defined() ? x * weight : x), x};
+  }
+};
+
+const ModuleType& meter_type() {
+  static const bool once = [] {
+    register_module<TestMeter>({.start = 3}, "x [...], weight [...] -> [], [...]",
+                               {sample::reals({2, 3}, 1, 2), sample::reals({2, 3})});
+    return true;
+  }();
+  static_cast<void>(once);
+  return module_type("TestMeter");
+}
+
+TEST(Registry, ATypeKnowsWhatItIs) {
+  const ModuleType& linear = module_type("Linear");
+  EXPECT_EQ(linear.kind, "layer");
+  EXPECT_EQ(linear.config->fields.at(0).name, "in_features");
+  EXPECT_EQ(linear.example.hparams().at("in_features").integer(), 3);
+  EXPECT_EQ(module_type("GRUCell").kind, "layer");
+  EXPECT_EQ(module_type("WaveNet").kind, "network");
+  EXPECT_EQ(module_type("Sequential").kind, "container");
+  EXPECT_EQ(module_type("Sequential").config, nullptr);
+  EXPECT_EQ(module_type("LayerNorm").doc.source, std::string("Ba, Kiros & Hinton 2016"));
+  expect_has(message_of<ConfigError>([] { module_type("Linaer"); }), {"did you mean \"Linear\""});
+
+  register_module<OwnMLP>();
+  EXPECT_EQ(module_type("TestOwnMLP").doc.what, std::string());
+  EXPECT_EQ(module_type("TestOwnMLP").kind, "module");
+  EXPECT_FALSE(module_type("TestOwnMLP").example.hparams);
+  const ModuleType& meter = meter_type();
+  EXPECT_EQ(meter.kind, "feature");
+  EXPECT_EQ(meter.doc.what, std::string("The mean of a tensor."));
+  EXPECT_EQ(meter.example.hparams().at("start").real(), 3);
+}
+
+TEST(Registry, AnyTypeIsCalledWithTensors) {
+  const auto meter = build(meter_type().defaults());
+  EXPECT_THROW(call(*meter, {ones({2})}), ValueError);  // not materialised
+  materialise(*meter);
+  const Tensor x = full({2, 2}, 3), weight = full({2, 2}, 2);
+  EXPECT_EQ(call(*meter, {x})[0].item(), 3);
+  const std::vector<Tensor> both = call(*meter, {x, weight});
+  EXPECT_EQ(both.size(), 2u);
+  EXPECT_EQ(both[0].item(), 6);
+  expect_has(message_of<ValueError>([&] { call(*meter, {x, x, x}); }), {"TestMeter does not take 3 tensors"});
+  expect_has(message_of<ValueError>([&] { module_type("Linear").call(*meter, {x}); }), {"TestMeter"});
+  EXPECT_THROW(call(*make<ModuleList>(), {x}), ConfigError);
+
+  const auto again = example_inputs(meter_type(), 0), other = example_inputs(meter_type(), 1);
+  for (const float v : again[0].to_vector<float>()) EXPECT_TRUE(v >= 1 && v < 2);
+  EXPECT_TRUE(same_bits(again[0], example_inputs(meter_type())[0]));
+  EXPECT_FALSE(same_bits(again[0], other[0]));
+  EXPECT_EQ(example_inputs(meter_type(), 0, DType::f64)[1].dtype(), DType::f64);
+  for (const std::int64_t v : example_inputs(module_type("Embedding"))[0].to_vector<std::int64_t>())
+    EXPECT_TRUE(v >= 0 && v < 5);
+}
+
 // ---- networks -----------------------------------------------------------------------------------------------------
 
 TEST(Registry, NetworksByTheirConfig) {

@@ -70,6 +70,7 @@ class Machine {
     out_.root = stack_[0];
     return std::move(out_);
   }
+  std::size_t at() const { return at_; }
 
  private:
   template <class... P>
@@ -348,8 +349,11 @@ class Machine {
 }  // namespace
 
 Pickle parse_pickle(std::span<const std::byte> bytes, const std::string& name,
-                    std::span<const std::string_view> globals) {
-  return Machine(bytes, name, globals).run();
+                    std::span<const std::string_view> globals, std::size_t* used) {
+  Machine machine(bytes, name, globals);
+  Pickle pickle = machine.run();
+  if (used != nullptr) *used = machine.at();
+  return pickle;
 }
 
 }  // namespace tapedeck::io

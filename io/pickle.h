@@ -29,7 +29,8 @@ struct Pickle {
 
 // FormatError names the byte and the rule: an opcode or a global that is not let in, a damaged or endless stream.
 // "collections.OrderedDict" called without arguments is a dict. At most a million values are made.
+// Bytes behind its end are left; `used`, when given, gets where that is.
 Pickle parse_pickle(std::span<const std::byte> bytes, const std::string& name,
-                    std::span<const std::string_view> globals);
+                    std::span<const std::string_view> globals, std::size_t* used = nullptr);
 
 }  // namespace tapedeck::io

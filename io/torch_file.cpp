@@ -57,32 +57,80 @@ constexpr std::string_view kGlobals[] = {
     "numpy.dtype",
     "_codecs.encode",
 };
-constexpr std::byte kLegacy[] = {std::byte{0x80}, std::byte{0x02}, std::byte{0x8a}, std::byte{0x0a},
-                                 std::byte{0x6c}, std::byte{0xfc}, std::byte{0x9c}, std::byte{0x46},
-                                 std::byte{0xf9}, std::byte{0x20}, std::byte{0x6a}, std::byte{0xa8}};
+// The older format begins with a pickle of the number 0x1950a86a20f9469cfc6c.
+constexpr std::string_view kLegacy = "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";
 
 class Reader {
  public:
-  Reader(ByteSource& source, const std::string& file) : source_(source), file_(file), zip_(source, file) {}
+  Reader(ByteSource& source, const std::string& file) : source_(source), file_(file) {}
 
-  TorchFile read() {
+  TorchFile read_archive() {
+    zip_.emplace(source_, file_);
     const ZipEntry* data = nullptr;
-    for (const ZipEntry& e : zip_.entries()) {
+    for (const ZipEntry& e : zip_->entries()) {
       if (e.name != "data.pkl" && !e.name.ends_with("/data.pkl")) continue;
       if (data) fail("has two entries data.pkl");
       data = &e;
     }
     if (!data) fail("has no entry data.pkl: it was not made by torch.save");
     folder_ = data->name.substr(0, data->name.size() - std::strlen("data.pkl"));
-    if (zip_.find(folder_ + "constants.pkl"))
+    if (zip_->find(folder_ + "constants.pkl"))
       fail("is a TorchScript program; save model.state_dict() with torch.save instead");
-    if (const ZipEntry* order = zip_.find(folder_ + "byteorder"); order && order->size <= 16) {
-      const auto bytes = zip_.read(*order, 16);
+    if (const ZipEntry* order = zip_->find(folder_ + "byteorder"); order && order->size <= 16) {
+      const auto bytes = zip_->read(*order, 16);
       if (std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()) != "little")
         fail("has numbers in big-endian order; save it again on a little-endian machine");
     }
-    const auto bytes = zip_.read(*data, kPickleLimit);
+    const auto bytes = zip_->read(*data, kPickleLimit);
     pickle_ = parse_pickle(bytes, file_ + ": " + data->name, kGlobals);
+    walk(pickle_.root, "", 0);
+    return std::move(out_);
+  }
+
+  // Before PyTorch 1.6: pickles one behind the other (the number, a version, the machine, the content, the names of its
+  // storages), then each storage: its number of elements and they.
+  TorchFile read_legacy() {
+    std::vector<std::byte> front(static_cast<std::size_t>(std::min(source_.size(), kPickleLimit)));
+    source_.read(0, front);
+    std::size_t at = kLegacy.size();
+    const auto next = [&](const char* what) {
+      std::size_t used = 0;
+      Pickle p = parse_pickle(std::span(front).subspan(at), file_ + ": " + what, kGlobals, &used);
+      at += used;
+      return p;
+    };
+    const Pickle version = next("version"), machine = next("machine");
+    if (version[version.root].kind != Kind::integer || version[version.root].integer != 1001)
+      fail("is in a format of PyTorch's that is not known; load it in Python and torch.save it again");
+    const PickleValue& facts = machine[machine.root];
+    for (std::size_t k = 0; facts.kind == Kind::dict && k < facts.items.size(); k += 2)
+      if (machine[facts.items[k]].text == "little_endian" && machine[facts.items[k + 1]].integer == 0)
+        fail("has numbers in big-endian order; save it again on a little-endian machine");
+    pickle_ = next("content");
+    const Pickle names = next("storages");
+    std::unordered_map<std::string, const StorageType*> types;
+    for (const PickleValue& v : pickle_.values)
+      if (v.kind == Kind::persistent && at_storage(v)) types[at_storage(v)->first] = at_storage(v)->second;
+    const PickleValue& list = names[names.root];
+    if (list.kind != Kind::list) fail("has no list of its storages");
+    std::int64_t place = static_cast<std::int64_t>(at);
+    for (const std::int32_t i : list.items) {
+      const std::string& key = names[i].text;
+      const auto type = types.find(key);
+      if (names[i].kind != Kind::text || type == types.end())
+        fail("names the storage \"", printable(key.substr(0, 80)), "\", which no tensor has");
+      std::int64_t numel = 0;
+      source_.read(place, std::as_writable_bytes(std::span(&numel, 1)));
+      place += std::ssize(std::as_bytes(std::span(&numel, 1)));
+      const std::int64_t width = type->second->bytes;
+      if (numel < 0 || numel > (source_.size() - place) / width)
+        fail("is cut off: the storage \"", printable(key), "\" would have ", numel, " elements of ", width,
+             " bytes, and ", source_.size() - place, " bytes are left");
+      if (!places_.emplace(key, std::pair(place, numel * width)).second)
+        fail("has the storage \"", printable(key), "\" twice");
+      place += numel * width;
+    }
+    if (place != source_.size()) fail("has ", source_.size() - place, " bytes behind its last storage");
     walk(pickle_.root, "", 0);
     return std::move(out_);
   }
@@ -229,7 +277,18 @@ class Reader {
     std::vector<std::byte> bytes;
   };
 
-  // ('storage', torch.FloatStorage, key, location, numel)
+  // Key and type of a storage's description, ('storage', torch.FloatStorage, key, location, numel).
+  std::optional<std::pair<std::string, const StorageType*>> at_storage(const PickleValue& v) const {
+    const PickleValue& id = at(v.items[0]);
+    if (id.kind != Kind::tuple || id.items.size() < 5 || at(id.items[1]).kind != Kind::global ||
+        at(id.items[2]).kind != Kind::text)
+      return std::nullopt;
+    const auto type = std::find_if(std::begin(kStorages), std::end(kStorages),
+                                   [&](const StorageType& s) { return s.global == at(id.items[1]).text; });
+    if (type == std::end(kStorages)) return std::nullopt;
+    return std::pair(at(id.items[2]).text, &*type);
+  }
+
   const Storage& storage(const std::string& path, const PickleValue& v) {
     if (v.kind != Kind::persistent) refuse(path, "is a tensor without a storage");
     const PickleValue& id = at(v.items[0]);
@@ -248,14 +307,21 @@ class Reader {
         refuse(path, "shares a storage that is described differently elsewhere");
       return known->second;
     }
-    const ZipEntry* e = zip_.find(folder_ + "data/" + key);
-    if (!e)
+    if (id.items.size() > 5 && at(id.items[5]).kind != Kind::none)
+      refuse(path,
+             "has a storage that is part of another, as PyTorch before 0.4 wrote; load it in Python and save it again");
+    const ZipEntry* e = zip_ ? zip_->find(folder_ + "data/" + key) : nullptr;
+    const auto place = places_.find(key);
+    if (!e && place == places_.end())
       refuse(path, "has its data in \"", printable(folder_), "data/", printable(key.substr(0, 80)),
              "\", which is missing");
-    if (numel < 0 || numel > e->size / type->bytes || numel * type->bytes != e->size)
-      refuse(path, "has a storage of ", numel, " elements of ", type->bytes, " bytes, but its entry holds ", e->size);
-    charge(path, e->size);
-    return storages_.emplace(key, Storage{&*type, numel, zip_.read(*e, e->size)}).first->second;
+    const std::int64_t held = e ? e->size : place->second.second;
+    if (numel < 0 || numel > held / type->bytes || numel * type->bytes != held)
+      refuse(path, "has a storage of ", numel, " elements of ", type->bytes, " bytes, but the file holds ", held);
+    charge(path, held);
+    std::vector<std::byte> bytes(static_cast<std::size_t>(held));
+    e ? zip_->read(*e, bytes) : source_.read(place->second.first, bytes);
+    return storages_.emplace(key, Storage{&*type, numel, std::move(bytes)}).first->second;
   }
 
   void charge(const std::string& path, std::int64_t bytes) {
@@ -344,8 +410,9 @@ class Reader {
 
   ByteSource& source_;
   const std::string& file_;
-  ZipReader zip_;
+  std::optional<ZipReader> zip_;
   std::string folder_;
+  std::unordered_map<std::string, std::pair<std::int64_t, std::int64_t>> places_;  // of the older format: where, bytes
   Pickle pickle_;
   TorchFile out_;
   std::unordered_set<std::string> names_;
@@ -354,13 +421,14 @@ class Reader {
 };
 
 TorchFile read_source(ByteSource& source, const std::string& file) {
-  std::array<std::byte, sizeof kLegacy> start{};
-  source.read(0, std::span(start).first(static_cast<std::size_t>(std::min(source.size(), std::ssize(start)))));
-  TD_CHECK(!std::ranges::equal(start, kLegacy), FormatError, printable(file),
-           ": is in PyTorch's format of before 1.6; load it in Python and torch.save it again, or save safetensors");
-  TD_CHECK(start[0] != std::byte{0x80}, FormatError, printable(file),
-           ": is a bare pickle, no archive of torch.save; save the state_dict with torch.save");
-  return Reader(source, file).read();
+  std::array<char, kLegacy.size()> start{};
+  const auto there = static_cast<std::size_t>(std::min(source.size(), std::ssize(start)));
+  source.read(0, std::as_writable_bytes(std::span(start)).first(there));
+  Reader reader(source, file);
+  if (std::string_view(start.data(), start.size()) == kLegacy) return reader.read_legacy();
+  TD_CHECK(start[0] != kLegacy[0], FormatError, printable(file),
+           ": is a bare pickle, no file of torch.save; save the state_dict with torch.save");
+  return reader.read_archive();
 }
 
 // ---- writing --------------------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
-// PyTorch's own files (torch.save since 1.6: a ZIP archive with a pickle and raw storages). The pickle is read as data:
-// nothing in it can run. Conv and linear weights keep PyTorch's order of dimensions.
+// PyTorch's own files (torch.save: a ZIP archive with a pickle and raw storages; before 1.6, pickles and storages one
+// behind the other). The pickle is read as data: nothing in it can run. Conv and linear weights keep PyTorch's order of
+// dimensions.
 #pragma once
 #include <tapedeck/io/node.h>
 #include <tapedeck/io/safetensors.h>

@@ -201,7 +201,8 @@ works info run/checkpoints/step-12/model.safetensors
 check "info recognises the network" grep -qE '\(all\) +WaveNet' stdout
 check "and names what it cannot know" grep -q 'blocks (where dilations start again), padding' stdout
 works info $source/tests/io/torch_files/orders.npz
-refuses 4 'before 1.6' info $source/tests/io/torch_files/legacy.pth
+works info $source/tests/io/torch_files/legacy.pth
+refuses 4 'asks for "torch.nn.modules.linear.Linear"' info $source/tests/io/torch_files/module.pth
 works info cfg.json
 works info sounds/0.wav
 works eval run
@@ -344,7 +345,7 @@ for name in wavenet wavenet_weight_norm wavenet_parametrized; do
 done
 check "weight norm is folded, and said so" grep -q 'weight norm is folded' stderr
 refuses 4 'gru.pth: load_state: [0-9]+ of the names' train cfg.json --data sounds --out new --init $models/gru.pth
-refuses 4 'before 1.6' train cfg.json --data sounds --out new --init $source/tests/io/torch_files/legacy.pth
+refuses 4 'legacy.pth: load_state: [0-9]+ of the names' train cfg.json --data sounds --out new --init $source/tests/io/torch_files/legacy.pth
 refuses 4 'TorchScript' train cfg.json --data sounds --out new --init $source/tests/io/torch_files/script.pth
 refuses 4 'Linear' train cfg.json --data sounds --out new --init $source/tests/io/torch_files/module.pth
 

@@ -105,7 +105,38 @@ numpy_scalar = (glob("numpy.core.multiarray.scalar") +
                 tuple_of(glob("numpy.dtype") + tuple_of(text("f8"), b"\x89", b"\x88") + b"R" +
                          tuple_of(integer(3), text("<"), b"N", b"N", b"N", integer(-1), integer(-1), integer(0)) + b"b",
                          glob("_codecs.encode") + tuple_of(text(b"\0" * 6 + "\u00f8?".encode()), text("latin1")) + b"R") + b"R")
+
+
+def legacy(content, keys=("0", "1"), storages=None, version=1001, little=b"\x88", more=b""):
+    front = b"\x80\x02\x8a\n" + struct.pack("<QH", 0xA86A20F9469CFC6C, 0x1950) + b"."
+    front += b"\x80\x02" + integer(version) + b".\x80\x02}(" + text("little_endian") + little + b"u."
+    named = b"\x80\x02](" + b"".join(text(k) for k in keys) + b"e."
+    if storages is None:
+        storages = [(16, bytes(64))] + [(2, bytes(8))] * (len(keys) - 1)
+    return front + content + named + b"".join(struct.pack("<q", n) + data for n, data in storages) + more
+
+
+TWO = state(("w", tensor()), ("b", tensor((2,), (1,), key="1", numel=2)))
 torch = {
+    "good-legacy": legacy(TWO),
+    "good-legacy-pytorch": open(os.path.join(FILES, "legacy.pth"), "rb").read(),
+    "good-legacy-training-pytorch": open(os.path.join(FILES, "legacy_training.pth"), "rb").read(),
+    "good-legacy-empty": legacy(b"\x80\x02}.", (), []),
+    "bad-legacy-version": legacy(TWO, version=1000),
+    "bad-legacy-big-endian": legacy(TWO, little=b"\x89"),
+    "bad-legacy-cut": legacy(TWO)[:-1],
+    "bad-legacy-more": legacy(TWO, more=b"\0"),
+    "bad-legacy-front": legacy(TWO)[:40],
+    "bad-legacy-numel": legacy(TWO, storages=[(15, bytes(60)), (2, bytes(8))]),
+    "bad-legacy-numel-negative": legacy(TWO, storages=[(-1, bytes(64)), (2, bytes(8))]),
+    "bad-legacy-numel-huge": legacy(TWO, storages=[(1 << 62, bytes(64)), (2, bytes(8))]),
+    "bad-legacy-missing": legacy(TWO, ("0",)),
+    "bad-legacy-unknown": legacy(TWO, ("0", "2")),
+    "bad-legacy-twice": legacy(TWO, ("0", "0"), [(16, bytes(64))] * 2),
+    "bad-legacy-no-list": legacy(TWO)[:-100] + b"\x80\x02N.",
+    "bad-legacy-view": legacy(state(("w", tensor(hold=tuple_of(text("storage"), glob("torch.FloatStorage"), text("0"), text("cpu"),
+                                                          integer(16), tuple_of(text("1"), integer(0), integer(16))) + b"Q"))), ("0",)),
+    "bad-legacy-global": legacy(b"\x80\x02" + glob("os.system") + tuple_of(text("true")) + b"R."),
     "good-one": ONE,
     "good-empty": b"\x80\x02}.",
     "good-none": b"\x80\x02N.",

@@ -1,6 +1,7 @@
 // What must hold for any bytes given to the reader of PyTorch's files: a one-line FormatError, or tensors and values
-// that are written and read again as they are. Bytes that are no archive are taken as the pickle of one with the
-// storages data/0 (64 bytes) and data/1 (16 bytes), so that a fuzzer need not find checksums.
+// that are written and read again as they are. Bytes that begin as neither an archive nor PyTorch's older format are
+// taken as the pickle of one with the storages data/0 (64 bytes) and data/1 (16 bytes), so that a fuzzer need not find
+// checksums.
 #pragma once
 #include <tapedeck/io/torch_file.h>
 #include <tapedeck/io/zip.h>
@@ -25,7 +26,9 @@ inline std::vector<std::byte> archive_of(std::span<const std::byte> pickle) {
 // The promise that is broken, or "". `refusal` gets the reader's message when it refuses.
 inline std::string broken_torch_promise(std::span<const std::byte> given, std::string* refusal) {
   const bool archive = given.size() >= 2 && given[0] == std::byte{'P'} && given[1] == std::byte{'K'};
-  const std::vector<std::byte> bytes = archive ? std::vector(given.begin(), given.end()) : archive_of(given);
+  const bool older =
+      given.size() >= 4 && given[0] == std::byte{0x80} && given[2] == std::byte{0x8a} && given[3] == std::byte{0x0a};
+  const std::vector<std::byte> bytes = archive || older ? std::vector(given.begin(), given.end()) : archive_of(given);
   io::TorchFile file;
   try {
     file = io::parse_torch(bytes, "input");

@@ -1,5 +1,4 @@
-// Padding: constants are filled in around a copy; the other modes read x at indices, so that their gradient adds up in
-// the order of positions.
+// Padding: constants are filled in around a copy; the other modes put what they read at indices beside x.
 #include <tapedeck/autograd/op_helpers.h>
 #include <tapedeck/autograd/ops.h>
 #include <tapedeck/kernels/elementwise.h>
@@ -57,6 +56,32 @@ std::int64_t source_of(std::int64_t i, std::int64_t n, PadMode mode) {
   return i < 0 ? -i : i >= n ? 2 * (n - 1) - i : i;
 }
 
+// Positions [begin, end) of x along dim, 0 being its first: a copy between what stands at indices. The gradient adds up
+// in the order of positions.
+Tensor pad_line(const Tensor& x, int dim, std::int64_t begin, std::int64_t end, PadMode mode) {
+  const std::int64_t n = x.size(dim);
+  const auto index_of = [n, mode](std::int64_t from, std::int64_t to) {
+    const Tensor index = empty({std::max<std::int64_t>(0, to - from)}, {DType::i64, kCpu});
+    for (std::int64_t i = from; i < to; ++i) index.data<std::int64_t>()[i - from] = source_of(i, n, mode);
+    return index;
+  };
+  const std::int64_t first = std::clamp<std::int64_t>(begin, 0, n), last = std::clamp<std::int64_t>(end, first, n);
+  Tensor y;
+  {
+    const NoGrad unrecorded;
+    const auto outside = [&](std::int64_t from, std::int64_t to) {
+      return index_select(x, dim, index_of(from, to).to(x.device()));
+    };
+    y = cat({outside(begin, std::min<std::int64_t>(0, end)), narrow(x, dim, first, last - first),
+             outside(std::max(n, begin), end)},
+            dim);
+  }
+  record("pad", y, {&x}, [=](const Tensor& gy, Grads& g) {
+    g.give(0, index_add(zeros(g.shape(0), gy.options()), dim, index_of(begin, end).to(gy.device()), gy));
+  });
+  return y;
+}
+
 Tensor pad_from_itself(Tensor x, std::vector<Side>& sides, PadMode mode) {
   for (int d = 0; d < x.dim(); ++d) {
     Side& s = sides[static_cast<std::size_t>(d)];
@@ -71,9 +96,7 @@ Tensor pad_from_itself(Tensor x, std::vector<Side>& sides, PadMode mode) {
              : mode == PadMode::circular ? "circular needs sides at most as large as the dimension"
                                          : "replicate needs an element to repeat",
              "; dimension ", d, " has ", n, " and gets {", s.before, ", ", s.after, "}", arg("x", x));
-    const Tensor index = empty({length}, {DType::i64, kCpu});
-    for (std::int64_t i = 0; i < length; ++i) index.data<std::int64_t>()[i] = source_of(i - s.before, n, mode);
-    x = index_select(x, d, index.to(x.device()));
+    x = pad_line(x, d, -s.before, n + s.after, mode);
   }
   return x;
 }

@@ -11,6 +11,7 @@ namespace tapedeck {
 namespace {
 
 using detail::composed;
+using detail::save_for;
 
 // ---- transforms of the last dimension, unnormalised but for `scale`; each is the adjoint of another ----------------
 Tensor rows_fft(const Tensor& x, bool inverse, double scale) {  // [..., n, 2]
@@ -33,17 +34,30 @@ Tensor bin_weights(std::int64_t n, double interior, const Tensor& like) {
 }
 
 Tensor rows_irfft(const Tensor& x, std::int64_t n, double scale);
-Tensor rows_rfft(const Tensor& x, double scale) {  // [..., n] -> [..., n/2 + 1, 2]
+// Rows as the kernels see them, [P, R, n]: frames of a signal may overlap.
+Tensor in_parts(const Tensor& x) {
+  const std::int64_t n = x.size(-1), rows = x.dim() > 1 ? x.size(-2) : 1;
+  const Shape shape{rows == 0 ? 0 : x.numel() / n / rows, rows, n};
+  const Tensor view = detail::try_reshape(x, shape);
+  if (view.defined() && (n == 1 || view.strides()[2] == 1)) return view;
+  return detail::try_reshape(detail::packed(x), shape);
+}
+// [..., n] -> [..., n/2 + 1, 2]; each row times the window [n] when there is one.
+Tensor rows_rfft(const Tensor& x, double scale, const Tensor& window = {}) {
   const std::int64_t n = x.size(-1), bins = n / 2 + 1, rows = x.numel() / n;
   Shape shape = x.sizes();
   shape[x.dim() - 1] = bins;
   shape.push(2);
   const Tensor y = empty(shape, x.options());
   if (rows > 0)
-    kernels::rfft(x.device(),
-                  {detail::try_reshape(detail::packed(x), {rows, n}), detail::try_reshape(y, {rows, bins, 2}), scale});
-  record("rfft", y, {&x},
-         [=](const Tensor& gy, Grads& g) { g.give(0, rows_irfft(gy * bin_weights(n, 0.5, gy), n, scale)); });
+    kernels::rfft(x.device(), {in_parts(x), detail::packed(window), detail::try_reshape(y, {rows, bins, 2}), scale});
+  record("rfft", y, {&x, &window},
+         [=, x = window.defined() ? save_for(window, x, "x") : Saved(), window = save(window, "window")](
+             const Tensor& gy, Grads& g) {
+           const Tensor rows = rows_irfft(gy * bin_weights(n, 0.5, gy), n, scale);
+           if (g.wants(0)) g.give(0, window.get().defined() ? rows * window.get() : rows);
+           if (g.wants(1)) g.give(1, sum_to(rows * x.get(), {n}));
+         });
   return y;
 }
 
@@ -296,9 +310,10 @@ Tensor stft(const Tensor& x, std::int64_t n_fft, const StftOptions& o) {
     if (o.center) signal = pad(x, {n_fft / 2, n_fft / 2}, o.pad_mode);
     TD_CHECK(signal.size(-1) >= n_fft, ShapeError, "stft: ", signal.size(-1), " samples are less than n_fft ", n_fft,
              arg("x", x));
-    const Tensor windowed = unfold(signal, -1, n_fft, hop) * w;
+    const Tensor frames = unfold(signal, -1, n_fft, hop);
     const double scale = o.normalized ? 1 / std::sqrt(static_cast<double>(n_fft)) : 1;
-    if (o.onesided) return rows_rfft(windowed, scale);
+    if (o.onesided) return rows_rfft(frames, scale, w);
+    const Tensor windowed = frames * w;
     return rows_fft(stack({windowed, zeros_like(windowed)}, -1), false, scale);
   });
 }

@@ -13,9 +13,13 @@ struct FftArgs {
 };
 extern KernelSlot<FftArgs> fft;
 
-// The first n/2 + 1 of them for real rows: x [R, n], y [R, n/2 + 1, 2], contiguous.
+// The first n/2 + 1 of them for real rows, each times the window [n] (contiguous, or not given): x [P, R, n] with
+// contiguous rows that may overlap, y [P R, n/2 + 1, 2], contiguous.
 struct RfftArgs {
-  TensorView x, y;
+  TensorView x, window, y;
+  const auto* row(std::int64_t r, const auto* data) const {
+    return data + r / x.sizes[1] * x.strides[0] + r % x.sizes[1] * x.strides[1];
+  }
   double scale = 1;
   DType dtype() const { return x.dtype; }
 };

@@ -111,6 +111,7 @@ FftPlan::FftPlan(std::int64_t n) : n_(n), scratch_(2 * n), factors_(factors_of(n
       const Root w = root_of_unity(k, n);
       re_[static_cast<std::size_t>(k)] = w.re, im_[static_cast<std::size_t>(k)] = -w.im;
     }
+    re_f32_.assign(re_.begin(), re_.end()), im_f32_.assign(im_.begin(), im_.end());
     return;
   }
   // X_j = c_j sum over k of (x_k c_k) conj(c_(j - k)), c_k = e^(-pi i k^2 / n): a circular convolution of length m.

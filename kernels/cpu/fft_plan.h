@@ -26,6 +26,8 @@ class FftPlan {
   // e^(-2 pi i k / n), k < n.
   const double* cosines() const { return re_.data(); }
   const double* sines() const { return im_.data(); }
+  const float* cosines_f32() const { return re_f32_.data(); }
+  const float* sines_f32() const { return im_f32_.data(); }
 
  private:
   void mixed(Split& x, Split& spare) const;
@@ -33,6 +35,7 @@ class FftPlan {
   std::int64_t n_, scratch_;
   std::vector<int> factors_;     // empty where Bluestein's algorithm runs
   std::vector<double> re_, im_;  // the roots of unity
+  std::vector<float> re_f32_, im_f32_;
   std::unique_ptr<FftPlan> convolution_;
   std::vector<double> chirp_re_, chirp_im_, kernel_re_, kernel_im_;
 };

@@ -50,13 +50,17 @@ void complex_rows(const FftArgs& a) {
 
 template <class T>
 void real_rows(const RfftArgs& a) {
-  const std::int64_t n = a.x.sizes[1], bins = n / 2 + 1;
-  each_row(a.x.sizes[0], n, [&](std::int64_t r, const Wide* roots) {
-    const T* x = a.x.ptr<const T>() + n * r;
+  const std::int64_t n = a.x.sizes[2], bins = n / 2 + 1;
+  const T* window = a.window ? a.window.ptr<const T>() : nullptr;
+  each_row(a.y.sizes[0], n, [&](std::int64_t r, const Wide* roots) {
+    const T* x = a.row(r, a.x.ptr<const T>());
     T* y = a.y.ptr<T>() + 2 * bins * r;
     for (std::int64_t j = 0; j < bins; ++j) {
       Wide re = 0, im = 0;
-      for (std::int64_t k = 0; k < n; ++k) re += x[k] * roots[2 * (j * k % n)], im -= x[k] * roots[2 * (j * k % n) + 1];
+      for (std::int64_t k = 0; k < n; ++k) {
+        const Wide v = window ? static_cast<Wide>(x[k]) * window[k] : x[k];
+        re += v * roots[2 * (j * k % n)], im -= v * roots[2 * (j * k % n) + 1];
+      }
       const bool real = j == 0 || 2 * j == n;
       y[2 * j] = static_cast<T>(re * a.scale), y[2 * j + 1] = static_cast<T>(real ? 0 : im * a.scale);
     }

@@ -9,6 +9,7 @@ KernelSlot<RfftArgs> rfft("rfft");
 KernelSlot<IrfftArgs> irfft("irfft");
 
 void register_fft(std::vector<SlotBase*>& slots) {
+  add_simd_fft();
   add_stockham_fft();
   add_ref_fft();
   slots.insert(slots.end(), {&fft, &rfft, &irfft});

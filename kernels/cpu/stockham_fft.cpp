@@ -47,23 +47,27 @@ void complex_rows(const FftArgs& a) {
 
 template <class T>
 void real_rows(const RfftArgs& a) {
-  const std::int64_t n = a.x.sizes[1], bins = n / 2 + 1, half = n / 2;
+  const std::int64_t n = a.x.sizes[2], bins = n / 2 + 1, half = n / 2;
   const bool even = n % 2 == 0;
   const auto plan = fft_plan(even ? half : n);
-  each_row(*plan, a.x.sizes[0], [&](std::int64_t r, Split x, double* scratch) {
-    const T* in = a.x.ptr<const T>() + n * r;
+  const T* window = a.window ? a.window.ptr<const T>() : nullptr;
+  each_row(*plan, a.y.sizes[0], [&](std::int64_t r, Split x, double* scratch) {
+    const T* row = a.row(r, a.x.ptr<const T>());
+    const auto in = [=](std::int64_t k) {
+      return window ? static_cast<double>(row[k]) * static_cast<double>(window[k]) : static_cast<double>(row[k]);
+    };
     T* out = a.y.ptr<T>() + 2 * bins * r;
     const auto put = [&](std::int64_t k, double re, double im) {
       out[2 * k] = static_cast<T>(re * a.scale), out[2 * k + 1] = static_cast<T>(im * a.scale);
     };
     if (!even) {
-      for (std::int64_t k = 0; k < n; ++k) x.re[k] = in[k], x.im[k] = 0;
+      for (std::int64_t k = 0; k < n; ++k) x.re[k] = in(k), x.im[k] = 0;
       const Split y = plan->run(x, scratch);
       put(0, y.re[0], 0);
       for (std::int64_t k = 1; k < bins; ++k) put(k, y.re[k], y.im[k]);
       return;
     }
-    for (std::int64_t k = 0; k < half; ++k) x.re[k] = in[2 * k], x.im[k] = in[2 * k + 1];
+    for (std::int64_t k = 0; k < half; ++k) x.re[k] = in(2 * k), x.im[k] = in(2 * k + 1);
     const Split z = plan->run(x, scratch);
     put(0, z.re[0] + z.im[0], 0), put(half, z.re[0] - z.im[0], 0);
     for (std::int64_t k = 1; k < half; ++k) {  // even samples e, odd ones o: y = e + w o

@@ -71,6 +71,9 @@ void add_transforms(std::vector<OpCase>& table) {
         add_transform(table, t, dtype, {2, n}, -1, {}, FftNorm::backward, Layout::contiguous, Values::normal);
       for (const std::int64_t n : {49, 55, 64, 100, 101, 128, 169, 243, 256, 289, 360, 509, 512})
         add_transform(table, t, dtype, {3, n}, -1, {}, FftNorm::backward, Layout::contiguous, Values::normal);
+      for (const std::int64_t n : {32, 128, 2048})  // more rows than a vector has lanes
+        add_transform(table, t, dtype, {n > 1000 ? 2 : 19, n}, -1, {}, FftNorm::ortho, Layout::contiguous,
+                      Values::normal);
       for (const FftNorm norm : {FftNorm::backward, FftNorm::ortho, FftNorm::forward})
         for (const std::int64_t n : {7, 12, 13, 34}) {
           add_transform(table, t, dtype, {2, 12}, 1, n, norm, Layout::contiguous, Values::normal);

@@ -63,10 +63,12 @@ void forward(Layer& l, const Tensor& gi) {
   if (l.cell.gates > 1) l.saved = empty({batch, steps, 4 * width}, o);
   const Tensor gh = empty({batch, l.cell.gates * width}, o), nothing = scalar(0, o);
   const Tensor sum = l.cell.gates == 1 ? empty_like(gh) : Tensor();
+  // Turned once: the products of all steps read it in the order in which it lies.
+  const Tensor weight = steps > 1 ? detail::packed(detail::transpose(l.weight, 0, 1)) : Tensor();
   for (std::int64_t i = 0; i < steps; ++i) {
     const std::int64_t t = l.step(i);
     const Tensor h = l.before(l.states, l.h0, i), gi_t = l.at(gi, t), state = l.at(l.states, t);
-    product(h, l.weight, l.bias, gh, true, 0);
+    product(h, weight.defined() ? weight : l.weight, l.bias, gh, !weight.defined(), 0);
     if (l.cell.lstm) {
       kernels::lstm_gates(gi.device(), {gi_t, gh, l.before(l.c, l.c0, i), state, l.at(l.c, t), l.at(l.saved, t)});
     } else if (l.cell.gru) {

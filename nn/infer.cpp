@@ -181,7 +181,8 @@ class Walk {
       }
       const Node sequence = Node::object({{"type", "Sequential"}, {"layers", layers}});
       if (is_module(sequence)) {
-        out_.unknown.push_back("what stands at the numbers that " + (path.empty() ? "the file" : "\"" + path + "\"") +
+        out_.unknown.push_back("what stands at the numbers that " +
+                               (path.empty() ? "the file" : "\"" + io::printable(path) + "\"") +
                                " leaves out: layers without weights (written as Identity)");
         return sequence;
       }

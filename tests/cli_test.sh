@@ -343,6 +343,13 @@ small=(--set io.levels=24 --set net.classes=24 --set 'net.blocks=[3,3]' --set ne
 for name in wavenet wavenet_weight_norm wavenet_parametrized; do
   works train cfg.json --data sounds --out $name --init $models/$name.pth "${small[@]}" --quiet
 done
+# Weights alone: the config from what info tells of them.
+works info $models/wavenet.pth --json
+python3 -c 'import json; c = json.load(open("cfg.json")); m, = json.load(open("stdout"))["inferred"]["modules"]
+c["net"] = m["hparams"]; c["io"]["levels"] = 24; json.dump(c, open("told.json", "w"))'
+works train told.json --data sounds --out told --init $models/wavenet.pth --quiet
+works generate told --seconds 0.05 -o told-out
+works train cfg.json --data sounds --out wavenet_parametrized --force --init $models/wavenet_parametrized.pth "${small[@]}" --quiet
 check "weight norm is folded, and said so" grep -q 'weight norm is folded' stderr
 refuses 4 'gru.pth: load_state: [0-9]+ of the names' train cfg.json --data sounds --out new --init $models/gru.pth
 refuses 4 'legacy.pth: load_state: [0-9]+ of the names' train cfg.json --data sounds --out new --init $source/tests/io/torch_files/legacy.pth

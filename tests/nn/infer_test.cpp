@@ -279,6 +279,10 @@ TEST(Infer, HostileNames) {
     std::size_t inside = 0;
     module->apply([&](const std::string&, Module&) { ++inside; });
     EXPECT_GE(inside, 1u);
+    for (const std::string& text : inferred.unknown) {
+      EXPECT_TRUE(io::is_utf8(text)) << text;
+      EXPECT_EQ(text.find('\n'), std::string::npos) << text;
+    }
     for (const WeightInfo& w : weights) {
       if (out.contains(w.name)) continue;
       const std::string name = weight_norm_name(w.name);
@@ -289,6 +293,8 @@ TEST(Infer, HostileNames) {
     }
   }
   EXPECT_GT(placed, 200u);
+  const Inferred bytes = infer_hparams({info("\xff\n.0.weight", {2, 2}), info("\xff\n.2.weight", {2, 2})});
+  EXPECT_NE(bytes.unknown.front().find("\"\\xff\\n\""), std::string::npos) << bytes.unknown.front();
   // Many levels, many tensors, a long name.
   std::string deep = "weight";
   for (int i = 0; i < 5000; ++i) deep = "a." + deep;

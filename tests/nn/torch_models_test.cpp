@@ -10,6 +10,7 @@
 
 #include <cmath>
 #include <cstdlib>
+#include <fstream>
 #include <set>
 
 #include "io/temp_folder.h"
@@ -140,6 +141,10 @@ bool run_python(const std::string& arguments) {
 }
 bool has_torch() { return std::system("/usr/bin/python3 -c 'import torch' >/dev/null 2>&1") == 0; }
 
+// Without the care of our writers, who make sure that a file survives a power cut: there are many.
+void put(const std::string& path, std::span<const std::byte> bytes) {
+  std::ofstream(path, std::ios::binary).write(reinterpret_cast<const char*>(bytes.data()), std::ssize(bytes));
+}
 // Ours as files, with its outputs, for PyTorch to open.
 void write_ours(const io::Node& c, const std::string& inputs, const TempFolder& folder) {
   const std::string& name = c.at("name").string();
@@ -149,8 +154,8 @@ void write_ours(const io::Node& c, const std::string& inputs, const TempFolder& 
   module->train(c.find("train") && c.at("train").boolean());
   std::vector<io::NamedTensor> state;
   for (const auto& [path, t] : module->state_dict()) state.push_back({path, clone(t)});
-  io::write_weights(folder / (name + ".pth"), state, io::WeightFormat::pth);
-  io::write_weights(folder / (name + ".safetensors"), state, io::WeightFormat::safetensors);
+  put(folder / (name + ".pth"), io::serialize_torch(state, name));
+  put(folder / (name + ".safetensors"), io::serialize_safetensors({.tensors = state}, name));
   std::vector<io::NamedTensor> arrays;
   for (const auto& [key, x] : io::read_npz(inputs + name + ".npz"))
     if (key.starts_with("input.")) arrays.push_back({key, x});

@@ -11,6 +11,7 @@
 #include <mutex>
 #include <system_error>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace tapedeck {
@@ -118,6 +119,7 @@ struct Shared {
   std::mutex busy;
   std::atomic<int> threads{default_threads()};
   std::unique_ptr<Pool> pool;  // made by the first job that is worth it
+  Executor executor;           // runs the jobs in its place
 };
 Shared& shared() {
   static Shared s;
@@ -140,8 +142,15 @@ void parallel_for(std::int64_t n, std::int64_t grain, FunctionRef<void(std::int6
   // With one thread, or when another thread's job holds the pool, the caller works alone.
   const std::unique_lock busy =
       s.threads == 1 ? std::unique_lock<std::mutex>() : std::unique_lock(s.busy, std::try_to_lock);
-  if (busy.owns_lock() && !s.pool) s.pool = std::make_unique<Pool>(s.threads);
-  busy.owns_lock() ? s.pool->run(job) : job.work();
+  if (!busy.owns_lock()) {
+    job.work();
+  } else if (s.executor) {
+    s.executor(static_cast<int>(std::min<std::int64_t>(chunks, s.threads)), [&job](int) { job.work(); });
+    job.work();  // what an executor that ran fewer tasks has left
+  } else {
+    if (!s.pool) s.pool = std::make_unique<Pool>(s.threads);
+    s.pool->run(job);
+  }
   if (job.failure) std::rethrow_exception(job.failure);
 }
 
@@ -155,6 +164,14 @@ void set_num_threads(int n) {
   if (n == s.threads) return;
   s.pool.reset();
   s.threads = n;
+}
+
+void set_executor(Executor executor) {
+  TD_CHECK(!inside, ValueError, "set_executor: called inside a parallel_for; call it before or after");
+  Shared& s = shared();
+  const std::lock_guard lock(s.busy);
+  s.pool.reset();
+  s.executor = std::move(executor);
 }
 
 }  // namespace tapedeck

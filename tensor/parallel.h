@@ -1,6 +1,7 @@
 // parallel_for on our own thread pool. Chunks depend on n and grain only, so results do not depend on the threads.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <type_traits>
 
 namespace tapedeck {
@@ -29,5 +30,12 @@ void parallel_for(std::int64_t n, std::int64_t grain, FunctionRef<void(std::int6
 
 int num_threads();            // TAPEDECK_THREADS, else the number of cores
 void set_num_threads(int n);  // 1 to 256; waits for a running parallel_for; ValueError inside of one
+
+// A host application's threads instead of ours: it calls task(i) once for each i < n, on any threads at once or one
+// after another, and returns when all of them have. Tasks do not throw; they share the chunks of one parallel_for among
+// themselves, so results are the same with every executor. An empty one brings our own pool back. Waits and refuses as
+// set_num_threads.
+using Executor = std::function<void(int n, FunctionRef<void(int)> task)>;
+void set_executor(Executor executor);
 
 }  // namespace tapedeck

@@ -301,6 +301,45 @@ TEST(Parallel, EveryIndexOnceWithTheSameChunksForAnyThreadCount) {
   EXPECT_EQ(seen[0], seen[2]);
 }
 
+// Threads of a host: at once, one after another, backwards, or fewer than were asked for. The chunks are the same.
+TEST(Parallel, RunsOnAHostsThreads) {
+  const int before = num_threads();
+  set_num_threads(3);
+  std::atomic<int> calls{0};
+  const std::vector<Executor> hosts = {[&](int n, FunctionRef<void(int)> task) {
+                                         std::vector<std::thread> threads;
+                                         for (int i = 0; i < n; ++i) threads.emplace_back([task, i] { task(i); });
+                                         for (auto& t : threads) t.join();
+                                         ++calls;
+                                       },
+                                       [&](int n, FunctionRef<void(int)> task) {
+                                         for (int i = n - 1; i >= 0; --i) task(i);
+                                         ++calls;
+                                       },
+                                       [&](int, FunctionRef<void(int)>) { ++calls; }};
+  for (const Executor& host : hosts) {
+    set_executor(host);
+    calls = 0;
+    std::vector<std::atomic<int>> met(1003);
+    parallel_for(1003, 10, [&](std::int64_t b, std::int64_t e) {
+      EXPECT_EQ(b % 10, 0);
+      parallel_for(e - b, 1, [&](std::int64_t c, std::int64_t d) {  // nested: inline
+        for (std::int64_t k = c; k < d; ++k) ++met[static_cast<std::size_t>(b + k)];
+      });
+    });
+    for (const auto& m : met) ASSERT_EQ(m, 1);
+    EXPECT_EQ(calls, 1);
+    EXPECT_THROW(parallel_for(100, 1, [](std::int64_t b, std::int64_t) { TD_CHECK(b < 40, ValueError, "chunk"); }),
+                 ValueError);
+    EXPECT_THROW(parallel_for(4, 1, [](std::int64_t, std::int64_t) { set_executor({}); }), ValueError);
+    EXPECT_EQ(calls, 3);
+  }
+  set_executor({});
+  parallel_for(1003, 10, [](std::int64_t, std::int64_t) {});
+  EXPECT_EQ(calls, 3);
+  set_num_threads(before);
+}
+
 TEST(Parallel, ErrorsNestingAndManyCallers) {
   const int before = num_threads();
   set_num_threads(3);

@@ -9,6 +9,7 @@
 #include <cmath>
 #include <functional>
 #include <map>
+#include <optional>
 
 namespace tapedeck::train {
 
@@ -27,72 +28,67 @@ void check_betas(double beta1, double beta2, Each&& add) {
   if (beta2 >= 1) add("/beta2", "must be below 1");
 }
 
-// What both kinds of Adam come down to.
-struct AdamRule {
-  double beta1, beta2, eps, weight_decay;
-  bool decoupled;
-  std::vector<std::string> no_decay;
-};
-
-// The means of one parameter: aliases into flat arenas.
-struct Moments {
+// A parameter and what is kept of it: aliases into flat arenas.
+struct Kept {
   Parameter parameter;
-  Tensor m, v;
-  std::int64_t steps = 0;
-  double weight_decay = 0;
+  std::vector<Tensor> states;
+  bool decays = true;
+  std::int64_t steps = 0;  // the current one counts
 };
 
-class Adam final : public Optimizer {
+// What tells the optimizers apart.
+struct Rule {
+  std::vector<std::string> states;                                   // PyTorch's names of the tensors that are kept
+  std::function<void(const Kept&, double rate, double scale)> step;  // runs the kernel
+  double start = 0;                                                  // of the states
+  std::vector<std::string> no_decay{};
+};
+
+class Stepper final : public Optimizer {
  public:
-  Adam(std::vector<Parameter> parameters, AdamRule rule, std::function<void()> check)
+  Stepper(const std::string& name, Rule rule, std::vector<Parameter> parameters, std::function<void()> check)
       : rule_(std::move(rule)), check_(std::move(check)) {
     constexpr std::int64_t kAlign = 16;  // elements, as in the arenas of parameters
     std::map<DType, std::int64_t> sizes;
     std::vector<std::int64_t> offsets;
     for (const Parameter& p : parameters) {
       const DType dtype = p.tensor.dtype();
-      TD_CHECK(dtype == DType::f32 || dtype == DType::f64, DTypeError, "Adam: parameter ", p.path,
+      TD_CHECK(dtype == DType::f32 || dtype == DType::f64, DTypeError, name, ": parameter ", p.path,
                " must be f32 or f64", arg("it is", p.tensor));
       std::int64_t& size = sizes[dtype];
       offsets.push_back(size);
       size += (p.tensor.numel() + kAlign - 1) / kAlign * kAlign;
     }
-    std::map<DType, std::pair<Tensor, Tensor>> flat;
+    std::map<DType, std::vector<Tensor>> flat;
     for (std::size_t i = 0; i < parameters.size(); ++i) {
-      Parameter& p = parameters[i];
-      auto& [m, v] = flat[p.tensor.dtype()];
-      if (!m.defined()) {
-        m = zeros({sizes[p.tensor.dtype()]}, p.tensor.options());
-        v = zeros_like(m);
-      }
-      const bool decays = std::ranges::find(rule_.no_decay, p.group) == rule_.no_decay.end();
-      moments_.push_back({p, tapedeck::detail::alias(m, offsets[i], p.tensor.sizes()),
-                          tapedeck::detail::alias(v, offsets[i], p.tensor.sizes()), 0,
-                          decays ? rule_.weight_decay : 0});
+      const Parameter& p = parameters[i];
+      std::vector<Tensor>& all = flat[p.tensor.dtype()];
+      while (all.size() < rule_.states.size())
+        all.push_back(full({sizes[p.tensor.dtype()]}, rule_.start, p.tensor.options()));
+      Kept kept{p, {}, std::ranges::find(rule_.no_decay, p.group) == rule_.no_decay.end()};
+      for (const Tensor& f : all) kept.states.push_back(tapedeck::detail::alias(f, offsets[i], p.tensor.sizes()));
+      kept_.push_back(std::move(kept));
     }
   }
 
   void step(double rate, double scale) override {
     check_();
-    for (Moments& s : moments_) {
-      const Tensor& p = s.parameter.tensor;
+    for (Kept& k : kept_) {
+      const Tensor& p = k.parameter.tensor;
       if (!p.has_grad()) continue;
-      ++s.steps;
-      kernels::AdamArgs args{p, p.grad(), s.m, s.v, rate, rule_.beta1, rule_.beta2, rule_.eps, s.weight_decay};
-      args.gscale = scale;
-      args.decoupled = rule_.decoupled;
-      args.step = s.steps;
-      kernels::adam(p.device(), args);
-      for (const Tensor& written : {p, s.m, s.v}) written.impl()->storage->bump();
+      ++k.steps;
+      rule_.step(k, rate, scale);
+      p.impl()->storage->bump();
+      for (const Tensor& written : k.states) written.impl()->storage->bump();
     }
   }
 
   nn::StateDict state() const override {
     nn::StateDict out;
-    for (const Moments& s : moments_) {
-      out.push_back({s.parameter.path + ".exp_avg", s.m});
-      out.push_back({s.parameter.path + ".exp_avg_sq", s.v});
-      out.push_back({s.parameter.path + ".step", tensor(std::vector<std::int64_t>{s.steps}, {})});
+    for (const Kept& k : kept_) {
+      for (std::size_t i = 0; i < k.states.size(); ++i)
+        out.push_back({k.parameter.path + "." + rule_.states[i], k.states[i]});
+      out.push_back({k.parameter.path + ".step", tensor(std::vector<std::int64_t>{k.steps}, {})});
     }
     return out;
   }
@@ -120,33 +116,101 @@ class Adam final : public Optimizer {
     }
     for (const auto& [path, value] : found) problem(path + " is unexpected");
     TD_CHECK(problems.empty(), FormatError, "optimizer state: ", problems, "; nothing was loaded");
-    for (std::size_t i = 0; i < moments_.size(); ++i) {
-      moments_[i].m.fill_from(io::raw_bytes(io::to_host(values[3 * i])));
-      moments_[i].v.fill_from(io::raw_bytes(io::to_host(values[3 * i + 1])));
-      moments_[i].steps = values[3 * i + 2].to_vector<std::int64_t>()[0];
+    auto value = values.begin();
+    for (Kept& k : kept_) {
+      for (const Tensor& s : k.states) s.fill_from(io::raw_bytes(io::to_host(*value++)));
+      k.steps = (value++)->to_vector<std::int64_t>()[0];
     }
   }
 
  private:
-  AdamRule rule_;
+  Rule rule_;
   std::function<void()> check_;
-  std::vector<Moments> moments_;
+  std::vector<Kept> kept_;
 };
+
+// ---- the rules ------------------------------------------------------------------------------------------------------
+template <class C>
+Rule adam(const C& c, bool decoupled, std::vector<std::string> no_decay) {
+  const auto step = [c, decoupled](const Kept& k, double rate, double scale) {
+    const Tensor& p = k.parameter.tensor;
+    kernels::AdamArgs args{p, p.grad(), k.states[0], k.states[1], rate, c.beta1, c.beta2, c.eps};
+    args.weight_decay = k.decays ? c.weight_decay : 0;
+    args.gscale = scale;
+    args.decoupled = decoupled;
+    args.step = k.steps;
+    kernels::adam(p.device(), args);
+  };
+  return {{"exp_avg", "exp_avg_sq"}, step, 0, std::move(no_decay)};
+}
+Rule rule_of(const AdamConfig& c) { return adam(c, false, {}); }
+Rule rule_of(const AdamWConfig& c) { return adam(c, true, c.no_decay); }
+
+Rule rule_of(const SGDConfig& c) {
+  const auto step = [c](const Kept& k, double rate, double scale) {
+    const Tensor& p = k.parameter.tensor;
+    kernels::SgdArgs args{p, p.grad(), {}, rate, c.momentum, c.dampening, c.weight_decay, scale, c.nesterov, k.steps};
+    if (!k.states.empty()) args.buf = k.states[0];
+    kernels::sgd(p.device(), args);
+  };
+  if (c.momentum == 0) return {{}, step};
+  return {{"momentum_buffer"}, step};
+}
+
+Rule rule_of(const RMSpropConfig& c) {
+  std::vector<std::string> states{"square_avg"};
+  if (c.centered) states.push_back("grad_avg");
+  if (c.momentum > 0) states.push_back("momentum_buffer");
+  return {states, [c](const Kept& k, double rate, double scale) {
+            const Tensor& p = k.parameter.tensor;
+            kernels::RmspropArgs args;
+            args.p = p, args.g = p.grad(), args.v = k.states[0];
+            if (c.centered) args.mean = k.states[1];
+            if (c.momentum > 0) args.buf = k.states.back();
+            args.lr = rate, args.alpha = c.alpha, args.eps = c.eps, args.weight_decay = c.weight_decay;
+            args.momentum = c.momentum, args.gscale = scale;
+            kernels::rmsprop(p.device(), args);
+          }};
+}
+
+Rule rule_of(const AdagradConfig& c) {
+  const auto step = [c](const Kept& k, double rate, double scale) {
+    const Tensor& p = k.parameter.tensor;
+    const double slower = 1 + static_cast<double>(k.steps - 1) * c.lr_decay;
+    kernels::adagrad(p.device(), {p, p.grad(), k.states[0], rate / slower, c.eps, c.weight_decay, scale});
+  };
+  return {{"sum"}, step, c.initial_accumulator_value};
+}
+
+template <class C>
+bool found(const io::Poly<Optimizer>& config, std::optional<Rule>& rule) {
+  const C* c = config.get_if<C>();
+  if (!c) return false;
+  io::check(*c, C::type_name);
+  rule = rule_of(*c);
+  return true;
+}
+template <class... C>
+struct Configs {
+  static void add() { (io::Poly<Optimizer>::add<C>(), ...); }
+  static std::optional<Rule> rule(const io::Poly<Optimizer>& config) {
+    std::optional<Rule> rule;
+    static_cast<void>((found<C>(config, rule) || ...));
+    return rule;
+  }
+  static std::string names() {
+    std::string all;
+    ((all += (all.empty() ? "" : ", ") + std::string(C::type_name)), ...);
+    return all;
+  }
+};
+using All = Configs<AdamConfig, AdamWConfig, SGDConfig, RMSpropConfig, AdagradConfig>;  // the one list of optimizers
 
 std::unique_ptr<Optimizer> make(const io::Poly<Optimizer>& config, std::vector<Parameter> parameters,
                                 std::function<void()> check) {
-  if (const auto* c = config.get_if<AdamConfig>()) {
-    io::check(*c, AdamConfig::type_name);
-    return std::make_unique<Adam>(std::move(parameters),
-                                  AdamRule{c->beta1, c->beta2, c->eps, c->weight_decay, false, {}}, std::move(check));
-  }
-  if (const auto* c = config.get_if<AdamWConfig>()) {
-    io::check(*c, AdamWConfig::type_name);
-    return std::make_unique<Adam>(std::move(parameters),
-                                  AdamRule{c->beta1, c->beta2, c->eps, c->weight_decay, true, c->no_decay},
-                                  std::move(check));
-  }
-  TD_FAIL(ConfigError, "optimizer: \"", config.type(), "\" is none of Adam, AdamW");
+  std::optional<Rule> rule = All::rule(config);
+  TD_CHECK(rule, ConfigError, "optimizer: \"", config.type(), "\" is none of ", All::names());
+  return std::make_unique<Stepper>(config.type(), std::move(*rule), std::move(parameters), std::move(check));
 }
 
 }  // namespace
@@ -159,10 +223,12 @@ void AdamWConfig::validate(io::Issues& issues) const {
   check_betas(beta1, beta2, [&](const char* at, const char* rule) { issues.add(at, rule); });
 }
 
-void register_optimizers() {
-  io::Poly<Optimizer>::add<AdamConfig>();
-  io::Poly<Optimizer>::add<AdamWConfig>();
+void SGDConfig::validate(io::Issues& issues) const {
+  if (nesterov && momentum == 0) issues.add("/nesterov", "needs a momentum above 0");
+  if (nesterov && dampening != 0) issues.add("/nesterov", "needs dampening = 0");
 }
+
+void register_optimizers() { All::add(); }
 
 std::vector<Parameter> parameters_of(const nn::Module& root) {
   std::vector<Parameter> out;

@@ -11,11 +11,12 @@ struct Schedule {
   static constexpr const char* family_name = "schedule";
 };
 
-// The same rate throughout; over the first warmup steps it grows in a line, step 0 having lr / warmup.
 struct ConstantConfig {
   double lr = 1e-3;
   std::int64_t warmup = 0;
   static constexpr const char* type_name = "Constant";
+  static constexpr io::Doc doc{
+      "The same rate throughout; over the first warmup steps it grows in a line, step 0 having lr / warmup."};
   static constexpr void fields(auto&& f) {
     using C = ConstantConfig;
     f("lr", &C::lr, io::Meta{.min = 0, .max = 1e3, .help = "learning rate", .log = true});
@@ -23,11 +24,14 @@ struct ConstantConfig {
   }
 };
 
-// PyTorch's OneCycleLR with cosine annealing and two phases (Smith & Topin 2018): from max_lr / div_factor up to max_lr
-// over pct_start of all steps, then down to max_lr / div_factor / final_div_factor.
 struct OneCycleConfig {
   double max_lr = 1e-3, pct_start = 0.3, div_factor = 25, final_div_factor = 1e4;
   static constexpr const char* type_name = "OneCycle";
+  static constexpr io::Doc doc{
+      "In cosines from max_lr / div_factor up to max_lr over pct_start of all steps, then down to max_lr / div_factor "
+      "/ "
+      "final_div_factor: PyTorch's OneCycleLR in two phases.",
+      "Smith & Topin, Super-Convergence: Very Fast Training of Neural Networks Using Large Learning Rates, 2018"};
   static constexpr void fields(auto&& f) {
     using C = OneCycleConfig;
     f("max_lr", &C::max_lr, io::Meta{.min = 0, .max = 1e3, .help = "highest learning rate", .log = true});

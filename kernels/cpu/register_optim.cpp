@@ -5,11 +5,14 @@
 namespace tapedeck::kernels {
 
 KernelSlot<AdamArgs> adam("adam");
+KernelSlot<SgdArgs> sgd("sgd");
+KernelSlot<RmspropArgs> rmsprop("rmsprop");
+KernelSlot<AdagradArgs> adagrad("adagrad");
 
 void register_optim(std::vector<SlotBase*>& slots) {
   add_simd_optim();
   add_ref_optim();
-  slots.push_back(&adam);
+  slots.insert(slots.end(), {&adam, &sgd, &rmsprop, &adagrad});
 }
 
 }  // namespace tapedeck::kernels

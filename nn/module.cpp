@@ -120,6 +120,12 @@ Param Module::parameter(std::string name, const Shape& shape, Init init, std::st
 Param Module::buffer(std::string name, const Shape& shape, double value, bool persistent, std::optional<DType> dtype) {
   return declare({this, std::move(name), "", shape, init::constant(value), dtype, false, persistent, false, {}});
 }
+Param Module::buffer_of(std::string name, const Tensor& values, bool persistent, std::optional<DType> dtype) {
+  detail::Declared declared{this,  std::move(name), "",         values.sizes(), init::constant(0),
+                            dtype, false,           persistent, false,          {}};
+  declared.start = [values] { return values; };
+  return declare(std::move(declared));
+}
 Param Module::declare(detail::Declared declared) {
   check_name(*this, declared.name);
   for (const auto& d : declared_)

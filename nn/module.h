@@ -303,6 +303,7 @@ class Module {
   Param parameter(std::string name, const Shape& shape, Init init, std::string group = "weight");
   Param buffer(std::string name, const Shape& shape, double value = 0, bool persistent = true,
                std::optional<DType> dtype = {});  // no dtype: that of the parameters
+  Param buffer_of(std::string name, const Tensor& values, bool persistent = true, std::optional<DType> dtype = {});
 
  private:
   friend class HookHandle;

@@ -28,9 +28,10 @@ std::vector<ModuleType> builtin() {
                             .skip_channels = 5,
                             .head = {.hidden = 6}},
                            "codes [batch, time] -> [batch, time - receptive_field + 1, classes]", {codes({2, 7}, 8)})};
-  for (const auto family : {linear_types, embedding_types, conv_types, norm_types, dropout_types, activation_types,
-                            pool_types, container_types, mlp_types, rnn_types, attention_types, transformer_types,
-                            position_types, resample_types, mix_types, framed_types, block_types})
+  for (const auto family :
+       {linear_types, embedding_types, conv_types, norm_types, dropout_types, activation_types, pool_types,
+        container_types, mlp_types, rnn_types, attention_types, transformer_types, position_types, resample_types,
+        mix_types, framed_types, block_types, loss_types, feature_types})
     for (ModuleType& type : family()) all.push_back(std::move(type));
   return all;
 }

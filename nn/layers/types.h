@@ -56,5 +56,7 @@ std::vector<ModuleType> resample_types();
 std::vector<ModuleType> mix_types();
 std::vector<ModuleType> framed_types();
 std::vector<ModuleType> block_types();
+std::vector<ModuleType> loss_types();     // ../losses.h
+std::vector<ModuleType> feature_types();  // ../features.h
 
 }  // namespace tapedeck::nn

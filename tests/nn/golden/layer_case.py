@@ -17,7 +17,8 @@ def spread(shape, low, high, which=0):  # the numbers of spread() in tests/autog
 
 
 def case(name, hparams, module, *inputs, fn=None, train=False, accuracy=1e-11, attention=None):
-    """inputs: shapes, or (shape, low, high), or lists of codes; fn(module, *inputs) takes them in our layout.
+    """inputs: shapes, or (shape, low, high), or tensors of codes or constants; fn(module, *inputs) takes them in our
+    layout.
     accuracy: of the gradients, where PyTorch itself rounds a constant to f32.
     attention: of MultiheadAttention, masks and whether the weights are an output (average or each)."""
     cases.append((name, hparams, module, inputs, fn or (lambda m, *x: m(*x)), train, accuracy))

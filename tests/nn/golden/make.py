@@ -2,7 +2,7 @@
 """Outputs and gradients of layers by PyTorch in f64: make.py [FAMILY...] writes FAMILY.json beside it.
 
 A case has the hyper-parameters of our layer; the state dict of PyTorch's: names, shapes and the spread() that each is
-filled with; inputs (by spread() too, or codes); outputs; the gradients of sum(y * spread(y.shape, -1, 1, 3)) over the
+filled with; inputs (by spread() too, or codes, or constant values); outputs; the gradients of sum(y * spread(y.shape, -1, 1, 3)) over the
 outputs, by state name or "input.i"; and the buffers afterwards. Needs Debian's python3-torch (1.13.1 made the files).
 """
 import importlib
@@ -38,6 +38,8 @@ def fill(module):
 
 
 def make_input(i, given):
+    if isinstance(given, torch.Tensor) and given.is_floating_point():
+        return given, {"values": numbers(given), "shape": list(given.shape)}
     if isinstance(given, torch.Tensor):
         return given, {"codes": given.reshape(-1).tolist(), "shape": list(given.shape)}
     shape, low, high = given if len(given) == 3 and isinstance(given[0], tuple) else (given, -1, 1)
@@ -59,7 +61,9 @@ def make(family):
         out["inputs"] = [said for _, said in made]
         ys = fn(module, *[x for x, _ in made])
         ys = [ys] if isinstance(ys, torch.Tensor) else list(ys)
-        sum((y * spread(tuple(y.shape), -1, 1, 3)).sum() for y in ys).backward()
+        objective = sum((y * spread(tuple(y.shape), -1, 1, 3)).sum() for y in ys)
+        if objective.requires_grad:
+            objective.backward()
         out["outputs"] = [{"shape": list(y.shape), "values": numbers(y)} for y in ys]
         grads = {f"input.{i}": x.grad for i, (x, _) in enumerate(made) if x.requires_grad and x.grad is not None}
         grads.update((n, p.grad) for n, p in module.named_parameters() if p.grad is not None)

@@ -31,6 +31,15 @@ void track_memory(bool on = true);     // on: from now on, forgetting what came 
 std::vector<OpMemory> memory_by_op();  // ordered by bytes_at_peak, then peak_bytes, then name
 std::string memory_report();           // the same as a table for people
 
+struct OpCost {
+  std::string op;  // "conv1d"
+  std::uint64_t calls = 0;
+  double multiply_adds = 0;   // of contractions, recurrences and Fourier transforms (5/2 n log2 n, real: half)
+  std::int64_t elements = 0;  // that it wrote; views write none
+};
+void count_ops(bool on = true);  // on: every op from now on, except those in rules; forgets what came before
+std::vector<OpCost> op_costs();  // ordered by multiply_adds, then elements, then name
+
 // The ops of a tape in the language of graphviz: `dot -Tsvg`. Nodes have module paths and the bytes that their rules
 // keep; edges have shapes.
 std::string to_dot(const Tape& tape);

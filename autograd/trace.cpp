@@ -171,24 +171,6 @@ std::string arguments(std::uint64_t module, const List& inputs, const List& outp
   return out;
 }
 
-// ---- contractions ---------------------------------------------------------------------------------------------------
-double count(const Shape& s) { return static_cast<double>(s.numel()); }
-
-// Multiplications and additions of a contraction, from its name and shapes; 0 for other ops.
-double flops_of(std::string_view op, const Shape& y, std::span<const Shape> in) {
-  if (in.size() < 2) return 0;
-  const Shape &a = in[0], &b = in[1];
-  const auto last = [](const Shape& s) { return s.rank() > 0 ? static_cast<double>(s[s.rank() - 1]) : 1; };
-  if (op == "matmul" || op == "linear" || op == "bmm" || op == "dot") return 2 * count(y) * last(a);
-  if ((op == "addmm" || op == "baddbmm") && in.size() > 2) return 2 * count(y) * last(b);
-  if (op == "outer") return count(y);
-  if (op == "scaled_dot_product_attention" && in.size() > 2)  // queries with keys, then weights with values
-    return a.rank() > 1 && b.rank() > 1 ? 2 * (count(a) + count(y)) * static_cast<double>(b[b.rank() - 2]) : 0;
-  if (!op.starts_with("conv") || b.rank() < 1 || b[0] == 0) return 0;
-  const bool adjoint = op.find("transpose") != std::string_view::npos;
-  return 2 * count(adjoint ? a : y) * count(b) / static_cast<double>(b[0]);
-}
-
 }  // namespace
 
 void trace_to(const std::string& file) {
@@ -207,11 +189,10 @@ double detail::trace_now() {
 
 void detail::trace_op(const char* op, Tensors outputs, Tensors inputs) {
   List in, out;
-  std::vector<Shape> shapes;
-  for (const Tensor* x : inputs) in.add(*x), shapes.push_back(x->defined() ? x->sizes() : Shape{0});
+  for (const Tensor* x : inputs) in.add(*x);
   for (const Tensor* y : outputs) out.add(*y);
   const double start = std::exchange(first_kernel, -1);
-  note.flops = outputs.empty() ? 0 : flops_of(op, outputs[0]->sizes(), shapes);
+  note.flops = flops_of(op, outputs, inputs);
   add_event(op, *running_rule ? "op in backward" : "op", start < 0 ? trace_now() : start,
             arguments(module_path, in, out, note.flops));
   add_memory();

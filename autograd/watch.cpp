@@ -44,6 +44,7 @@ void watch_op(const char* op, Tensors outputs, Tensors inputs) {
   const unsigned watching = who();
   if (watching & kWatchFinite) finite_op(op, outputs, inputs);
   if (watching & kWatchMemory) memory_op(op, outputs, inputs);
+  if (watching & kWatchCount) count_op(op, outputs, inputs);
   if (watching & kWatchTrace) trace_op(op, outputs, inputs);
 }
 

@@ -12,7 +12,7 @@ class Grads;
 namespace detail {
 struct Node;
 
-enum : unsigned { kWatchFinite = 1, kWatchTrace = 2, kWatchMemory = 4, kWatchUnread = 8 };
+enum : unsigned { kWatchFinite = 1, kWatchTrace = 2, kWatchMemory = 4, kWatchUnread = 8, kWatchCount = 16 };
 extern std::atomic<unsigned> watchers;  // kWatchUnread: the environment has not been asked yet
 inline bool watched() { return watchers.load(std::memory_order_relaxed) != 0; }
 

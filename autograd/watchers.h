@@ -6,6 +6,7 @@
 #include <tapedeck/tensor/parallel.h>
 
 #include <span>
+#include <string_view>
 
 namespace tapedeck::detail {
 
@@ -18,6 +19,9 @@ void finite_rule(const Node& node, const Tensor& gy, const Grads& grads, Functio
 
 void memory_op(const char* op, Tensors outputs, Tensors inputs);
 void memory_rule(const Node& node, const Grads& grads);
+
+double flops_of(std::string_view op, Tensors outputs, Tensors inputs);  // from its name and shapes; 0 when not counted
+void count_op(const char* op, Tensors outputs, Tensors inputs);
 
 double trace_now();  // microseconds
 void trace_op(const char* op, Tensors outputs, Tensors inputs);

@@ -114,6 +114,41 @@ struct Trace : testing::Test {
   }
 };
 
+TEST(Costs, CountWhatOpsCompute) {
+  const Tensor x = test::spread({2, 5, 4}, -1, 1), w = test::spread({3, 4, 2}, -1, 1).set_requires_grad(true);
+  const auto of = [](const std::string& op) {
+    for (const OpCost& c : op_costs())
+      if (c.op == op) return c;
+    return OpCost{};
+  };
+  count_ops();
+  {
+    Tape tape;
+    tape.backward(sum(transpose(conv1d(x, w), 1, 2)));
+  }
+  static_cast<void>(matmul(x, test::spread({4, 7}, -1, 1)));
+  static_cast<void>(rfft(test::spread({3, 16}, -1, 1)));
+  static_cast<void>(fft(test::spread({3, 32, 2}, -1, 1)));
+  const Tensor w_ih = test::spread({12, 4}, -1, 1), w_hh = test::spread({12, 3}, -1, 1);
+  static_cast<void>(lstm(x, {}, {}, {w_ih, w_hh, {}, {}}));
+  count_ops(false);
+  static_cast<void>(x * 2);
+  EXPECT_EQ(of("conv1d").multiply_adds, 2 * 4 * 3 * 4 * 2);  // the rule's own are not counted
+  EXPECT_EQ(of("conv1d").elements, 2 * 4 * 3);
+  EXPECT_EQ(of("conv1d").calls, 1u);
+  EXPECT_EQ(of("transpose").calls, 1u);
+  EXPECT_EQ(of("transpose").elements, 0);  // a view
+  EXPECT_EQ(of("matmul").multiply_adds, 2 * 5 * 7 * 4);
+  EXPECT_EQ(of("rfft").multiply_adds, 1.25 * 3 * 16 * 4);
+  EXPECT_EQ(of("fft").multiply_adds, 2.5 * 3 * 32 * 5);
+  EXPECT_EQ(of("lstm").multiply_adds, 2 * 5 * 12 * 3);
+  EXPECT_EQ(of("mul").calls, 0u);
+  EXPECT_EQ(op_costs().front().op, "fft");  // the most first
+  count_ops();
+  EXPECT_TRUE(op_costs().empty());
+  count_ops(false);
+}
+
 TEST_F(Trace, HasShapesBytesOperationsAndModules) {
   const Tensor x = test::spread({2, 5, 4}, -1, 1), w = test::spread({3, 4, 2}, -1, 1).set_requires_grad(true);
   detail::name_module(hash64("blocks.\"0\".conv"), "blocks.\"0\".conv");

@@ -14,10 +14,6 @@ const void* part_of(const void* object, const Field& field) { return static_cast
 
 // ---- help
 
-struct Row {
-  std::string path, kind, initial, help;
-};
-
 std::string kind_text(const Type& type, const Meta& meta) {
   switch (type.kind) {
     case Kind::optional:
@@ -65,7 +61,7 @@ class HelpRows {
     }
   }
 
-  const std::vector<Row>& rows() const { return rows_; }
+  std::vector<HelpRow> take() { return std::move(rows_); }
 
  private:
   void object(const Type& object, const void* defaults, const std::string& path) {
@@ -88,7 +84,7 @@ class HelpRows {
     return *field.meta.help ? field.meta.help + (" (" + older + ")") : "(" + older + ")";
   }
 
-  std::vector<Row> rows_;
+  std::vector<HelpRow> rows_;
   std::vector<const Type*> open_;
   std::set<std::string> families_;
 };
@@ -282,12 +278,16 @@ class SchemaWriter {
 
 }  // namespace
 
-std::string help_text(const Type& type) {
+std::vector<HelpRow> help_rows(const Type& type) {
   HelpRows all;
   all.inside(type, nullptr, "");
-  const std::vector<Row>& rows = all.rows();
+  return all.take();
+}
+
+std::string help_text(const Type& type) {
+  const std::vector<HelpRow> rows = help_rows(type);
   std::size_t path = 0, kind = 0, initial = 0;
-  for (const Row& row : rows) {
+  for (const HelpRow& row : rows) {
     path = std::max(path, row.path.size());
     kind = std::max(kind, std::min<std::size_t>(row.kind.size(), 48));
     initial = std::max(initial, std::min<std::size_t>(row.initial.size(), 24));
@@ -297,7 +297,7 @@ std::string help_text(const Type& type) {
     return text + "  ";
   };
   std::string out;
-  for (const Row& row : rows) {
+  for (const HelpRow& row : rows) {
     std::string line = padded(row.path, path) + padded(row.kind, kind) + padded(row.initial, initial) + row.help;
     line.erase(line.find_last_not_of(' ') + 1);
     out += line + "\n";

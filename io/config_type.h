@@ -173,6 +173,11 @@ void check_value(const Type& type, const void* value, const Meta& meta, const st
 void set_values(const Type& type, void* value, const std::vector<std::string>& assignments);
 void set_node(const Type& type, void* value, const std::string& path, const Node& node);
 std::string help_text(const Type& type);
+// The rows of it, those of nested configs below their member ("mlp.hidden", "layers.N.width", "optimizer<Adam>.eps").
+struct HelpRow {
+  std::string path, kind, initial, help;  // kind: type and range; initial: the default
+};
+std::vector<HelpRow> help_rows(const Type& type);
 Node schema(const Type& type);
 
 void register_alternative(const std::string& family, const Type& type);

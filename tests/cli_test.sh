@@ -54,7 +54,7 @@ PY
   --set train.save_every=6 --set train.valid_windows=4 -o cfg.json 2>stderr || { cat stderr; echo "0 passed, 1 failed"; exit 1; }
 
 # ---- help, versions, suggestions ------------------------------------------------------------------------------------
-for command in "" new train generate eval export info data "data inspect" doctor; do
+for command in "" new train generate eval export info describe data "data inspect" doctor; do
   works $command --help
   check "examples in the help of $command" grep -q Examples stdout
 done
@@ -90,6 +90,82 @@ printf '{\n"train": {"max_stepz": 7}, "net": {"channels": true}}' >wrong.json
 refuses 2 'wrong.json:2: /train/max_stepz: Train has no such key; did you mean "max_steps"' new wavenet --file wrong.json
 refuses 2 'wrong.json:2: /net/channels: needs an integer, got true' new wavenet --file wrong.json
 refuses 2 'none.json' new wavenet --file none.json
+
+# ---- types ----------------------------------------------------------------------------------------------------------
+works describe --list
+check "at least 130 types" [ "$(wc -l <stdout)" -ge 130 ]
+cut -d' ' -f1 stdout >names
+mkdir described made
+for type in $(cat names); do
+  works describe "$type"
+  works describe "$type" --json && mv stdout "described/$type"
+  works new "$type" && mv stdout "made/$type"
+done
+check "every type as JSON, and a new one of it" python3 -c 'import json
+for name in open("names").read().split():
+    t, made = json.load(open("described/" + name)), json.load(open("made/" + name))
+    assert t["name"] == name and t["kind"] and t["what"] and t["defaults"]["type"] == name == made["type"], name'
+works describe --list --json
+check "a list for machines" python3 -c 'import json; t = json.load(open("stdout")); assert [x["name"] for x in t] == open("names").read().split()'
+works describe --list --kind loss
+check "the losses alone" [ "$(grep -c ' loss ' stdout)" = "$(wc -l <stdout)" ]
+works describe Conv1d
+for part in '^Conv1d \(layer\): ' '^shapes .* -> ' '^kernel_size ' '^call .* -> ' '^parameters  [1-9]' '^cost .*[1-9][0-9]* multiply-adds'; do
+  check "describe shows $part" grep -qE "$part" stdout
+done
+works describe WaveNet
+check "a network has presets and a receptive field" [ "$(grep -cE '^presets .*tiny|^context .*receptive field' stdout)" = 2 ]
+works describe Adam --json
+check "an optimizer says what it keeps" python3 -c 'import json; t = json.load(open("stdout")); assert t["state"] == ["exp_avg", "exp_avg_sq", "step"] and t["schema"]["$schema"]'
+works describe --docs -o types.md
+check "a page of all types" [ "$(grep -c '^### ' types.md)" = "$(wc -l <names)" ]
+refuses 2 'exists' describe --docs -o types.md
+refuses 2 'did you mean "Conv1d"' describe Conv1
+refuses 2 'did you mean "WaveNet"' describe wavenet
+refuses 2 'no type "zzzzzzzz"' describe zzzzzzzz
+refuses 2 'no type' describe ''
+refuses 2 'name a type' describe
+refuses 2 'exclude each other' describe Conv1d --list
+refuses 2 'exclude each other' describe --list --docs
+refuses 2 'one argument too many' describe Conv1d Linear
+refuses 2 'did you mean "loss"' describe --list --kind los
+refuses 2 'there are network, layer' describe --list --kind ''
+refuses 2 'kind goes with --list' describe Conv1d --kind layer
+refuses 2 'goes with --docs' describe --list -o new.md
+refuses 2 'writes Markdown' describe --docs --json
+refuses 2 'path is empty' describe --docs -o ''
+refuses 2 'did you mean "--list"' describe --lst
+works new Conv1d --set kernel_size=5 --set in_channels=3 -o conv.json
+check "members that were set" python3 -c 'import json; c = json.load(open("conv.json")); assert (c["type"], c["kernel_size"], c["in_channels"]) == ("Conv1d", 5, 3)'
+printf '{"type": "Conv1d", "dilation": 4} // wider' >over.json
+works new Conv1d --file over.json --set kernel_size=2
+check "file < set" python3 -c 'import json; c = json.load(open("stdout")); assert (c["dilation"], c["kernel_size"]) == (4, 2)'
+works new WaveNet --preset medium
+check "a network alone" python3 -c 'import json; c = json.load(open("stdout")); assert (c["type"], c["blocks"]) == ("WaveNet", [8, 8, 8])'
+works new Adam --set beta1=0.5
+cp stdout adam.json
+works new wavenet --set train.optimizer=@adam.json
+check "an optimizer goes into a run" python3 -c 'import json; assert json.load(open("stdout"))["train"]["optimizer"]["beta1"] == 0.5'
+works new Conv1d --schema
+works new Conv1d --fields
+check "the fields of a type" grep -q '^kernel_size ' stdout
+refuses 2 'has no presets' new Conv1d --preset small
+refuses 2 'did you mean "small"' new WaveNet --preset smal
+refuses 2 'did you mean "Conv1d"' new Conv1
+refuses 2 'kernel_siz' new Conv1d --set kernel_siz=3
+refuses 2 'kernel_size' new Conv1d --set kernel_size=0
+refuses 2 'nesterov' new SGD --set nesterov=true
+refuses 2 'over.json:1: /type' new Conv2d --file over.json
+refuses 2 'made of parts' new Sequential --set layers=[]
+refuses 2 'none.json' new Conv1d --file none.json
+refuses 2 'exists' new Conv1d -o conv.json
+"$tapedeck" describe --list 2>stderr | head -1 >/dev/null; code=${PIPESTATUS[0]}
+check "a reader that leaves is no crash" [ $code -le 1 ]
+"$tapedeck" describe Conv1d >&- 2>stderr; code=$?
+check "a closed output is exit 1" [ $code = 1 ]
+"$tapedeck" describe --docs >/dev/full 2>stderr; code=$?
+check "a full output is exit 1" [ $code = 1 ]
+
 works doctor --json
 check doctor python3 -c 'import json; json.load(open("stdout"))["cores"]'
 

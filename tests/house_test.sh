@@ -63,6 +63,9 @@ autograd_readme_shows_the_example() {  # every line of its code is one of train/
   awk '/^```cpp$/{on=1;next} /^```$/{on=0} on' autograd/README.md >"$work/shown"
   [ -s "$work/shown" ] && ! grep -vxFf train/examples/custom_op.cpp "$work/shown"
 }
+types_page_is_printed() {  # train/types.md is what the program says of itself
+  [ ! -x "$build/bin/tapedeck" ] || "$build/bin/tapedeck" describe --docs | cmp - train/types.md || { echo "write it anew: tapedeck describe --docs -o train/types.md --force"; return 1; }
+}
 umbrella_is_light() {  # standard library and our own headers only
   echo '#include <tapedeck/train/tapedeck.h>' >"$work/umbrella.cpp"
   local roots=() f; for f in tensor kernels autograd io nn train; do roots+=("-I$build/include/$f"); done
@@ -71,7 +74,7 @@ umbrella_is_light() {  # standard library and our own headers only
 }
 for c in public_headers_compile_alone upward_include_fails no_third_party_in_headers eigen_only_in_its_files json_only_in_one_file \
          environment_read_in_one_file top_level_is_the_design every_folder_has_a_readme no_fast_math tape_core_is_small \
-         readme_example_compiles examples_run autograd_readme_shows_the_example umbrella_is_light; do
+         readme_example_compiles examples_run autograd_readme_shows_the_example types_page_is_printed umbrella_is_light; do
   check $c $c
 done
 echo "$passed passed, $failed failed"

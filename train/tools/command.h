@@ -24,6 +24,7 @@ void add_generate(CLI::App& app, Run& run);
 void add_eval(CLI::App& app, Run& run);
 void add_export(CLI::App& app, Run& run);
 void add_info(CLI::App& app, Run& run);
+void add_describe(CLI::App& app, Run& run);
 void add_data(CLI::App& app, Run& run);
 void add_doctor(CLI::App& app, Run& run);
 

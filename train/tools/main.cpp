@@ -80,6 +80,7 @@ int parse_and_run(int argc, char** argv) {
   add_eval(app, run);
   add_export(app, run);
   add_info(app, run);
+  add_describe(app, run);
   add_data(app, run);
   add_doctor(app, run);
   try {

@@ -357,12 +357,17 @@ class Block {
     int vectors = vectors_;
     while (vectors > 1 && here <= vectors / 2 * kLanes) vectors /= 2;
     const int64_t width = vectors * kLanes;
-    const bool whole = here == width, in_passing = b_packs_in_passing_ && whole && vectors == 2;
+    const bool whole = here == width;
+    bool in_passing = b_packs_in_passing_ && whole && vectors == 2;
     const float* b = panel;
     int64_t b_row = width;
     if ((b_in_place_ && whole) || (in_passing && t == 0)) {
       b = g_.b.data + batch_ * g_.b.batch + p0_ * g_.b.row + j0_ + j;
       b_row = g_.b.row;
+    } else if (Segment lies[kMaxSegments];
+               t == 0 && g_.b.source && whole && vectors == 2 && count_ > 0 &&
+               g_.b.source->in_place(batch_, p0_, p0_ + count_, j0_ + j, j0_ + j + here, lies) == 1) {
+      b = lies[0].data, b_row = lies[0].row, in_passing = true;
     } else if (t == 0) {
       pack_b(g_.b, batch_, p0_, count_, j0_ + j, here, width, panel);
     }

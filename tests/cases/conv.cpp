@@ -46,7 +46,9 @@ OpCase make(const char* op, std::string text, const Shape& x, const Shape& w, DT
   c.rows = 1;
   c.differentiable = values == Values::normal;
   c.gradient_bound = {.c = 8}, c.gradient_relative = Relative::absolute;
-  c.flops = 2 * static_cast<double>(x.numel() * w.numel()) / static_cast<double>(std::max<int64_t>(1, w[1]));
+  if (c.text.starts_with("stride 1 "))
+    c.flops =
+        2 * static_cast<double>(x.numel() * w.numel()) / static_cast<double>(std::max<int64_t>(1, x[x.rank() - 1]));
   return c;
 }
 

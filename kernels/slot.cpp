@@ -4,8 +4,10 @@
 #include <tapedeck/tensor/tensor.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <mutex>
+#include <utility>
 
 namespace tapedeck::kernels {
 namespace {
@@ -131,11 +133,21 @@ void select(const std::string& text) {
 }
 
 void* workspace(std::size_t bytes, int block) {
-  thread_local Tensor blocks[2];
-  Tensor& memory = blocks[block];
-  if (!memory.defined() || static_cast<std::size_t>(memory.numel()) < bytes)
-    memory = empty({static_cast<std::int64_t>(bytes)}, {DType::u8, kCpu});
-  return memory.data();
+  // Not from the cache of tensors: what one step takes from it for good, the next would have to ask the system for.
+  struct Block {
+    void* data = nullptr;
+    std::size_t size = 0;
+    ~Block() { std::free(data); }
+  };
+  thread_local Block blocks[2];
+  Block& memory = blocks[block];
+  if (memory.size < bytes) {
+    const std::size_t size = (bytes + 63) / 64 * 64;
+    void* const larger = std::aligned_alloc(64, size);
+    TD_CHECK(larger, MemoryError, "workspace: the system has no ", size, " bytes; use smaller sizes or batches");
+    std::free(std::exchange(memory.data, larger)), memory.size = size;
+  }
+  return memory.data;
 }
 
 }  // namespace tapedeck::kernels

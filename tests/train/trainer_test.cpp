@@ -71,6 +71,24 @@ TEST_F(TrainerTest, ShardsAreTheSameStep) {
   }
 }
 
+// Steps after the first find all their memory in the cache, which stays as large as it was.
+TEST_F(TrainerTest, LaterStepsAskTheSystemForNothing) {
+  for (const int threads : {1, 2}) {
+    const int before = num_threads();
+    set_num_threads(threads);
+    empty_cache();
+    train::Trainer trainer = trainer_of(sounds.path(), config);
+    trainer.advance();
+    const MemoryStats first = memory_stats();
+    for (int i = 0; i < 10; ++i) trainer.advance();
+    const MemoryStats last = memory_stats();
+    EXPECT_GT(last.allocations, first.allocations + 100);
+    EXPECT_EQ(last.device_allocations, first.device_allocations) << threads;
+    EXPECT_EQ(last.live_bytes, first.live_bytes);
+    set_num_threads(before);
+  }
+}
+
 TEST_F(TrainerTest, ShardsMustDivideTheBatch) {
   config.train.shards = 3;
   EXPECT_THAT(error_of<ConfigError>([&] { trainer_of(sounds.path(), config); }), testing::HasSubstr("/train/shards"));

@@ -151,6 +151,8 @@ works new Conv1d --fields
 check "the fields of a type" grep -q '^kernel_size ' stdout
 refuses 2 'has no presets' new Conv1d --preset small
 refuses 2 'did you mean "small"' new WaveNet --preset smal
+refuses 2 'WaveNet has tiny, small, medium, large' new WaveNet --preset huge
+refuses 2 'wavenet has tiny, small, medium, large' new wavenet --preset huge
 refuses 2 'did you mean "Conv1d"' new Conv1
 refuses 2 'kernel_siz' new Conv1d --set kernel_siz=3
 refuses 2 'kernel_size' new Conv1d --set kernel_size=0

@@ -10,8 +10,12 @@
 #include <tapedeck/io/mulaw.h>
 #include <tapedeck/io/safetensors.h>
 #include <tapedeck/io/spectrogram.h>
+#include <tapedeck/nn/features.h>
+#include <tapedeck/nn/layers.h>
+#include <tapedeck/nn/losses.h>
 #include <tapedeck/nn/registry.h>
 #include <tapedeck/nn/wavenet.h>
+#include <tapedeck/train/catalog.h>
 #include <tapedeck/train/generate.h>
 #include <tapedeck/train/optim.h>
 #include <tapedeck/train/run.h>

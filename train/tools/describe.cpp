@@ -77,7 +77,8 @@ void print(const CatalogEntry& entry) {
   result("{} ({}): {}\n", entry.name, entry.kind, text_of(node, "what"));
   print_line("source", text_of(node, "source"));
   print_line("shapes", text_of(node, "shapes"));
-  if (const io::Node* state = node.find("state")) print_line("keeps", joined(*state, word) + ", for each parameter");
+  if (const io::Node* state = node.find("state"))
+    print_line("keeps", joined(*state, word) + ", for each parameter (of a default one)");
   if (const io::Node* presets = node.find("presets"))
     print_line("presets", joined(*presets, word) + "; tapedeck new --list");
   if (!entry.config) {
@@ -128,7 +129,7 @@ std::string section(const CatalogEntry& entry, Choices& choices) {
   std::string out = fmt::format("### {}\n", entry.name);
   if (const std::string& shapes = text_of(node, "shapes"); !shapes.empty()) out += fmt::format("`{}`\n", shapes);
   if (const io::Node* state = node.find("state"))
-    out += fmt::format("Keeps {}, for each parameter.\n", joined(*state, word));
+    out += fmt::format("Keeps {}, for each parameter (of a default one).\n", joined(*state, word));
   if (const io::Node* members = node.find("members"); members && members->size() > 0) {
     out += "\n| member | type | default | |\n|---|---|---|---|\n";
     for (const io::Node& m : members->items()) {

@@ -20,6 +20,12 @@ struct Options {
   bool list = false, schema = false, fields = false, force = false;
 };
 
+std::string list_of(const std::vector<std::string>& names) {
+  std::string all;
+  for (const std::string& name : names) all += (all.empty() ? "" : ", ") + name;
+  return all;
+}
+
 constexpr const char* kSeeAll = "; tapedeck new --list and tapedeck describe --list show all";
 
 std::string meant(const std::string& word, const std::vector<std::string>& candidates) {
@@ -51,7 +57,8 @@ io::Node preset_of(const Options& o, const train::CatalogEntry& type) {
     names.push_back(p.name);
   }
   TD_CHECK(!names.empty(), ConfigError, "new: ", type.name, " has no presets; leave --preset out");
-  TD_FAIL(ConfigError, "new: there is no preset \"", io::printable(*o.preset), "\"", meant(*o.preset, names), kSeeAll);
+  TD_FAIL(ConfigError, "new: there is no preset \"", io::printable(*o.preset), "\"", meant(*o.preset, names), "; ",
+          type.name, " has ", list_of(names));
 }
 
 io::Node type_config(const Options& o, const train::CatalogEntry& type) {
@@ -95,7 +102,7 @@ Target find(const Options& o, const std::vector<train::Preset>& all) {
     if (p.name == preset) return {p.config, {}};
   }
   TD_CHECK(presets.empty(), ConfigError, "new: there is no preset \"", io::printable(preset), "\"",
-           meant(preset, presets), kSeeAll);
+           meant(preset, presets), "; ", o.name, " has ", list_of(presets));
   for (const train::CatalogEntry& e : train::catalog()) {
     if (e.name == o.name) return {{}, e};
     names.push_back(e.name);

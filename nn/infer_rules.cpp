@@ -85,7 +85,7 @@ void weight_and_bias(std::vector<Guess>& out, const Branch& b, const std::string
         {}};
     const Guess table{typed("Embedding", {{"num_embeddings", (*w)[0]}, {"embedding_dim", (*w)[1]}}),
                       {"Linear without bias", "EmbeddingBag", "LearnedPositions", "RMSNorm"},
-                      {"padding_idx"}};
+                      {"padding_idx", "max_norm", "norm_type", "scale_grad_by_freq"}};
     const bool first = bias == nullptr && sounds_like_a_table(name);
     out.push_back(first ? table : linear), out.push_back(first ? linear : table);
   }

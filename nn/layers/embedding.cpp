@@ -26,6 +26,28 @@ Embedding::Embedding(EmbeddingConfig config) : Configured(std::move(config)) {
       parameter("weight", {c.num_embeddings, c.embedding_dim}, rows_but(c.padding_idx, c.num_embeddings), "embedding");
 }
 
+void Embedding::shrink(const Tensor& codes) const {
+  const NoGrad pause;
+  const EmbeddingConfig& c = config();
+  const Tensor& table = weight;
+  const Tensor used = gt(bincount(reshape(codes, {-1}), {}, c.num_embeddings), 0);
+  const Tensor norms = norm(table, c.norm_type, {1}, true);
+  const Tensor large = logical_and(reshape(used, {-1, 1}), gt(norms, *c.max_norm));
+  if (any(large).item() == 0) return;
+  copy_(table, where(large, table * (*c.max_norm / (norms + 1e-7)), table));
+}
+Tensor Embedding::forward(const Tensor& codes) {
+  const EmbeddingConfig& c = config();
+  if (c.max_norm && codes.numel() > 0) shrink(codes);
+  const Tensor y = tapedeck::embedding(codes, weight, c.padding_idx);
+  if (!c.scale_grad_by_freq || !is_recorded(y)) return y;
+  const Tensor flat = reshape(codes, {-1});
+  const Tensor times = index_select(bincount(flat, {}, c.num_embeddings), 0, flat);
+  // The values of y, whose gradient is that of the share.
+  const Tensor share = y / unsqueeze(cast(reshape(times, codes.sizes()), y.dtype()), -1);
+  return detach(y) + (share - detach(share));
+}
+
 void EmbeddingBagConfig::validate(io::Issues& issues) const { check_padding(padding_idx, num_embeddings, issues); }
 EmbeddingBag::EmbeddingBag(EmbeddingBagConfig config) : Configured(std::move(config)) {
   const EmbeddingBagConfig& c = this->config();

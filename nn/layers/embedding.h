@@ -15,24 +15,36 @@ constexpr auto names(BagMode*) {
 namespace tapedeck::nn {
 
 // codes i64 [...] -> [..., channels]. weight [num_embeddings, embedding_dim], N(0, 1) at the start,
-// but the row padding_idx (negative from the end) is 0 and gets no gradient.
+// but the row padding_idx (negative from the end) is 0 and gets no gradient. With max_norm, each call first shrinks the
+// rows that it reads, in place, to at most that norm; no gradient sees it.
 struct EmbeddingConfig {
   std::int64_t num_embeddings = 1, embedding_dim = 1;
   std::optional<std::int64_t> padding_idx{};
+  std::optional<double> max_norm{};
+  double norm_type = 2;
+  bool scale_grad_by_freq = false;
   static constexpr const char* type_name = "Embedding";
   static constexpr io::Doc doc{"A learned row of a table for each code.", "Bengio et al. 2003"};
   static constexpr void fields(auto&& f) {
-    f("num_embeddings", &EmbeddingConfig::num_embeddings, positive("rows of the table"));
-    f("embedding_dim", &EmbeddingConfig::embedding_dim, positive("width of a row"));
-    f("padding_idx", &EmbeddingConfig::padding_idx, io::Meta{.help = "the row that stays as it is; null: none"});
+    using C = EmbeddingConfig;
+    f("num_embeddings", &C::num_embeddings, positive("rows of the table"));
+    f("embedding_dim", &C::embedding_dim, positive("width of a row"));
+    f("padding_idx", &C::padding_idx, io::Meta{.help = "the row that stays as it is; null: none"});
+    f("max_norm", &C::max_norm, io::Meta{.min = 1e-9, .max = 1e9, .help = "largest norm of a row; null: any"});
+    f("norm_type", &C::norm_type, io::Meta{.min = 1, .max = 100, .help = "p of that norm"});
+    f("scale_grad_by_freq", &C::scale_grad_by_freq,
+      io::Meta{.help = "divide a row's gradient by how often it is read"});
   }
   void validate(io::Issues& issues) const;
 };
 class Embedding : public Configured<EmbeddingConfig> {
  public:
   explicit Embedding(EmbeddingConfig config = {});
-  Tensor forward(const Tensor& codes) override { return tapedeck::embedding(codes, weight, config().padding_idx); }
+  Tensor forward(const Tensor& codes) override;
   Param weight;
+
+ private:
+  void shrink(const Tensor& codes) const;
 };
 
 // codes i64 [batch, n], or [n] with offsets i64 [batch], where each bag starts -> [batch, channels].

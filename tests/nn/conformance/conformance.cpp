@@ -442,6 +442,7 @@ const std::vector<Exception>& exceptions() {
       {"gradients", "MuLawEncoding LinearEncoding", "codes out: steps have no slope"},
       {"gradients", "CTCLoss", "as PyTorch's, its gradient is that of the logits below log_softmax"},
       {"options", "CTCLoss", "the same gradient"},
+      {"gradients", "Embedding:scale_grad_by_freq=true", "its gradient is no derivative, as asked for"},
       {"modes", "Dropout Dropout1d Dropout2d Dropout3d AlphaDropout RReLU Gaussian Logistic", "draws while training"},
       {"modes", "TransformerEncoderLayer TransformerDecoderLayer TransformerEncoder TransformerDecoder Transformer",
        "dropout while training"},

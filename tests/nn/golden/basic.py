@@ -26,6 +26,11 @@ table = {"type": "Embedding", "num_embeddings": 5, "embedding_dim": 3}
 case("embedding", table, nn.Embedding(5, 3), codes([1, 4, 0], [1, 1, 2]))
 case("embedding with padding", {**table, "padding_idx": -4}, nn.Embedding(5, 3, padding_idx=1),
      codes([1, 4, 0], [1, 1, 2]))
+case("embedding by frequency", {**table, "scale_grad_by_freq": True}, nn.Embedding(5, 3, scale_grad_by_freq=True),
+     codes([1, 4, 0], [1, 1, 2]))
+for p in [2.0, 1.0]:
+    case(f"embedding of at most a norm {p}", {**table, "max_norm": 0.5, "norm_type": p},
+         nn.Embedding(5, 3, max_norm=0.5, norm_type=p), codes([1, 4, 0], [1, 1, 2]))
 for mode in ["sum", "mean", "max"]:
     bag = {"type": "EmbeddingBag", "num_embeddings": 5, "embedding_dim": 3, "mode": mode}
     case("embedding_bag " + mode, bag, nn.EmbeddingBag(5, 3, mode=mode), codes([1, 4, 0], [2, 1, 2]))

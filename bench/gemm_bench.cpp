@@ -1,21 +1,29 @@
 // GFLOP/s of the contraction kernels on the shapes of audio models, per variant and thread count, beside the machine's
-// ceiling: chains of FMAs in registers, the rate that no product can pass.
+// ceiling (`share` of it).
 #include <benchmark/benchmark.h>
-#include <immintrin.h>
 #include <tapedeck/kernels/conv1d.h>
 #include <tapedeck/kernels/gemv.h>
 #include <tapedeck/kernels/matmul.h>
 #include <tapedeck/tensor/parallel.h>
 
+#include <algorithm>
+#include <cstdio>
 #include <functional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "machine.h"
+
 namespace {
 
 using namespace tapedeck;
 using std::int64_t;
+
+// One thread in processor time, which other work on the machine lengthens less.
+void timed(int threads, benchmark::internal::Benchmark* row) {
+  if (threads > 1) row->UseRealTime();
+}
 
 TensorView view(std::vector<float>& memory, std::vector<int64_t> sizes, bool transposed = false) {
   int64_t numel = 1;
@@ -30,13 +38,18 @@ TensorView view(std::vector<float>& memory, std::vector<int64_t> sizes, bool tra
 }
 
 void measure(benchmark::State& state, kernels::SlotBase& slot, const char* variant, int threads, double flops,
-             const std::function<void()>& run) {
+             const std::function<void()>& run, double bytes = 0) {
   const kernels::Use use(slot, variant);
   set_num_threads(threads);
   run();
   for (auto _ : state) run();
-  state.counters["GFLOP/s"] =
-      benchmark::Counter(flops * static_cast<double>(state.iterations()) * 1e-9, benchmark::Counter::kIsRate);
+  using benchmark::Counter;
+  state.counters["GFLOP/s"] = Counter(flops * 1e-9, Counter::kIsIterationInvariantRate);
+  // A product of few rows is bound by the weights that it reads; then bytes decide.
+  const bench::Ceiling& ceiling = bench::machine().at(threads);
+  const bench::Level level = bench::machine().level_of(bytes, threads);
+  const double least = std::max(flops / (ceiling.f32 * 1e9), bytes / (ceiling.level[level].read * 1e9));
+  state.counters["share"] = Counter(least, Counter::kIsIterationInvariantRate);
 }
 
 enum Transposed { none, a_too, b_too };
@@ -44,87 +57,78 @@ enum Transposed { none, a_too, b_too };
 void add_matmul(const char* label, int64_t m, int64_t n, int64_t k, Transposed transposed, const char* variant,
                 int threads) {
   const std::string name = std::string("matmul/") + label + "/" + variant + "/threads:" + std::to_string(threads);
-  benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) {
-    std::vector<float> a, b, y;
-    const kernels::MatmulArgs args{
-        view(a, {1, m, k}, transposed == a_too), view(b, {1, k, n}, transposed == b_too), {}, view(y, {1, m, n}), 0};
-    measure(state, kernels::matmul, variant, threads, 2.0 * static_cast<double>(m * n * k),
-            [&] { kernels::matmul(kCpu, args); });
-  })->UseRealTime();
+  timed(threads, benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) {
+          std::vector<float> a, b, y;
+          const kernels::MatmulArgs args{view(a, {1, m, k}, transposed == a_too),
+                                         view(b, {1, k, n}, transposed == b_too),
+                                         {},
+                                         view(y, {1, m, n}),
+                                         0};
+          measure(
+              state, kernels::matmul, variant, threads, 2.0 * static_cast<double>(m * n * k),
+              [&] { kernels::matmul(kCpu, args); }, 4.0 * static_cast<double>(k * n));
+        }));
 }
 
 // x [4,4000,64], w [128,64,2], causal.
 void add_conv1d(const char* slot, int64_t dilation, const char* variant, int threads) {
   const std::string name = std::string(slot) + "/training/dilation:" + std::to_string(dilation) + "/" + variant +
                            "/threads:" + std::to_string(threads);
-  benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) {
-    std::vector<float> xm, wm, ym, biasm;
-    const TensorView x = view(xm, {4, 4000, 64}), w = view(wm, {128, 64, 2}), y = view(ym, {4, 4000, 128});
-    const TensorView bias = view(biasm, {128});
-    const kernels::Conv1dShape shape{1, dilation, 1, dilation};
-    kernels::SlotBase& which = kernels::slot(slot);
-    measure(state, which, variant, threads, 2.0 * 16000 * 128 * 128, [&] {
-      if (&which == &kernels::conv1d) kernels::conv1d(kCpu, {x, w, bias, y, shape, 0});
-      if (&which == &kernels::conv1d_input_grad) kernels::conv1d_input_grad(kCpu, {y, w, x, shape, 0});
-      if (&which == &kernels::conv1d_weight_grad) kernels::conv1d_weight_grad(kCpu, {y, x, w, shape, 0});
-    });
-  })->UseRealTime();
+  timed(threads, benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) {
+          std::vector<float> xm, wm, ym, biasm;
+          const TensorView x = view(xm, {4, 4000, 64}), w = view(wm, {128, 64, 2}), y = view(ym, {4, 4000, 128});
+          const TensorView bias = view(biasm, {128});
+          const kernels::Conv1dShape shape{1, dilation, 1, dilation};
+          kernels::SlotBase& which = kernels::slot(slot);
+          measure(state, which, variant, threads, 2.0 * 16000 * 128 * 128, [&] {
+            if (&which == &kernels::conv1d) kernels::conv1d(kCpu, {x, w, bias, y, shape, 0});
+            if (&which == &kernels::conv1d_input_grad) kernels::conv1d_input_grad(kCpu, {y, w, x, shape, 0});
+            if (&which == &kernels::conv1d_weight_grad) kernels::conv1d_weight_grad(kCpu, {y, x, w, shape, 0});
+          });
+        }));
 }
 
 // x [4,64,64,64], w [64,64,3,3], same.
 void add_conv2d(const char* slot, const char* variant, int threads) {
   const std::string name = std::string(slot) + "/4x64x64x64 3x3/" + variant + "/threads:" + std::to_string(threads);
-  benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) {
-    std::vector<float> xm, wm, ym;
-    const TensorView x = view(xm, {4, 64, 64, 64}), w = view(wm, {64, 64, 3, 3}), y = view(ym, {4, 64, 64, 64});
-    kernels::ConvShape shape;
-    shape.pad[0] = shape.pad[1] = 1;
-    kernels::SlotBase& which = kernels::slot(slot);
-    measure(state, which, variant, threads, 2.0 * 16384 * 64 * 576, [&] {
-      if (&which == &kernels::conv) kernels::conv(kCpu, {x, w, {}, y, shape, 0});
-      if (&which == &kernels::conv_input_grad) kernels::conv_input_grad(kCpu, {y, w, x, shape, 0, {}});
-      if (&which == &kernels::conv_weight_grad) kernels::conv_weight_grad(kCpu, {y, x, w, shape, 0});
-    });
-  })->UseRealTime();
+  timed(threads, benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) {
+          std::vector<float> xm, wm, ym;
+          const TensorView x = view(xm, {4, 64, 64, 64}), w = view(wm, {64, 64, 3, 3}), y = view(ym, {4, 64, 64, 64});
+          kernels::ConvShape shape;
+          shape.pad[0] = shape.pad[1] = 1;
+          kernels::SlotBase& which = kernels::slot(slot);
+          measure(state, which, variant, threads, 2.0 * 16384 * 64 * 576, [&] {
+            if (&which == &kernels::conv) kernels::conv(kCpu, {x, w, {}, y, shape, 0});
+            if (&which == &kernels::conv_input_grad) kernels::conv_input_grad(kCpu, {y, w, x, shape, 0, {}});
+            if (&which == &kernels::conv_weight_grad) kernels::conv_weight_grad(kCpu, {y, x, w, shape, 0});
+          });
+        }));
 }
 
 // A step of a generation plan: `rows` rows of k inputs with packed weights.
 void add_gemv(int64_t rows, int64_t n, int64_t k, int threads) {
   const std::string name = "gemv_packed/" + std::to_string(rows) + " rows n " + std::to_string(n) + "/" +
                            std::to_string(k) + "/simd/threads:" + std::to_string(threads);
-  benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) {
-    std::vector<float> x, w, y, packed(k * kernels::packed_columns(n) + 16);
-    view(x, {rows, k}), view(y, {rows, n});
-    float* aligned = packed.data() + (64 - reinterpret_cast<std::uintptr_t>(packed.data()) % 64) % 64 / sizeof(float);
-    kernels::pack_linear(view(w, {n, k}), aligned);
-    kernels::GemvPackedArgs args;
-    args.x[0] = {x.data(), k, k};
-    args.segments = 1, args.rows = rows, args.n = n, args.weight = aligned, args.y = y.data(), args.y_row = n;
-    measure(state, kernels::gemv_packed, "simd", threads, 2.0 * static_cast<double>(rows * n * k),
-            [&] { kernels::gemv_packed(kCpu, args); });
-  })->UseRealTime();
+  timed(threads, benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) {
+          std::vector<float> x, w, y, packed(k * kernels::packed_columns(n) + 16);
+          view(x, {rows, k}), view(y, {rows, n});
+          float* aligned =
+              packed.data() + (64 - reinterpret_cast<std::uintptr_t>(packed.data()) % 64) % 64 / sizeof(float);
+          kernels::pack_linear(view(w, {n, k}), aligned);
+          kernels::GemvPackedArgs args;
+          args.x[0] = {x.data(), k, k};
+          args.segments = 1, args.rows = rows, args.n = n, args.weight = aligned, args.y = y.data(), args.y_row = n;
+          measure(
+              state, kernels::gemv_packed, "simd", threads, 2.0 * static_cast<double>(rows * n * k),
+              [&] { kernels::gemv_packed(kCpu, args); }, 4.0 * static_cast<double>(k * n));
+        }));
 }
-
-// Ten independent FMA chains in registers.
-inline void fma_once(__m256& acc, __m256 x) { asm volatile("vfmadd231ps %1, %1, %0" : "+x"(acc) : "x"(x)); }
-template <std::size_t... kChain>
-void fma_chains(benchmark::State& state, std::index_sequence<kChain...>) {
-  __m256 acc[] = {_mm256_set1_ps(kChain)...};
-  const __m256 x = _mm256_set1_ps(1);
-  for (auto _ : state)
-    for (int i = 0; i < 1000; ++i) (fma_once(acc[kChain], x), ...);
-  __m256 sum = x;
-  ((sum = _mm256_add_ps(sum, acc[kChain])), ...);
-  benchmark::DoNotOptimize(sum);
-  state.counters["GFLOP/s"] = benchmark::Counter(
-      2.0 * 8 * sizeof...(kChain) * 1000 * static_cast<double>(state.iterations()) * 1e-9, benchmark::Counter::kIsRate);
-}
-void ceiling(benchmark::State& state) { fma_chains(state, std::make_index_sequence<10>()); }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  benchmark::RegisterBenchmark("ceiling/AVX2 FMA", ceiling);
+  std::printf("%s\n", bench::to_table(bench::machine()).c_str());
+  std::fflush(stdout);
   for (const int threads : {1, 2}) {
     for (const char* variant : {"simd", "eigen"}) {
       add_matmul("64^3", 64, 64, 64, none, variant, threads);

@@ -1,11 +1,15 @@
-// Samples per second of WaveNet generation plans: a small net, and 30 layers with R = 64, S = 256.
+// Samples per second of WaveNet generation plans: small nets, and the reference models.
 #include <tapedeck/nn/wavenet.h>
 #include <tapedeck/tensor/parallel.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <string>
 #include <vector>
+
+#include "machine.h"
+#include "models.h"
 
 namespace {
 
@@ -38,10 +42,18 @@ void report(const char* name, const nn::WaveNetConfig& config, double seconds) {
   nn::materialise(net);
   net.eval();
   std::printf("%-34s %9lld weights", name, static_cast<long long>(net.parameter_count()));
-  for (const std::int64_t batch : {1, 8}) {
+  for (const std::int64_t batch : {1, 16}) {
     const double rate = samples_per_second(net, batch, seconds);
-    std::printf("  batch %lld: %8.0f steps/s, %5.2f GFLOP/s", static_cast<long long>(batch), rate,
-                2e-9 * rate * static_cast<double>(batch * (net.parameter_count() - config.classes * config.channels)));
+    // A step reads every weight but the table of codes once, for all streams together.
+    const double weights = static_cast<double>(net.parameter_count() - config.classes * config.channels);
+    const bench::Ceiling& ceiling = bench::machine().at(1);
+    const bench::Level level = bench::machine().level_of(4 * weights, 1);
+    const double memory = 4 * weights / (ceiling.level[level].read * 1e9);
+    const double arithmetic = 2 * weights * static_cast<double>(batch) / (ceiling.f32 * 1e9);
+    std::printf("  batch %lld: %8.0f steps/s, %5.1f GB/s of weights, %5.1f GFLOP/s, %3.0f %% of %s",
+                static_cast<long long>(batch), rate, 4e-9 * rate * weights,
+                2e-9 * rate * static_cast<double>(batch) * weights, 100 * rate * std::max(memory, arithmetic),
+                memory > arithmetic ? bench::name(level) : "peak");
   }
   std::printf("\n");
 }
@@ -51,12 +63,12 @@ void report(const char* name, const nn::WaveNetConfig& config, double seconds) {
 int main(int argc, char** argv) {
   const double seconds = argc > 1 ? std::stod(argv[1]) : 1;
   set_num_threads(1);
+  std::printf("%s\n", bench::to_table(bench::machine()).c_str());
   nn::WaveNetConfig small{.blocks = {9}, .channels = 32, .residual_channels = 32, .skip_channels = 32};
   small.head.hidden = 64;
   report("9 layers, R=32 S=32", small, seconds);
   report("default (4 layers of 128)", {}, seconds);
-  nn::WaveNetConfig large{.blocks = {10, 10, 10}, .channels = 64, .residual_channels = 64, .skip_channels = 256};
-  large.head = {.hidden = 256, .input_activation = nn::Act::relu, .activation = nn::Act::relu, .min_temperature = {}};
-  report("30 layers, R=64 S=256", large, seconds);
+  report("30 layers, R=32 S=128", bench::wavenet_config(32, 128), seconds);
+  report("30 layers, R=64 S=256", bench::wavenet_config(64, 256), seconds);
   return 0;
 }

@@ -5,25 +5,38 @@
 #include <tapedeck/kernels/conv1d.h>
 #include <tapedeck/tensor/parallel.h>
 
+#include <cstdio>
 #include <functional>
 #include <string>
+
+#include "machine.h"
 
 namespace {
 
 using namespace tapedeck;
 using std::int64_t;
 
+// One thread in processor time, which other work on the machine lengthens less.
+void timed(int threads, benchmark::internal::Benchmark* row) {
+  if (threads > 1) row->UseRealTime();
+}
+
 void add(const std::string& name, int64_t floats, const std::function<void()>& run) {
   for (const int threads : {1, 2}) {
-    benchmark::RegisterBenchmark((name + "/threads:" + std::to_string(threads)).c_str(), [=](benchmark::State& state) {
-      const NoGrad pause;
-      set_num_threads(threads);
-      run();
-      for (auto _ : state) run();
-      state.counters["GB/s"] =
-          benchmark::Counter(4 * static_cast<double>(floats) * static_cast<double>(state.iterations()) * 1e-9,
-                             benchmark::Counter::kIsRate);
-    })->UseRealTime();
+    timed(threads, benchmark::RegisterBenchmark(
+                       (name + "/threads:" + std::to_string(threads)).c_str(), [=](benchmark::State& state) {
+                         const NoGrad pause;
+                         set_num_threads(threads);
+                         run();
+                         for (auto _ : state) run();
+                         using benchmark::Counter;
+                         const double bytes = 4 * static_cast<double>(floats);
+                         const bench::Level level = bench::machine().level_of(bytes, threads);
+                         state.counters["GB/s"] = Counter(bytes * 1e-9, Counter::kIsIterationInvariantRate);
+                         state.counters[std::string("share of ") + bench::name(level)] =
+                             Counter(bytes * 1e-9 / bench::machine().at(threads).level[level].copy,
+                                     Counter::kIsIterationInvariantRate);
+                       }));
   }
 }
 
@@ -75,6 +88,8 @@ int main(int argc, char** argv) {
   for (const int64_t channels : {64, 256})
     for (const int64_t taps : {3, 7, 31}) add_depthwise(channels, taps);
   add_resampling();
+  std::printf("%s\n", bench::to_table(bench::machine()).c_str());
+  std::fflush(stdout);
   benchmark::Initialize(&argc, argv);
   benchmark::RunSpecifiedBenchmarks();
 }

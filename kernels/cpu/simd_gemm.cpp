@@ -409,8 +409,7 @@ void run(const Gemm& g) {
   const double work =
       2.0 * static_cast<double>(g.m) * static_cast<double>(g.n) * static_cast<double>(std::max<int64_t>(g.k, 1));
   const double all = work * static_cast<double>(g.batches);
-  // A few rows are bound by memory and done before a second thread has woken up.
-  const double alone = g.m * g.batches <= 8 ? 1.5e6 : 4e5;
+  constexpr double alone = 2e6;  // done before a second thread has woken up
   const int threads = num_threads();
   const int64_t wanted = all < alone || threads == 1
                              ? 1

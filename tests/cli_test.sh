@@ -54,7 +54,7 @@ PY
   --set train.save_every=6 --set train.valid_windows=4 -o cfg.json 2>stderr || { cat stderr; echo "0 passed, 1 failed"; exit 1; }
 
 # ---- help, versions, suggestions ------------------------------------------------------------------------------------
-for command in "" new train generate eval export info describe data "data inspect" doctor; do
+for command in "" new train generate eval export info describe data "data inspect" doctor bench; do
   works $command --help
   check "examples in the help of $command" grep -q Examples stdout
 done
@@ -168,6 +168,7 @@ check "a closed output is exit 1" [ $code = 1 ]
 "$tapedeck" describe --docs >/dev/full 2>stderr; code=$?
 check "a full output is exit 1" [ $code = 1 ]
 
+[ -x "$(dirname "$tapedeck")/tapedeck-bench" ] && works bench --quick --filter 'small ops/eager' && check bench grep -q 'share .*what' stdout
 works doctor --json
 check doctor python3 -c 'import json; json.load(open("stdout"))["cores"]'
 

@@ -27,6 +27,7 @@ void add_info(CLI::App& app, Run& run);
 void add_describe(CLI::App& app, Run& run);
 void add_data(CLI::App& app, Run& run);
 void add_doctor(CLI::App& app, Run& run);
+void add_bench(CLI::App& app, Run& run);
 
 // Declares a command; `examples` end its help.
 template <class Options>

@@ -83,6 +83,7 @@ int parse_and_run(int argc, char** argv) {
   add_describe(app, run);
   add_data(app, run);
   add_doctor(app, run);
+  add_bench(app, run);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& success) {  // --help, --version

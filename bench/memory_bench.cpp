@@ -1,10 +1,12 @@
-// GB/s of the kernels that memory binds: depthwise convolutions, pooling, interpolation. Beside them the ceiling, a
-// loop that reads one stream and writes another of the same sizes. Bytes are those of input and output, each once.
+// GB/s of the kernels that memory binds: depthwise convolutions, pooling, interpolation, elementwise ops. Beside them
+// the ceiling, a loop that reads one stream and writes another of the same sizes. Bytes are those of input and output,
+// each once.
 #include <benchmark/benchmark.h>
 #include <tapedeck/autograd/ops.h>
 #include <tapedeck/kernels/conv1d.h>
 #include <tapedeck/tensor/parallel.h>
 
+#include <cmath>
 #include <cstdio>
 #include <functional>
 #include <string>
@@ -82,12 +84,36 @@ void add_resampling() {
       [=] { interpolate(x, {.scale_factor = {2}, .mode = Interpolation::bilinear}); });
 }
 
+// Elementwise ops and reductions of 16 M floats: memory binds them; and the functions beside the C library's.
+void add_elementwise() {
+  const Tensor x = randn({16 << 20}), z = randn({16 << 20});
+  const int64_t n = x.numel();
+  add("neg/16 M", 2 * n, [=] { neg(x); });
+  add("add/16 M", 3 * n, [=] { tapedeck::add(x, z); });
+  add("mul/16 M", 3 * n, [=] { mul(x, z); });
+  add("sum/16 M", n, [=] { sum(x); });
+  add("sum of rows/16 M", n, [=] { sum(reshape(x, {1 << 14, 1 << 10}), {1}); });
+  add("sum of columns/16 M", n, [=] { sum(reshape(x, {1 << 14, 1 << 10}), {0}); });
+  const auto function = [=](const std::string& name, Tensor (*ours)(const Tensor&), float (*theirs)(float)) {
+    add(name + "/16 M", 2 * n, [=] { ours(x); });
+    add(name + " of the C library/1 M", 2 << 20, [=, y = empty({1 << 20})] {
+      const float* from = x.data<float>();
+      float* to = y.data<float>();
+      for (int64_t i = 0; i < 1 << 20; ++i) to[i] = theirs(from[i]);
+    });
+    add(name + "/1 M", 2 << 20, [=, part = slice(x, 0, 0, 1 << 20)] { ours(part); });
+  };
+  function("exp", exp, std::exp), function("tanh", tanh, std::tanh);
+  function("sigmoid", sigmoid, [](float v) { return 1 / (1 + std::exp(-v)); });
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   for (const int64_t channels : {64, 256})
     for (const int64_t taps : {3, 7, 31}) add_depthwise(channels, taps);
   add_resampling();
+  add_elementwise();
   std::printf("%s\n", bench::to_table(bench::machine()).c_str());
   std::fflush(stdout);
   benchmark::Initialize(&argc, argv);

@@ -60,19 +60,23 @@ class Pool {
     for (auto& w : workers_) w.join();
   }
 
+  // Waits for the workers that took part, not for those that had not woken up before all was done.
   void run(Job& job) {
     {
       const std::lock_guard lock(mutex_);
       job_ = &job;
-      active_.store(static_cast<int>(workers_.size()), std::memory_order_relaxed);
       generation_.fetch_add(1, std::memory_order_release);
     }
     wake_.notify_all();
     job.work();
+    {
+      const std::lock_guard lock(mutex_);
+      job_ = nullptr;
+    }
     for (int spin = 0; active_.load(std::memory_order_acquire) != 0 && spin < kSpins; ++spin) __builtin_ia32_pause();
+    if (active_.load(std::memory_order_acquire) == 0) return;
     std::unique_lock lock(mutex_);
     done_.wait(lock, [this] { return active_.load(std::memory_order_acquire) == 0; });
-    job_ = nullptr;
   }
 
  private:
@@ -90,6 +94,8 @@ class Pool {
         seen = generation_.load(std::memory_order_relaxed);
         if (stop_) return;
         job = job_;
+        if (!job) continue;  // too late
+        active_.fetch_add(1, std::memory_order_relaxed);
       }
       job->work();
       if (active_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
@@ -102,7 +108,7 @@ class Pool {
   std::mutex mutex_;
   std::condition_variable wake_, done_;
   std::atomic<std::uint64_t> generation_{0};
-  std::atomic<int> active_{0};
+  std::atomic<int> active_{0};  // workers in the job
   Job* job_ = nullptr;
   bool stop_ = false;
   std::vector<std::thread> workers_;

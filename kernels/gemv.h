@@ -20,10 +20,11 @@ struct GemvPackedArgs {
   GemvSegment x[kMaxSegments];
   int segments = 0;
   std::int64_t rows = 1;
-  std::int64_t n = 0;             // outputs
-  const float* weight = nullptr;  // packed: k rows of packed_columns(n), 64-byte aligned
-  const float* bias = nullptr;    // [n] or nullptr
-  float* y = nullptr;             // rows of n, y_row apart
+  std::int64_t n = 0;                     // outputs
+  const float* weight = nullptr;          // packed: k rows of packed_columns(n), 64-byte aligned
+  const BFloat16* weight_bf16 = nullptr;  // or these in its place: half of the bytes, the same products and sums
+  const float* bias = nullptr;            // [n] or nullptr
+  float* y = nullptr;                     // rows of n, y_row apart
   std::int64_t y_row = 0;
   double beta = 0;
 
@@ -39,10 +40,13 @@ extern KernelSlot<GemvPackedArgs> gemv_packed;
 // Floats in a row of packed weights with n outputs: n rounded up to 16.
 constexpr std::int64_t packed_columns(std::int64_t n) { return (n + 15) / 16 * 16; }
 
-// Packs a linear layer's weight [N,K] (f32, any strides) to K rows of packed_columns(N), zeros behind N.
+// Packs a linear layer's weight [N,K] (f32, any strides) to K rows of packed_columns(N), zeros behind N. As BFloat16,
+// rounded to nearest.
 void pack_linear(const TensorView& weight, float* packed);
+void pack_linear(const TensorView& weight, BFloat16* packed);
 // Packs a convolution's weight [O,I,K] (f32, any strides) to K * I rows (tap-major) of packed_columns(O). For a grouped
 // convolution, one pack and one product per group.
 void pack_conv1d(const TensorView& weight, float* packed);
+void pack_conv1d(const TensorView& weight, BFloat16* packed);
 
 }  // namespace tapedeck::kernels

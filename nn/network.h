@@ -23,9 +23,9 @@ class Network : public Module, public Callable<Network> {
   // Negative log-likelihood in nats of codes [batch, n + 1], n inputs and their targets: shift() positions are context,
   // the other n + 1 - shift() are predicted.
   Tensor loss(const Tensor& codes, Reduction reduction = Reduction::mean);
-  // Prepared for generation of `batch` streams, with copies of today's weights. DeviceError off the CPU, DTypeError
-  // unless f32.
-  virtual std::unique_ptr<GenerationPlan> plan(std::int64_t batch) = 0;
+  // Prepared for generation of `batch` streams, with copies of today's weights: f32, or the weights of its products
+  // rounded to bf16, which are half of the bytes that each step reads. DeviceError off the CPU, DTypeError unless f32.
+  virtual std::unique_ptr<GenerationPlan> plan(std::int64_t batch, DType weights = DType::f32) = 0;
 };
 
 }  // namespace tapedeck::nn

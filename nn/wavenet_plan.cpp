@@ -34,13 +34,22 @@ struct Dense {
   Tensor packed, bias;
   kernels::GemvPackedArgs args;
 
-  void linear(const Tensor& weight, const Tensor& with_bias) {  // weight [n, k]
-    take(weight.size(0), weight.size(1), with_bias);
-    kernels::pack_linear(weight, packed.data<float>());
-  }
-  void conv(const Tensor& weight, const Tensor& with_bias) {  // weight [n, channels, taps]
-    take(weight.size(0), weight.size(1) * weight.size(2), with_bias);
-    kernels::pack_conv1d(weight, packed.data<float>());
+  // weight [n, k] of a linear map, or [n, channels, taps] of a convolution; packed as floats or as bf16.
+  void take(const Tensor& weight, const Tensor& with_bias, DType dtype) {
+    const std::int64_t n = weight.size(0), k = weight.numel() / n;
+    const auto pack = [&](auto* to) {
+      weight.dim() == 2 ? kernels::pack_linear(weight, to) : kernels::pack_conv1d(weight, to);
+    };
+    packed = empty({k, kernels::packed_columns(n)}, {dtype});
+    if (dtype == DType::bf16) {
+      pack(packed.data<BFloat16>());
+      args.weight_bf16 = packed.data<BFloat16>();
+    } else {
+      pack(packed.data<float>());
+      args.weight = packed.data<float>();
+    }
+    if (with_bias.defined()) bias = clone(with_bias);
+    args.n = n, args.bias = bias.defined() ? bias.data<float>() : nullptr;
   }
   void connect(const float* x, float* y, std::int64_t batch, std::int64_t y_row) {
     args.rows = batch, args.y = y, args.y_row = y_row;
@@ -48,13 +57,6 @@ struct Dense {
     args.x[0] = {x, packed.size(0), packed.size(0)};
   }
   void run() const { kernels::gemv_packed(kCpu, args); }
-
- private:
-  void take(std::int64_t n, std::int64_t k, const Tensor& with_bias) {
-    packed = empty({k, kernels::packed_columns(n)});
-    if (with_bias.defined()) bias = clone(with_bias);
-    args.n = n, args.weight = packed.data<float>(), args.bias = bias.defined() ? bias.data<float>() : nullptr;
-  }
 };
 
 struct PlanLayer {
@@ -70,8 +72,12 @@ struct PlanLayer {
 
 class WaveNetPlan final : public GenerationPlan {
  public:
-  WaveNetPlan(WaveNet& net, std::int64_t batch)
-      : batch_(batch), classes_(net.classes()), config_(net.config()), receptive_(net.receptive_field()) {
+  WaveNetPlan(WaveNet& net, std::int64_t batch, DType weights)
+      : batch_(batch),
+        classes_(net.classes()),
+        config_(net.config()),
+        receptive_(net.receptive_field()),
+        weights_(weights) {
     const NoGrad no_grad;
     make_table(net);
     for (std::size_t i = 0; i < net.layers().size(); ++i) add_layer(net.layers().as<WaveNetLayer>(i));
@@ -192,7 +198,8 @@ class WaveNetPlan final : public GenerationPlan {
     for (std::int64_t g = 0; g < c.groups; ++g) {
       Dense& d = l.conv[static_cast<std::size_t>(g)];
       const Tensor bias = from.conv().bias;
-      d.conv(narrow(from.conv().weight, 0, g * width, width), c.bias ? narrow(bias, 0, g * width, width) : bias);
+      d.take(narrow(from.conv().weight, 0, g * width, width), c.bias ? narrow(bias, 0, g * width, width) : bias,
+             weights_);
       const float* taps = l.taps.defined() ? l.taps.data<float>() + g * batch_ * d.packed.size(0) : nullptr;
       d.connect(taps, l.u.data<float>() + g * width, batch_, l.out);
     }
@@ -204,7 +211,7 @@ class WaveNetPlan final : public GenerationPlan {
     }
     if (!weights.empty()) {
       l.mixed = zeros({batch_, l.residual + l.skip});
-      l.mix.linear(cat(weights), c.bias ? cat(biases) : Tensor());
+      l.mix.take(cat(weights), c.bias ? cat(biases) : Tensor(), weights_);
       l.mix.connect(l.y.data<float>(), l.mixed.data<float>(), batch_, l.residual + l.skip);
     }
     if (l.residual > 0) l.next = zeros({batch_, l.residual});
@@ -218,7 +225,7 @@ class WaveNetPlan final : public GenerationPlan {
       const bool last = i == head.hidden().size();
       const Linear& from = last ? head.out() : head.hidden().as<Linear>(i);
       head_inputs_.push_back(zeros({batch_, from.config().in_features}));
-      head_.emplace_back().linear(from.weight, from.bias);
+      head_.emplace_back().take(from.weight, from.bias, weights_);
     }
     z_ = zeros({batch_, head_.back().args.n});
     temperature_ = zeros({batch_, 1});
@@ -338,6 +345,7 @@ class WaveNetPlan final : public GenerationPlan {
   WaveNetConfig config_;
   MLPConfig head_config_;
   std::int64_t receptive_, width_ = 0, position_ = 0;
+  DType weights_;
   Tensor table_, x_, skips_, z_, temperature_, logits_;
   std::vector<PlanLayer> layers_;
   std::vector<Dense> head_;
@@ -346,9 +354,11 @@ class WaveNetPlan final : public GenerationPlan {
 
 }  // namespace
 
-std::unique_ptr<GenerationPlan> WaveNet::plan(std::int64_t batch) {
+std::unique_ptr<GenerationPlan> WaveNet::plan(std::int64_t batch, DType weights) {
   TD_CHECK(batch >= 1 && batch <= 65536, ValueError, "plan: the batch must be between 1 and 65536, not ", batch);
-  return std::make_unique<WaveNetPlan>(*this, batch);
+  TD_CHECK(weights == DType::f32 || weights == DType::bf16, DTypeError, "plan: weights are kept as f32 or bf16, not ",
+           name(weights));
+  return std::make_unique<WaveNetPlan>(*this, batch, weights);
 }
 
 }  // namespace tapedeck::nn

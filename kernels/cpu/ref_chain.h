@@ -1,6 +1,7 @@
 // The rule of additions of every contraction (matmul.h), as plain loops: what `ref` means.
 #pragma once
 #include <tapedeck/kernels/exec.h>
+#include <tapedeck/tensor/dtype.h>
 
 #include <cmath>
 #include <cstdint>
@@ -23,13 +24,14 @@ class ChainRow {
     if (index_ != 0 && index_ % 256 == 0) end_chunk();
     ++index_;
   }
-  // Adds the current index's terms a * b[j * stride] to outputs first .. first + count.
-  void add(T a, const T* b, std::int64_t stride, std::int64_t first, std::int64_t count) {
+  // Adds the current index's terms a * b[j * stride] to outputs first .. first + count. b: T, or BFloat16.
+  template <class W>
+  void add(T a, const W* b, std::int64_t stride, std::int64_t first, std::int64_t count) {
     T* p = part_ + first;
     if (stride == 1) {
-      for (std::int64_t j = 0; j < count; ++j) p[j] = std::fma(a, b[j], p[j]);
+      for (std::int64_t j = 0; j < count; ++j) p[j] = std::fma(a, real(b[j]), p[j]);
     } else {
-      for (std::int64_t j = 0; j < count; ++j) p[j] = std::fma(a, b[j * stride], p[j]);
+      for (std::int64_t j = 0; j < count; ++j) p[j] = std::fma(a, real(b[j * stride]), p[j]);
     }
   }
   const T* end() {
@@ -38,6 +40,8 @@ class ChainRow {
   }
 
  private:
+  static T real(T x) { return x; }
+  static T real(BFloat16 x) { return static_cast<T>(x.to_float()); }
   void end_chunk() {
     const bool first = index_ <= 256;
     for (std::int64_t j = 0; j < n_; ++j) total_[j] = first ? part_[j] : total_[j] + part_[j], part_[j] = 0;

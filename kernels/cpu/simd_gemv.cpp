@@ -27,12 +27,20 @@ constexpr int max_vectors(int rows) {
   return HWY_TARGET == HWY_AVX2 ? (rows == 1 ? 8 : rows == 2 ? 4 : 2) : rows <= 2 ? 8 : 4;
 }
 
+HWY_INLINE V weights(const float* w) { return hn::LoadU(D(), w); }
+HWY_INLINE V weights(const BFloat16* w) {  // its bits are the upper half of a float's
+  const hn::Rebind<std::uint16_t, D> half;
+  const hn::RebindToUnsigned<D> whole;
+  const auto bits = hn::LoadU(half, reinterpret_cast<const std::uint16_t*>(w));
+  return hn::BitCast(D(), hn::ShiftLeft<16>(hn::PromoteTo(whole, bits)));
+}
+
 // kRows rows from `row` on, kVectors vectors of outputs from `column` on.
-template <int kRows, int kVectors>
-HWY_NOINLINE void tile(const GemvPackedArgs& a, int64_t row, int64_t column) {
+template <class W, int kRows, int kVectors>
+HWY_NOINLINE void tile(const GemvPackedArgs& a, const W* w, int64_t row, int64_t column) {
   const D d;
   const int64_t w_row = packed_columns(a.n);
-  const float* w = a.weight + column;
+  w += column;
   V acc[kRows][kVectors], total[kRows][kVectors];
   HWY_UNROLL(4)
   for (int r = 0; r < kRows; ++r) {
@@ -66,7 +74,7 @@ HWY_NOINLINE void tile(const GemvPackedArgs& a, int64_t row, int64_t column) {
         for (int r = 0; r < kRows; ++r) xv[r] = hn::Set(d, x[r][i]);
         HWY_UNROLL(8)
         for (int v = 0; v < kVectors; ++v) {
-          const V wv = hn::LoadU(d, w + v * kLanes);
+          const V wv = weights(w + v * kLanes);
           HWY_UNROLL(4)
           for (int r = 0; r < kRows; ++r) acc[r][v] = hn::MulAdd(xv[r], wv, acc[r][v]);
         }
@@ -99,7 +107,8 @@ void run_tile(int vectors, const GemvPackedArgs& a, int64_t row, int64_t column)
   if constexpr (kVectors > 1) {
     if (vectors < kVectors) return run_tile<kRows, kVectors - 1>(vectors, a, row, column);
   }
-  tile<kRows, kVectors>(a, row, column);
+  a.weight_bf16 ? tile<BFloat16, kRows, kVectors>(a, a.weight_bf16, row, column)
+                : tile<float, kRows, kVectors>(a, a.weight, row, column);
 }
 
 // Rows [r0, r1), all outputs of vectors [v0, v1), cut evenly: a thin last tile would wait for its few chains.

@@ -112,15 +112,22 @@ void add_linear(std::vector<OpCase>& t) {
 }
 
 // The packed product of generation plans, its row in two segments. The reference is a linear layer in f64.
-Tensor packed_product(const Tensor& x, const Tensor& weight, const Tensor& bias) {
+Tensor packed_product(const Tensor& x, const Tensor& given, const Tensor& bias, DType dtype) {
+  const Tensor weight = dtype == DType::bf16 ? cast(cast(given, dtype), given.dtype()) : given;
   if (x.dtype() == DType::f64) return linear(x, weight, bias);
   const std::int64_t rows = x.size(0), k = x.size(1), n = weight.size(0), first = k / 3;
   const Tensor row = contiguous(x), b = bias.defined() ? contiguous(bias) : bias, y = empty({rows, n}, x.options());
-  const Tensor packed = empty({k, kernels::packed_columns(n)}, x.options());
-  kernels::pack_linear(weight, packed.data<float>());
+  const Tensor packed = empty({k, kernels::packed_columns(n)}, {dtype});
   kernels::GemvPackedArgs a;
+  if (dtype == DType::bf16) {
+    kernels::pack_linear(weight, packed.data<BFloat16>());
+    a.weight_bf16 = packed.data<BFloat16>();
+  } else {
+    kernels::pack_linear(weight, packed.data<float>());
+    a.weight = packed.data<float>();
+  }
   a.x[0] = {row.data<float>(), first, k}, a.x[1] = {row.data<float>() + first, k - first, k};
-  a.segments = 2, a.rows = rows, a.n = n, a.weight = packed.data<float>(), a.y = y.data<float>(), a.y_row = n;
+  a.segments = 2, a.rows = rows, a.n = n, a.y = y.data<float>(), a.y_row = n;
   a.bias = b.defined() ? b.data<float>() : nullptr;
   kernels::gemv_packed(kCpu, a);
   return y;
@@ -131,12 +138,13 @@ void add_packed(std::vector<OpCase>& t) {
     for (const std::int64_t k : {1, 2, 16, 67, 256, 257, 600})
       for (const std::int64_t n : {1, 7, 16, 17, 64, 130})
         for (const bool biased : {false, true})
-          for (const Values values : {Values::normal, Values::positive}) {
+          for (const auto& [values, weights] :
+               {std::pair{Values::normal, DType::f32}, {Values::positive, DType::f32}, {Values::normal, DType::bf16}}) {
             OpCase c{.op = "kernel gemv_packed",
-                     .text = biased ? "bias" : "no bias",
+                     .text = std::string(biased ? "bias" : "no bias") + (weights == DType::bf16 ? " bf16" : ""),
                      .inputs = {{{rows, k}, DType::f32, Layout::contiguous, values},
                                 {{n, k}, DType::f32, Layout::contiguous, values}}};
-            c.call = [=](Args x) { return Outputs{packed_product(x[0], x[1], biased ? x[2] : Tensor())}; };
+            c.call = [=](Args x) { return Outputs{packed_product(x[0], x[1], biased ? x[2] : Tensor(), weights)}; };
             if (biased) c.inputs.push_back({{n}, DType::f32, Layout::contiguous, values});
             finish(c, values, 1, false);
             c.flops = 2 * static_cast<double>(rows * k * n);

@@ -96,6 +96,31 @@ WaveNetConfig small_config(Padding padding = Padding::causal) {
   return c;
 }
 
+// A bf16 plan is the network whose products have weights rounded to bf16, bit for bit.
+TEST(Plan, OfHalfTheBytesEqualsForwardWithRoundedWeights) {
+  for (int seed = 0; seed < 20; ++seed) {
+    const WaveNetConfig c = random_config(static_cast<std::uint64_t>(seed));
+    SCOPED_TRACE(text_of(c));
+    WaveNet net(c), rounded(c);
+    materialise(net, {.seed = 3}), materialise(rounded, {.seed = 3});
+    net.eval(), rounded.eval();
+    for (const auto& [path, w] : rounded.named_parameters())
+      if (path.ends_with(".weight") && !path.starts_with("input.")) copy_(w, cast(cast(w, DType::bf16), DType::f32));
+    const std::int64_t n = net.receptive_field() + 5, least = least_prompt(net);
+    const Tensor codes = some_codes(2, n, c.classes), logits = rounded(codes);
+    const auto plan = net.plan(2, DType::bf16);
+    plan->prime(narrow(codes, 1, 0, least));
+    for (std::int64_t t = least; t < n; ++t) {
+      ASSERT_TRUE(same(plan->logits(), row_of(logits, t - least))) << "position " << t;
+      plan->feed(column(codes, t));
+    }
+    EXPECT_FALSE(same(plan->logits(), row_of(net(codes), logits.size(1) - 1)));
+  }
+  WaveNet net;
+  materialise(net);
+  EXPECT_THROW(net.plan(1, DType::f64), DTypeError);
+}
+
 TEST(Plan, WideKernelsEqualForwardToo) {
   WaveNet net(
       WaveNetConfig{.classes = 6, .kernel_sizes = {11, 2}, .blocks = {}, .channels = 5, .padding = Padding::causal});

@@ -19,7 +19,7 @@ namespace fs = std::filesystem;
 
 struct Options {
   Network network;
-  std::string prompt, output = ".";
+  std::string prompt, output = ".", weights = "f32";
   double seconds = 5, prompt_seconds = 1, temperature = 1;
   std::int64_t seed = 0, count = 1;
   Machine machine;
@@ -92,6 +92,7 @@ int make(const Options& o) {
        .streams = o.count,
        .temperature = o.temperature,
        .seed = static_cast<std::uint64_t>(o.seed),
+       .weights = o.weights == "bf16" ? DType::bf16 : DType::f32,
        .progress = [&](std::int64_t done) { progress.update(done, [] { return std::string("of sound:"); }); }});
   progress.finish();
   const double seconds = train::Progress::steady() - started;
@@ -111,6 +112,7 @@ int make(const Options& o) {
          {"seed", o.seed},
          {"stream", i},
          {"temperature", o.temperature},
+         {"weights", o.weights},
          {"prompt", prompt.about.is_null() ? io::Node::object({{"start", i % t.starts.size(0)}}) : prompt.about}});
     const io::Node about = train::write_sound(stem(i), codec.decode(codes), rate, how, o.force);
     all.push(about);
@@ -157,6 +159,9 @@ void add_generate(CLI::App& app, Run& run) {
       ->check(between(0, 100))
       ->capture_default_str();
   sub->add_option("--seed", o->seed, "of the random choices")->check(seed_number())->capture_default_str();
+  sub->add_option("--weights", o->weights, "f32, or rounded to bf16: faster, another sound")
+      ->check(CLI::IsMember({"f32", "bf16"}))
+      ->capture_default_str();
   sub->add_option("-n,--count", o->count, "number of sounds")->check(CLI::Range(1, 4096))->capture_default_str();
   sub->add_option("-o,--output", o->output, "folder")->check(path())->capture_default_str();
   o->machine.add_to(*sub);

@@ -80,11 +80,6 @@ HWY_NOINLINE void tile(const Segment* a, int segments, const float* b, int64_t b
     HWY_UNROLL(8)
     for (int v = 0; v < kVectors; ++v) acc[i][v] = hn::Zero(d);
   }
-  HWY_UNROLL(16)
-  for (int i = 0; i < kRows; ++i) {  // what will be written comes near meanwhile
-    HWY_UNROLL(8)
-    for (int v = 0; v < kVectors; ++v) __builtin_prefetch(o.y + i * o.y_row + v * kLanes, 1);
-  }
   for (const Segment* end = a + segments; a != end; ++a) {
     const int64_t a_stride = a->row;
     // One pointer per three rows, opaque to the compiler: with a pointer per row it spills addresses into the loop.

@@ -1,6 +1,7 @@
 // Materialising a tree: paths, arenas, initial values, state.
 #include <tapedeck/autograd/inspect.h>
 #include <tapedeck/autograd/ops.h>
+#include <tapedeck/io/safetensors.h>
 #include <tapedeck/kernels/elementwise.h>
 #include <tapedeck/kernels/random.h>
 #include <tapedeck/nn/tree.h>
@@ -55,6 +56,14 @@ bool same_values(const Tensor& a, const Tensor& b) {
 }
 
 bool convertible(DType from, DType to) { return from == to || (is_real(from) && is_real(to)); }
+
+// Would finite values become infinite?
+bool loses_values(const Tensor& t, DType to) {
+  if (t.dtype() == to || !is_real(to) || to == DType::f64 || (to == DType::f32 && t.dtype() != DType::f64))
+    return false;
+  const Tensor here = io::to_host(t);
+  return io::all_finite(here) && !io::all_finite(cast(here, to));
+}
 
 std::string lines(const char* what, const std::vector<std::string>& names) {
   std::string out;
@@ -201,6 +210,8 @@ LoadReport Module::load_state(const StateDict& state, const LoadOptions& options
                !t.defined() || t.sizes() != d->shape || !convertible(t.dtype(), dtype)) {
       report.misshaped.push_back(path + ": given " + shape_text(t) + ", the model has " + name(dtype) +
                                  to_string(d->shape));
+    } else if (loses_values(t, dtype)) {
+      report.misshaped.push_back(path + ": given " + shape_text(t) + " with values beyond those of " + name(dtype));
     } else {
       writes.emplace_back(d, t.impl()->storage->is_alias() ? clone(t) : t);  // it may be a parameter of this tree
     }

@@ -189,7 +189,7 @@ class Walk {
     }
     Node dict = Node::object();
     for (auto& [name, node] : below) {
-      if (name == "type" || name == "version" || name == "ref" || name.find_first_of("/*") != std::string::npos) {
+      if (name == "type" || name == "version" || name == "ref" || !usable_name(name)) {
         const std::string place = join_path(path, name);
         for (auto hit = names_.lower_bound(place + "."); hit != names_.end() && hit->first.starts_with(place + ".");
              ++hit)

@@ -1,10 +1,12 @@
 #include <tapedeck/autograd/ops.h>
 #include <tapedeck/autograd/recording.h>
 #include <tapedeck/nn/inspector.h>
+#include <tapedeck/nn/tree.h>
 
 #include <algorithm>
 #include <map>
 #include <set>
+#include <utility>
 
 namespace tapedeck::nn {
 namespace {
@@ -36,6 +38,10 @@ Tensor ablated(const Tensor& y, Inspector::Ablation with) {
   return mean(y) + std(y, {}, false, false) * randn_like(y);
 }
 
+void check_given(bool given, const char* what) {
+  TD_CHECK(given, ValueError, "inspector: ", what, " needs a function, got an empty one");
+}
+
 // The same values as another tensor of the tape: its gradient is that of this call alone.
 Tensor alias_of(const Tensor& x) { return squeeze(unsqueeze(x, 0), 0); }
 
@@ -43,6 +49,8 @@ Tensor alias_of(const Tensor& x) { return squeeze(unsqueeze(x, 0), 0); }
 
 struct Inspector::State {
   Module* root;
+  std::weak_ptr<Module*> alive;  // as long as the root
+  bool running = false;          // inside run()
   std::vector<std::shared_ptr<Operation>> operations;
   std::deque<CallRecord> records;
   std::vector<GradHook> gradient_hooks;
@@ -50,6 +58,9 @@ struct Inspector::State {
   std::map<const Module*, std::string> paths;
 
   void add(std::string_view glob, Operation operation) {
+    TD_CHECK(!alive.expired(), ValueError, "inspector: the tree that it looks into is gone; make it anew for another");
+    TD_CHECK(!operation.index || *operation.index >= 0, ValueError, "inspector: calls are counted from 0, got ",
+             *operation.index);
     std::vector<std::string> known;
     root->apply([&](const std::string& path, Module& m) {
       known.push_back(path), paths[&m] = path;
@@ -72,8 +83,8 @@ struct Inspector::State {
 };
 
 Inspector::Inspector(Module& root) : state_(std::make_shared<State>()) {
-  State* s = state_.get();
-  s->root = &root;
+  const auto s = state_;  // kept by the hook, which may end this inspector
+  s->root = &root, s->alive = TreeAccess::alive(root);
   HookOptions options{.in_replay = true};
   options.before = [s](Entry& entry) {
     auto record = std::make_shared<CallRecord>();
@@ -100,6 +111,8 @@ Inspector::Inspector(Module& root) : state_(std::make_shared<State>()) {
         if (!record->inputs.empty() || !record->outputs.empty() || !record->input_gradients.empty() ||
             !record->output_gradients.empty())
           s->records.push_back(*record);
+        TD_CHECK(!stops || s->running, ValueError, "inspector: a stop behind ", call.module.type_name(), " \"",
+                 call.module.path(), "\" was reached outside run(); make the call in run(), or clear() the operations");
         if (stops) throw Stopped{};
       },
       std::move(options));
@@ -135,6 +148,7 @@ void Inspector::capture(std::string_view glob, unsigned what) {
 }
 
 void Inspector::patch(std::string_view glob, Change change, Index index) {
+  check_given(static_cast<bool>(change), "patch");
   Operation o;
   o.index = index;
   o.out = [change = std::move(change)](const Call& call, CallRecord&) { *call.outputs[0] = change(*call.outputs[0]); };
@@ -145,6 +159,7 @@ void Inspector::patch(std::string_view glob, const Tensor& value, Index index) {
       glob, [value](const Tensor&) { return value; }, index);
 }
 void Inspector::patch_input(std::string_view glob, Change change, Index index) {
+  check_given(static_cast<bool>(change), "patch_input");
   Operation o;
   o.index = index;
   o.in = [change = std::move(change)](Entry& entry, CallRecord&) { *entry.inputs[0] = change(*entry.inputs[0]); };
@@ -167,6 +182,7 @@ void Inspector::bypass(std::string_view glob, Index index) {
   state_->add(glob, std::move(o));
 }
 void Inspector::swap(std::string_view glob, Forward forward, Index index) {
+  check_given(static_cast<bool>(forward), "swap");
   Operation o;
   o.index = index;
   o.in = [](Entry& entry, CallRecord&) { entry.skip = true; };
@@ -185,12 +201,19 @@ void Inspector::stop(std::string_view glob, Index index) {
 
 bool Inspector::run(const std::function<void()>& f) {
   restart();
+  const auto state = state_;
+  const bool outer = std::exchange(state->running, true);
+  const auto leave = [&] { state->running = outer; };
   try {
     f();
   } catch (const Stopped&) {
-    state_->open.clear();
+    state->open.clear(), leave();
     return false;
+  } catch (...) {
+    leave();
+    throw;
   }
+  leave();
   return true;
 }
 void Inspector::restart() {

@@ -1,4 +1,5 @@
 #include <tapedeck/autograd/recording.h>
+#include <tapedeck/io/file.h>
 #include <tapedeck/nn/module.h>
 #include <tapedeck/nn/tree.h>
 
@@ -41,9 +42,28 @@ std::string title(const Module& module) {
 void check_name(const Module& owner, const std::string& name) {
   TD_CHECK(!name.empty() && name.find_first_of("./*") == std::string::npos, ValueError, title(owner),
            ": a name inside a module must be given and hold no '.', '/' or '*'; it is \"", name, "\"");
+  TD_CHECK(usable_name(name), ValueError, title(owner),
+           ": a name inside a module must be UTF-8 of at most 256 bytes without control characters; it is \"",
+           io::printable(std::string_view(name).substr(0, 64)), "\"");
 }
 
+thread_local int hooks_running = 0;  // in this thread, one inside the other
+class RunningHook {
+ public:
+  RunningHook() { ++hooks_running; }
+  ~RunningHook() { --hooks_running; }
+  RunningHook(const RunningHook&) = delete;
+  RunningHook& operator=(const RunningHook&) = delete;
+};
+
 }  // namespace
+
+bool usable_name(const std::string& name) {
+  std::string text = name;
+  std::erase_if(text, [](char c) { return c == '"' || c == '\\'; });  // printable() writes these otherwise
+  return !name.empty() && name.size() <= 256 && name.find_first_of("./*") == std::string::npos &&
+         io::printable(text) == text;
+}
 
 namespace init {
 Init fan_in_uniform(std::int64_t fan_in) {
@@ -84,6 +104,7 @@ void PartBase::assign(std::shared_ptr<Module> module) {
 bool path_matches(std::string_view glob, std::string_view path) {
   std::string_view after_stars, from;  // the last "**" takes the least: what stands behind it, and where that may begin
   bool stars = false;
+  if (glob.ends_with('.')) return false;  // no path ends so
   while (!path.empty() || !glob.empty()) {
     const auto [want, more] = first_part(glob);
     const auto [name, rest] = first_part(path);
@@ -107,11 +128,20 @@ void Module::child(std::string name, PartBase& part) {
   TD_CHECK(part.module(), ValueError, title(*this), ": the part \"", name, "\" is empty");
   for (const Child& c : children_)
     TD_CHECK(c.name != name, ValueError, title(*this), ": there is a part \"", name, "\" already");
+  for (const auto& d : declared_)
+    TD_CHECK(d->name != name, ValueError, title(*this), ": there is a tensor \"", name, "\" already");
   Module& module = *part.module();
   for (const Visit& v : TreeAccess::walk(module))
     TD_CHECK(v.module != this, ValueError, type_name(), ": the part \"", name, "\" holds this module itself");
   if (module.parent_.expired()) module.parent_ = self_, module.name_ = name;
   children_.push_back({std::move(name), &part});
+  lose_layout();
+}
+void Module::lose_layout() {
+  const auto root = laid_out_by_.lock();
+  if (!root) return;
+  (*root)->arenas_.clear();
+  ++(*root)->layout_;
 }
 
 Param Module::parameter(std::string name, const Shape& shape, Init init, std::string group) {
@@ -131,6 +161,8 @@ Param Module::declare(detail::Declared declared) {
   for (const auto& d : declared_)
     TD_CHECK(d->compute || d->name != declared.name, ValueError, title(*this), ": there is a tensor \"", declared.name,
              "\" already");
+  for (const Child& c : children_)
+    TD_CHECK(c.name != declared.name, ValueError, title(*this), ": there is a part \"", c.name, "\" already");
   checked_numel(declared.shape);
   declared_.push_back(std::make_unique<detail::Declared>(std::move(declared)));
   return Param(declared_.back().get());
@@ -146,17 +178,16 @@ std::string Module::path() const {
 
 std::vector<Visit> TreeAccess::walk(const Module& root) {
   std::vector<Visit> out;
-  std::vector<const Module*> above;
+  std::map<const Module*, bool> met;  // true while its parts are being walked
   const std::function<void(Module*, const std::string&)> go = [&](Module* m, const std::string& path) {
-    TD_CHECK(std::find(above.begin(), above.end(), m) == above.end(), ValueError, "the module \"", path,
-             "\" holds itself: a tree may share parts but has no cycles");
-    for (const Visit& v : out)
-      if (v.module == m) return;
     TD_CHECK(m, ValueError, "the part \"", path, "\" has been emptied; give it a module");
+    const auto [at, first] = met.emplace(m, true);
+    TD_CHECK(first || !at->second, ValueError, "the module \"", path,
+             "\" holds itself: a tree may share parts but has no cycles");
+    if (!first) return;
     out.push_back({path, m});
-    above.push_back(m);
     for (const Module::Child& c : m->children_) go(c.part->module(), join_path(path, c.name));
-    above.pop_back();
+    at->second = false;
   };
   go(const_cast<Module*>(&root), "");
   return out;
@@ -222,7 +253,11 @@ std::vector<TreeAccess::Entry> TreeAccess::parametrized(const Module& root) {
 }
 
 void Module::apply(const std::function<void(const std::string&, Module&)>& f) {
-  for (const Visit& v : TreeAccess::walk(*this)) f(v.path, *v.module);
+  const std::vector<Visit> all = TreeAccess::walk(*this);
+  std::vector<std::shared_ptr<Module>> alive;  // f may swap them out
+  for (const Visit& v : all)
+    for (const Child& c : v.module->children_) alive.push_back(c.part->shared());
+  for (const Visit& v : all) f(v.path, *v.module);
 }
 
 Module::Child& Module::place(std::string_view path) {
@@ -244,6 +279,8 @@ Module::Child& Module::place(std::string_view path) {
 Module& Module::at(std::string_view path) { return path.empty() ? *this : *place(path).part->module(); }
 
 void Module::swap(std::string_view path, std::shared_ptr<Module> with) {
+  TD_CHECK(hooks_running == 0, ValueError, "swap: \"", path,
+           "\" cannot be replaced while a hook runs, because the call may go through it; do it behind the call");
   TD_CHECK(!path.empty(), ValueError, "swap: the root has no place that another module could take");
   const Module* old = place(path).part->module();
   std::vector<Child*> places;  // a shared part has several
@@ -255,6 +292,8 @@ void Module::swap(std::string_view path, std::shared_ptr<Module> with) {
   for (const Visit& v : TreeAccess::walk(*with))
     TD_CHECK(!owners.contains(v.module), ValueError, "swap: the new module holds the place \"", path, "\" itself");
   for (Child* c : places) c->part->assign(with), c->given = true;
+  for (const Visit& v : TreeAccess::walk(*this))
+    if (owners.contains(v.module)) v.module->lose_layout();
 }
 bool Module::holds_given() const {
   for (const Child& c : children_)
@@ -372,7 +411,10 @@ Module::HookRun Module::enter_hooks(std::span<Tensor* const> inputs) {
     if (!hook->options.before) continue;
     const std::vector<Tensor> before = copies(inputs);
     Entry entry{*this, inputs, index};
-    hook->options.before(entry);
+    {
+      const RunningHook running;
+      hook->options.before(entry);
+    }
     if (tapedeck::detail::pass() == tapedeck::detail::Pass::first && !hook->options.in_replay)
       check_untouched(*this, "input", !entry.skip && same_tensors(inputs, before));
     if (entry.skip) {
@@ -388,7 +430,12 @@ void Module::leave_hooks(const HookRun& run, std::span<Tensor* const> inputs, st
   for (auto entered = run.hooks.rbegin(); entered != run.hooks.rend(); ++entered) {
     const auto& [hook, index] = *entered;
     const std::vector<Tensor> before = copies(outputs);
-    if (hook->call) hook->call({*this, given, outputs, index});
+    if (hook->call) {
+      const RunningHook running;
+      hook->call({*this, given, outputs, index});
+    }
+    TD_CHECK(!run.skip || outputs.empty() || outputs[0]->defined(), ValueError, "hook: it skipped the forward of ",
+             title(*this), " and assigned no output; assign through call.outputs");
     if (tapedeck::detail::pass() == tapedeck::detail::Pass::first && !hook->options.in_replay)
       check_untouched(*this, "output", same_tensors(outputs, before));
   }
@@ -402,6 +449,10 @@ ModuleList::ModuleList(const std::vector<Part<Module>>& parts) {
 const Part<Module>& ModuleList::operator[](std::size_t i) const {
   TD_CHECK(i < size(), ValueError, title(*this), ": there is no part ", i, " among ", size());
   return *parts_[i];
+}
+void ModuleList::fail_as(std::size_t i) const {
+  TD_FAIL(ValueError, title(*this), ": the part ", i, " is a module of type ", (*this)[i]->type_name(),
+          ", which does not fit there");
 }
 void ModuleList::push(const Part<Module>& part) {
   auto held = std::make_unique<Part<Module>>(part);
@@ -469,13 +520,21 @@ void Describer::parametrizations(io::Node& node, const Module& module, bool belo
         all[path] = io::Node::object({{"type", "tied"}, {"to", join_path(v.path, to)}});
   if (all.size() > 0) node["parametrizations"] = std::move(all);
 }
+bool Describer::stood_before(const Module* module) const {
+  const auto met = seen_.find(module);
+  return met != seen_.end() && !path_.empty() && !met->second.starts_with(path_ + ".");
+}
+bool Describer::shares(const Module& module) const {
+  for (const Module::Child& c : module.children())
+    if (stood_before(c.part->module()) || shares(*c.part->module())) return true;
+  return false;
+}
 void Describer::given(io::Node& node, const Module& module) {
-  if (!module.holds_given()) return;
   std::vector<std::pair<std::string, const Module*>> parts;
   const std::function<void(const Module&, const std::string&)> go = [&](const Module& m, const std::string& path) {
     for (const Module::Child& c : m.children()) {
       const std::string below = join_path(path, c.name);
-      if (c.given) {
+      if (c.given || stood_before(c.part->module())) {
         parts.emplace_back(below, c.part->module());
       } else {
         seen_.emplace(c.part->module(), join_path(path_, below));  // a given part may be, or hold, one of these
@@ -484,6 +543,7 @@ void Describer::given(io::Node& node, const Module& module) {
     }
   };
   go(module, "");
+  if (parts.empty()) return;
   io::Node& all = node["parts"] = io::Node::object();
   for (const auto& [path, m] : parts) all[path] = part(path, *m);
 }

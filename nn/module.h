@@ -222,9 +222,11 @@ class Describer {
   void parametrizations(io::Node& node, const Module& module, bool below) const;
   // The key "parts", by path: the modules that stand in the place of those that follow from its config.
   void given(io::Node& node, const Module& module);
+  bool shares(const Module& module) const;  // does a part below it stand in the tree before it?
 
  private:
   void visit(const Module& module, const std::string& path);
+  bool stood_before(const Module* module) const;  // before the module that is being described
   friend class Module;
   io::Save how_;
   std::string path_;
@@ -258,7 +260,7 @@ class Module {
   void apply(const std::function<void(const std::string& path, Module& module)>& f);
   Module& at(std::string_view path);  // ValueError naming the nearest path
   // Puts a ready module in the place of a part, wherever that is shared; then call to() or materialise(). hparams() has
-  // it too. ValueError when it does not fit.
+  // it too. ValueError when it does not fit, and while a hook runs.
   void swap(std::string_view path, std::shared_ptr<Module> with);
   bool holds_given() const;  // whether a part anywhere below was put there by swap()
 
@@ -324,6 +326,7 @@ class Module {
   void leave_hooks(const HookRun& run, std::span<Tensor* const> inputs, std::span<Tensor* const> outputs);
   std::int64_t set_frozen(std::string_view glob, bool frozen);
   Child& place(std::string_view path);  // ValueError naming the nearest path
+  void lose_layout();  // the tree has changed: the arenas that hold these parameters no longer cover it
 
   std::vector<Child> children_;
   std::vector<std::unique_ptr<detail::Declared>> declared_;
@@ -421,11 +424,15 @@ class ModuleList : public Module {
   std::size_t size() const { return parts_.size(); }
   const Part<Module>& operator[](std::size_t i) const;  // ValueError outside
   template <class M>
-  M& as(std::size_t i) const {  // the i-th, known to be an M
-    return static_cast<M&>(*(*this)[i]);
+  M& as(std::size_t i) const {  // the i-th; ValueError when swap() put there what is no M
+    M* const module = dynamic_cast<M*>(&*(*this)[i]);
+    if (!module) [[unlikely]]
+      fail_as(i);
+    return *module;
   }
 
  private:
+  [[noreturn]] void fail_as(std::size_t i) const;
   std::vector<std::unique_ptr<Part<Module>>> parts_;
 };
 

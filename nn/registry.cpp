@@ -6,6 +6,7 @@
 
 #include <cmath>
 #include <mutex>
+#include <typeinfo>
 
 namespace tapedeck::nn {
 namespace {
@@ -110,17 +111,25 @@ void register_networks() { io::Poly<Network>::add<WaveNetConfig>(); }
 // ---- Builder ------------------------------------------------------------------------------------------------------
 
 void Builder::problem(const std::string& key, const std::string& message) {
-  issues_.add(key.empty() ? pointer_ : pointer_ + "/" + key, message);
+  issues_.add(key.empty() ? pointer_ : pointer_ + "/" + key, message, line_);
+}
+
+namespace {
+const io::Node* part_node(const io::Node& node, const std::string& key, const std::string& list) {
+  const io::Node* holder = list.empty() ? &node : node.find(list);
+  if (!holder || holder->kind() != io::Node::Kind::array) return holder ? holder->find(key) : nullptr;
+  return &holder->items().at(static_cast<std::size_t>(std::stoll(key)));
+}
+}  // namespace
+
+void Builder::misfit(const io::Node& node, const std::string& key, const std::string& list) {
+  const std::int64_t outer = std::exchange(line_, part_node(node, key, list)->line());
+  problem(list.empty() ? key : list + "/" + key, "a module of this type does not fit here");
+  line_ = outer;
 }
 
 std::shared_ptr<Module> Builder::child(const io::Node& node, const std::string& key, const std::string& list) {
-  const io::Node* holder = list.empty() ? &node : node.find(list);
-  const io::Node* inner = nullptr;
-  if (holder && holder->kind() == io::Node::Kind::array) {
-    inner = &holder->items().at(static_cast<std::size_t>(std::stoll(key)));
-  } else if (holder) {
-    inner = holder->find(key);
-  }
+  const io::Node* const inner = part_node(node, key, list);
   const std::string pointer = std::exchange(pointer_, pointer_ + (list.empty() ? "" : "/" + list) + "/" + key);
   const std::string path = std::exchange(path_, join_path(path_, key));
   std::shared_ptr<Module> made;
@@ -136,6 +145,7 @@ std::shared_ptr<Module> Builder::child(const io::Node& node, const std::string& 
 std::shared_ptr<Module> Builder::any(const io::Node& node) {
   std::shared_ptr<Module> made;
   const std::size_t problems = issues_.size();
+  const std::int64_t outer = std::exchange(line_, node.line());
   if (node.kind() == io::Node::Kind::array) {
     std::vector<Part<Module>> parts;
     for (std::size_t i = 0; i < node.size(); ++i) parts.push_back(part(node, std::to_string(i)));
@@ -143,18 +153,26 @@ std::shared_ptr<Module> Builder::any(const io::Node& node) {
   } else if (!node.is_object()) {
     problem("", "must be the description of a module: an object with \"type\"");
   } else if (const io::Node* ref = node.find("ref"); ref && ref->is_string()) {
+    for (const auto& [key, value] : node.members())
+      if (key != "ref") problem(key, "a reference to another part has no other keys");
     const auto known = known_.find(ref->string());
-    if (known != known_.end()) return known->second;
-    if (ok()) problem("", "refers to \"" + ref->string() + "\", which no module before it is");
+    if (known != known_.end() && issues_.size() == problems) made = known->second;
+    if (ok() && !made) problem("", "refers to \"" + ref->string() + "\", which no module before it is");
   } else if (node.find("type")) {
     made = registered(node);
   } else {
     auto dict = std::make_shared<ModuleDict>();
-    for (const auto& [key, value] : node.members())
-      if (const Part<Module> p = part(node, key)) dict->set(key, p);
+    for (const auto& [key, value] : node.members()) {
+      try {
+        if (const Part<Module> p = part(node, key)) dict->set(key, p);
+      } catch (const ValueError& e) {
+        problem(key, e.what());
+      }
+    }
     if (issues_.size() == problems) made = dict;
   }
-  if (made) remember(path_, made);
+  if (made && !node.find("ref")) remember(path_, made);
+  line_ = outer;
   return made;
 }
 
@@ -239,6 +257,12 @@ std::shared_ptr<Module> build(const io::Node& hparams, const std::string& where)
 
 std::shared_ptr<Module> detail::clone(const Module& module) {
   std::shared_ptr<Module> copy = build(module.hparams(), "clone");
+  const std::vector<Visit> own = TreeAccess::walk(module), made = TreeAccess::walk(*copy);
+  for (std::size_t i = 0; i < own.size() && i < made.size(); ++i) {
+    const Module &a = *own[i].module, &b = *made[i].module;
+    TD_CHECK(typeid(a) == typeid(b), ConfigError, "clone: the ", a.type_name(), " \"", own[i].path,
+             "\" is of a class derived from the one registered under that name; override type_name() and register it");
+  }
   TreeAccess::copy_modes(module, *copy);
   if (module.materialised()) {
     const StateDict state = module.state_dict();

@@ -19,17 +19,25 @@ class Builder {
   Part<M> part(const io::Node& node, const std::string& key, const std::string& list = "") {
     const std::shared_ptr<Module> any = child(node, key, list);
     Part<M> made(std::dynamic_pointer_cast<M>(any));
-    if (any && !made) problem(list.empty() ? key : list + "/" + key, "a module of this type does not fit here");
+    if (any && !made) misfit(node, key, list);
     return made;
   }
   void given(const io::Node& node, Module& made);  // puts what stands under "parts" in the places of its parts
   bool ok() const { return issues_.empty(); }
   void problem(const std::string& key, const std::string& message);  // at the part being built
   const std::string& pointer() const { return pointer_; }
+  // The config that the node of this part describes; its problems are collected too, and then the result is false.
+  template <class C>
+  bool load(const io::Node& node, C& config) {
+    const std::size_t problems = issues_.size();
+    io::table::load_value(io::table::type_of<C>(), &config, {}, node, pointer_, io::table::Reading::whole, issues_);
+    return issues_.size() == problems;
+  }
 
  private:
   friend std::shared_ptr<Module> build(const io::Node&, const std::string&);
   std::shared_ptr<Module> child(const io::Node& node, const std::string& key, const std::string& list);
+  void misfit(const io::Node& node, const std::string& key, const std::string& list);
   std::shared_ptr<Module> any(const io::Node& node);
   std::shared_ptr<Module> registered(const io::Node& node);
   void parametrize(const io::Node& all, Module& made);
@@ -37,6 +45,7 @@ class Builder {
   void remember(const std::string& path, const std::shared_ptr<Module>& made);
   io::Issues issues_;
   std::string pointer_, path_;
+  std::int64_t line_ = 0;
   std::map<std::string, std::shared_ptr<Module>> known_;
 };
 
@@ -117,10 +126,11 @@ ModuleType module_type(Example example = {}) {
     type.defaults = [] { return M{C{}}.hparams(); };
     type.make = [](const io::Node& n, Builder& b) {
       io::Node own = n;
-      const std::string name = std::exchange(own["type"], C::type_name).string();
+      own["type"] = C::type_name;
       own.erase("parts");
-      const auto made = std::make_shared<M>(io::load<C>(own, name));
-      b.given(n, *made);
+      C config;
+      std::shared_ptr<M> made;
+      if (b.load(own, config)) made = std::make_shared<M>(std::move(config)), b.given(n, *made);
       return made;
     };
   } else {

@@ -11,6 +11,9 @@ inline std::string join_path(const std::string& path, const std::string& name) {
   return path.empty() ? name : path + "." + name;
 }
 
+// Names become those of tensors in files: UTF-8 of at most 256 bytes without control characters, and no path's signs.
+bool usable_name(const std::string& name);
+
 struct Visit {
   std::string path;
   Module* module;
@@ -45,6 +48,7 @@ struct TreeAccess {
 
   enum class Fill { all, missing };  // missing: tensors that have values keep them
   static void lay_out(Module& root, const MaterialiseOptions& options, Fill fill);
+  static std::weak_ptr<Module*> alive(const Module& module) { return module.self_; }
   static void copy_modes(const Module& from, Module& to);  // training and frozen, between trees of one shape
 };
 

@@ -212,7 +212,7 @@ WaveNet::WaveNet(WaveNetConfig config, const WaveNetParts& parts)
 }
 
 io::Node WaveNet::describe(Describer& d) const {
-  if (!own_parts_ && !holds_given()) return Configured::describe(d);
+  if (!own_parts_ && !holds_given() && !d.shares(*this)) return Configured::describe(d);
   io::Node node = io::save(config(), d.how());
   node["parts"] = d.children(*this);
   return node;
@@ -221,7 +221,8 @@ io::Node WaveNet::describe(Describer& d) const {
 std::shared_ptr<WaveNet> WaveNet::from_hparams(const io::Node& node, Builder& builder) {
   io::Node own = node;
   const bool ready = own.erase("parts");
-  const auto config = io::load<WaveNetConfig>(own, WaveNetConfig::type_name);
+  WaveNetConfig config;
+  if (!builder.load(own, config)) return nullptr;
   if (!ready) return std::make_shared<WaveNet>(config);
   WaveNetParts parts;
   parts.input = builder.part<Layer>(node, "input", "parts");

@@ -167,8 +167,9 @@ TEST(Build, ReportsEveryProblemWithItsPlace) {
     {"type": "Linear", "in_features": 2, "out_features": 2}]})",
                                        "cfg.json");
   const std::string said = message_of<ConfigError>([&] { build(node, "cfg.json"); });
-  expect_has(said, {"cfg.json: /layers/0", "/in_features", "/layers/1/type", "did you mean \"Linear\"", "/layers/2",
-                    "kernel_sise", "/layers/4", "/p", "/layers/5", "does not fit"});
+  expect_has(said, {"cfg.json:2: /layers/0/in_features: ", "cfg.json:3: /layers/1/type: ", "did you mean \"Linear\"",
+                    "cfg.json:4: /layers/2/kernel_sise: ", "cfg.json:6: /layers/4/p: ", "cfg.json:7: /layers/5: ",
+                    "does not fit"});
   EXPECT_EQ(std::count(said.begin(), said.end(), '\n') + 1, 5) << said;
 
   expect_has(message_of<ConfigError>([] { build(io::parse_json(R"([{"ref": "9"}])", "x")); }), {"/0", "\"9\""});

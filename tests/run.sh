@@ -47,7 +47,7 @@ done
 plain() {  # plain NAME COMMAND...: a program whose last line says `N passed, N failed`
   local name=$1 log=$build/test-logs/$1.log; shift
   "$@" >"$log" 2>&1; local code=$?
-  local line; line=$(grep -E '^[0-9]+ passed, [0-9]+ failed' "$log" | tail -1)
+  local line; line=$(grep -aE '^[0-9]+ passed, [0-9]+ failed' "$log" | tail -1)
   local ok=${line%% passed*} bad=${line#*, }; bad=${bad%% failed*}
   [ -n "$line" ] || { ok=0; bad=1; }
   [ "$code" != 0 ] && [ "$bad" = 0 ] && bad=1

@@ -9,7 +9,8 @@ one_line() { python3 -c 'import json, sys; print(json.dumps(json.load(sys.stdin)
 passed=0; failed=0
 run() {  # run FILE [--both]: adds what the check counted
   local file=$1 line; shift
-  line=$(/usr/bin/python3 tests/tools/schema_check.py "$@" <"$file" | tee /dev/stderr | tail -1)
+  line=$(/usr/bin/python3 tests/tools/schema_check.py "$@" <"$file")
+  echo "$line" >&2; line=${line##*$'\n'}  # no tee: it would cut the log that stderr may be
   [[ $line =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed$ ]] || { failed=$((failed + 1)); return; }
   passed=$((passed + BASH_REMATCH[1])); failed=$((failed + BASH_REMATCH[2]))
 }

@@ -9,14 +9,14 @@ namespace tapedeck {
 namespace {
 
 constexpr std::size_t kAlignment = 64;  // one cache line, one AVX-512 vector
-
 constexpr std::size_t kHugePage = 2 << 20;
 
 // Large blocks lie on huge pages where the system gives them: fewer page faults and misses of the address cache.
 void* allocate_cpu(int, std::size_t bytes) {
   const bool large = bytes >= 2 * kHugePage;
-  void* p = std::aligned_alloc(large ? kHugePage : kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment);
-  if (large && p) madvise(p, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);  // a wish: a refusal changes nothing
+  void* p = nullptr;  // not aligned_alloc, which wants whole multiples of the alignment
+  if (::posix_memalign(&p, large ? kHugePage : kAlignment, bytes) != 0) return nullptr;
+  if (large) madvise(p, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);  // a wish: a refusal changes nothing
   return p;
 }
 

@@ -1,3 +1,4 @@
+#include <tapedeck/kernels/cuda/install.h>
 #include <tapedeck/kernels/registry.h>
 #include <tapedeck/kernels/slot.h>
 #include <tapedeck/tensor/env.h>
@@ -68,6 +69,11 @@ void SlotBase::refuse(DeviceType d, const std::vector<std::string>& reasons) con
 
 namespace detail {
 
+#ifdef TAPEDECK_HAS_CUDA
+std::atomic<void (*)()> install_cuda{cuda::install};
+#else
+std::atomic<void (*)()> install_cuda{nullptr};
+#endif
 std::atomic<const char*> preferred{nullptr};
 std::atomic<KernelWatch> kernel_watch{nullptr};
 
@@ -83,6 +89,7 @@ void ensure_registered() {
   if (started) return;  // the list below is being run by this thread
   started = true;
   register_cpu_kernels(registered_slots());
+  if (const auto install = install_cuda.load()) install();
   done.store(true, std::memory_order_release);
   const std::string plugins = env("TAPEDECK_PLUGINS");
   for (std::size_t at = 0, end; at < plugins.size(); at = end + 1) {

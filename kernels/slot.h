@@ -125,8 +125,9 @@ void select(const std::string& text);
 void load_plugin(const std::string& file);
 
 namespace detail {
-void ensure_registered();                   // cheap after the first call
-extern std::atomic<const char*> preferred;  // variant name or nullptr
+void ensure_registered();                     // cheap after the first call
+extern std::atomic<void (*)()> install_cuda;  // called by the first; nullptr: this build has no CUDA kernels
+extern std::atomic<const char*> preferred;    // variant name or nullptr
 bool same_name(const char* a, const char* b);
 }  // namespace detail
 

@@ -6,6 +6,10 @@
 #include <cstring>
 
 namespace tapedeck {
+
+// Defined by the CUDA backend, in programs that have it.
+[[gnu::weak]] const DeviceRuntime* cuda_runtime();
+
 namespace {
 
 constexpr std::size_t kAlignment = 64;  // one cache line, one AVX-512 vector
@@ -32,8 +36,14 @@ const DeviceRuntime cpu_runtime{
       if (bytes) std::memset(p, 0, bytes);
     },
     [](int) {},
+    [] { return ""; },
 };
 const DeviceRuntime* runtimes[kDeviceTypes] = {&cpu_runtime, nullptr};
+
+const DeviceRuntime* find_runtime(DeviceType type) {
+  const DeviceRuntime* table = runtimes[static_cast<int>(type)];
+  return !table && type == DeviceType::cuda && cuda_runtime ? cuda_runtime() : table;
+}
 
 }  // namespace
 
@@ -42,7 +52,7 @@ std::string to_string(Device d) {
 }
 
 const DeviceRuntime& runtime(DeviceType type) {
-  const DeviceRuntime* table = runtimes[static_cast<int>(type)];
+  const DeviceRuntime* table = find_runtime(type);
   TD_CHECK(table, DeviceError,
            "device cuda: this build has no CUDA kernels; use --device cpu or build with -DTAPEDECK_CUDA=ON");
   return *table;
@@ -51,7 +61,7 @@ const DeviceRuntime& runtime(DeviceType type) {
 void set_runtime(DeviceType type, const DeviceRuntime* table) { runtimes[static_cast<int>(type)] = table; }
 
 int device_count(DeviceType type) {
-  const DeviceRuntime* table = runtimes[static_cast<int>(type)];
+  const DeviceRuntime* table = find_runtime(type);
   return table ? table->count() : 0;
 }
 
@@ -60,9 +70,11 @@ Device parse_device(const std::string& text) {
   const bool indexed = text.size() == 6 && text.rfind("cuda:", 0) == 0 && text[5] >= '0' && text[5] <= '9';
   TD_CHECK(text == "cuda" || indexed, ValueError, "device: expected cpu, cuda or cuda:N, got \"", text, "\"");
   const int index = indexed ? text[5] - '0' : 0;
-  const int count = runtime(DeviceType::cuda).count();
-  TD_CHECK(index < count, DeviceError, "device ", text, ": this machine has ", count,
-           " usable CUDA devices; use --device cpu");
+  const DeviceRuntime& cuda = runtime(DeviceType::cuda);
+  const int count = cuda.count();
+  TD_CHECK(index < count, DeviceError, "device ", text, ": this machine has ", count, " usable CUDA devices",
+           count == 0 ? std::string(" (") + cuda.why_none() + ")" : "", "; use --device cpu",
+           count > 0 ? " or an index below that" : "");
   return {DeviceType::cuda, static_cast<std::int8_t>(index)};
 }
 

@@ -28,6 +28,7 @@ struct DeviceRuntime {
   void (*copy)(void* to, Device to_device, const void* from, Device from_device, std::size_t bytes);
   void (*zero)(int index, void* p, std::size_t bytes);
   void (*synchronize)(int index);
+  const char* (*why_none)();  // what the driver said when count() is 0
 };
 const DeviceRuntime& runtime(DeviceType type);  // DeviceError when this build has none
 void set_runtime(DeviceType type, const DeviceRuntime* table);

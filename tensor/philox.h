@@ -3,10 +3,12 @@
 #pragma once
 #include <cstdint>
 
+#ifndef TD_HD
 #ifdef __CUDACC__
 #define TD_HD __host__ __device__
 #else
 #define TD_HD
+#endif
 #endif
 
 namespace tapedeck {

@@ -6,6 +6,14 @@
 #include <cstdint>
 #include <cstring>
 
+#ifndef TD_HD  // host and device code
+#ifdef __CUDACC__
+#define TD_HD __host__ __device__
+#else
+#define TD_HD
+#endif
+#endif
+
 namespace tapedeck {
 
 struct TensorView {
@@ -29,14 +37,14 @@ struct TensorView {
     std::memcpy(strides, from_strides, sizeof strides);
   }
 
-  bool given() const { return rank >= 0; }
-  explicit operator bool() const { return given(); }
-  std::int64_t numel() const {
+  TD_HD bool given() const { return rank >= 0; }
+  TD_HD explicit operator bool() const { return given(); }
+  TD_HD std::int64_t numel() const {
     std::int64_t n = 1;
     for (int i = 0; i < rank; ++i) n *= sizes[i];
     return n;
   }
-  bool contiguous() const {
+  TD_HD bool contiguous() const {
     std::int64_t step = 1;
     for (int i = rank - 1; i >= 0; --i) {
       if (sizes[i] == 1) continue;
@@ -46,7 +54,7 @@ struct TensorView {
     return true;
   }
   template <class T>
-  T* ptr() const {
+  TD_HD T* ptr() const {
     return static_cast<T*>(data);
   }
 };

@@ -20,8 +20,9 @@ template <class T>
 TD_HD T abs(T x) {
   return x < T(0) ? -x : x == T(0) ? T(0) : x;
 }
-#define TD_REAL(name, f) \
-  TD_HD inline double name(double x) { return ::f(x); }
+#define TD_REAL(name, fn)                                \
+  TD_HD inline double name(double x) { return ::fn(x); } \
+  TD_HD inline float name(float x) { return ::fn##f(x); }  // GPUs compute f32 in float
 TD_REAL(abs, fabs)
 TD_REAL(sqrt, sqrt)
 TD_REAL(exp, exp)
@@ -49,6 +50,10 @@ TD_REAL(ceil, ceil)
 TD_REAL(trunc, trunc)
 TD_REAL(round, nearbyint)  // half to even
 #undef TD_REAL
+TD_HD inline float pow(float x, float y) { return ::powf(x, y); }
+TD_HD inline float fmod(float x, float y) { return ::fmodf(x, y); }
+TD_HD inline float atan2(float y, float x) { return ::atan2f(y, x); }
+TD_HD inline float hypot(float x, float y) { return ::hypotf(x, y); }
 TD_HD inline double pow(double x, double y) { return ::pow(x, y); }
 TD_HD inline double fmod(double x, double y) { return ::fmod(x, y); }
 TD_HD inline double atan2(double y, double x) { return ::atan2(y, x); }

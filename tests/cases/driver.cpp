@@ -13,6 +13,13 @@
 #include "cases/guard.h"
 
 namespace tapedeck::cases {
+
+DType dtype_of_case(const OpCase& c) {
+  for (const Input& in : c.inputs)
+    if (is_real(in.dtype)) return in.dtype;
+  return DType::f32;
+}
+
 namespace {
 
 using kernels::SlotBase;
@@ -36,12 +43,6 @@ struct Instructions {
   Instructions(const Instructions&) = delete;
   kernels::Isa before;
 };
-
-DType dtype_of_case(const OpCase& c) {
-  for (const Input& in : c.inputs)
-    if (is_real(in.dtype)) return in.dtype;
-  return DType::f32;
-}
 
 // ---- magnitudes -----------------------------------------------------------------------------------------------------
 // Real inputs as separate leaves of the shape of y: what each element of y depends on stands beside it.
@@ -142,27 +143,27 @@ void check_same_bits(Outcome& out, const std::string& what, const Outputs& y, F&
 }
 
 // ---- which variants ran ---------------------------------------------------------------------------------------------
-std::uint64_t calls_of(const SlotBase& s, int variant) {
+std::uint64_t calls_of(const SlotBase& s, int variant, DeviceType d = DeviceType::cpu) {
   std::uint64_t n = 0;
-  for (int t = 0; t < kDTypes; ++t) n += s.calls(DeviceType::cpu, variant, static_cast<DType>(t));
+  for (int t = 0; t < kDTypes; ++t) n += s.calls(d, variant, static_cast<DType>(t));
   return n;
 }
-std::vector<std::uint64_t> all_calls() {
+std::vector<std::uint64_t> all_calls(DeviceType d = DeviceType::cpu) {
   std::vector<std::uint64_t> out;
   for (const SlotBase* s : kernels::all())
-    for (int v = 0; v < s->variant_count(DeviceType::cpu); ++v) out.push_back(calls_of(*s, v));
+    for (int v = 0; v < s->variant_count(d); ++v) out.push_back(calls_of(*s, v, d));
   return out;
 }
 // Names of variants that slots called since `before` have besides those that ran.
-std::set<std::string> rivals(const std::vector<std::uint64_t>& before) {
+std::set<std::string> rivals(const std::vector<std::uint64_t>& before, DeviceType d = DeviceType::cpu) {
   std::set<std::string> out;
   std::size_t at = 0;
   for (const SlotBase* s : kernels::all()) {
-    const int n = s->variant_count(DeviceType::cpu);
+    const int n = s->variant_count(d);
     bool touched = false;
-    for (int v = 0; v < n; ++v) touched = touched || calls_of(*s, v) != before[at + static_cast<std::size_t>(v)];
+    for (int v = 0; v < n; ++v) touched = touched || calls_of(*s, v, d) != before[at + static_cast<std::size_t>(v)];
     for (int v = 0; touched && v < n; ++v)
-      if (calls_of(*s, v) == before[at + static_cast<std::size_t>(v)]) out.insert(s->variant_name(DeviceType::cpu, v));
+      if (calls_of(*s, v, d) == before[at + static_cast<std::size_t>(v)]) out.insert(s->variant_name(d, v));
     at += static_cast<std::size_t>(n);
   }
   return out;
@@ -466,6 +467,67 @@ Outcome run_gradient(const OpCase& c) {
   caught(out, "gradient", [&] {
     const Threads two(2);
     dtype_of_case(c) == DType::f64 ? check_differences(out, c) : check_fast_gradients(out, c);
+  });
+  if (const std::string text = take_violations(); !text.empty()) out.faults.push_back("canaries overwritten " + text);
+  return out;
+}
+
+// ---- another device -----------------------------------------------------------------------------------------------
+namespace {
+
+// The same view of a copy of the whole storage: any layout moves.
+Tensor moved(const Tensor& x, Device to) {
+  if (!x.defined() || x.device() == to) return x;
+  const Storage& from = *x.impl()->storage;
+  Storage* copy = Storage::create(from.bytes(), to);
+  runtime(DeviceType::cuda).copy(copy->data(), to, from.data(), x.device(), from.bytes());
+  return detail::make_tensor(copy, x.impl()->offset, x.sizes(), x.strides(), x.dtype());
+}
+std::vector<Tensor> moved(Args xs, Device to) {
+  std::vector<Tensor> out;
+  for (const Tensor& x : xs) out.push_back(moved(x, to));
+  return out;
+}
+
+// `call` gives the outputs, on any device; by the usual variants, twice, and by each other one.
+template <class F>
+void judge_on(Outcome& out, Device device, const std::vector<Expected>& expected, Bound bound, F&& call) {
+  const auto before = all_calls(device.type);
+  const Outputs there = call(), y = moved(there, kCpu);
+  const auto others = rivals(before, device.type);
+  compare_all(out, "default", y, expected, bound);
+  for (const Tensor& t : there)
+    if (t.device() != device && t.numel() > 0) out.faults.push_back("a result is on " + to_string(t.device()));
+  if (!all_same_bits(moved(call(), kCpu), y)) out.faults.push_back("a second call gives other bits");
+  for (const std::string& variant : others) {
+    const Prefer chosen(variant);
+    compare_all(out, variant, moved(call(), kCpu), expected, bound);
+  }
+}
+
+}  // namespace
+
+Outcome run_forward_on(const OpCase& c, Device device) {
+  Outcome out;
+  take_violations();
+  caught(out, "forward", [&] {
+    const NoGrad pause;
+    const std::vector<Tensor> inputs = make_inputs(c), there = moved(inputs, device);
+    judge_on(out, device, reference(c, inputs), c.bound, [&] { return call_case(c, there); });
+    if (bytes_of(moved(there, kCpu)) != bytes_of(inputs)) out.faults.push_back("an input was written to");
+  });
+  if (const std::string text = take_violations(); !text.empty()) out.faults.push_back("canaries overwritten " + text);
+  return out;
+}
+
+Outcome run_gradient_on(const OpCase& c, Device device) {
+  Outcome out;
+  take_violations();
+  caught(out, "gradient", [&] {
+    const std::vector<Tensor> inputs = make_inputs(c), there = moved(inputs, device);
+    const Tensor gy = incoming_gradient(c, inputs), gy_there = moved(gy, device);
+    judge_on(out, device, expected_gradients(c, inputs, gy), c.gradient_bound,
+             [&] { return without_gaps(gradients(c, there, gy_there), reals(there)); });
   });
   if (const std::string text = take_violations(); !text.empty()) out.faults.push_back("canaries overwritten " + text);
   return out;

@@ -20,6 +20,11 @@ Outcome run_forward(const OpCase& c);
 // and added to one that is there: the same bits.
 Outcome run_gradient(const OpCase& c);
 bool has_gradient_case(const OpCase& c);
+DType dtype_of_case(const OpCase& c);  // of the first real input, else f32
+// The same inputs on a device: results and gradients against those of f64 `ref` here, each variant of the device; twice
+// the same bits.
+Outcome run_forward_on(const OpCase& c, Device device);
+Outcome run_gradient_on(const OpCase& c, Device device);
 // One comparison with every slot on its usual variant but `slot`, which is forced to `variant`. "" when it fits.
 std::string run_forced(const OpCase& c, kernels::SlotBase& slot, const std::string& variant);
 // The same for the differences of an f64 case with a gradient.

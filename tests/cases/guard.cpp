@@ -65,6 +65,10 @@ void guard_memory() {
 ShortMemory::ShortMemory(std::size_t bytes) { most = bytes; }
 ShortMemory::~ShortMemory() { most = SIZE_MAX; }
 
+void report_violation(const std::string& text) {
+  const std::lock_guard lock(mutex);
+  violations += text;
+}
 std::string take_violations() {
   const std::lock_guard lock(mutex);
   return std::exchange(violations, "");

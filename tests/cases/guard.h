@@ -11,6 +11,7 @@ void guard_memory();
 
 // What the canaries of blocks given back since the last call have to say; "" when all were whole.
 std::string take_violations();
+void report_violation(const std::string& text);  // of another memory, to be taken with the rest
 
 // While one lives, the guarded memory refuses larger blocks, as a full machine does.
 class ShortMemory {

@@ -6,6 +6,9 @@
 //   op_cases --list | --count | --support  cases by name; how many of each op; slots by variant and dtype
 //   op_cases --sweep [--full] [--filter GLOB] [--bits 0xPATTERN]   functions of one f32 over bit patterns of it
 //   op_cases --hostile GLOB [--seconds N] [--seed N]   ops with broken arguments; a seed without seconds: one call
+//   op_cases --device cuda|emulated [--filter GLOB] [--shard I/N]   every case on a GPU, or on its emulation; the part
+//   I
+//                                          of N of them
 //   op_cases --check-matrix FILE           every case; FILE's support matrix must be current (--write-matrix mends it)
 #include <fnmatch.h>
 #include <tapedeck/tensor/parallel.h>
@@ -24,6 +27,8 @@
 #include "cases/guard.h"
 #include "cases/hostile.h"
 #include "cases/patterns.h"
+#include "cuda/emulated_memory.h"
+#include "cuda/emulated_runtime.h"
 
 namespace tapedeck::cases {
 namespace {
@@ -94,11 +99,65 @@ struct Wanted {
   std::string filter = "*", replay, check, write;  // the last two: files with a support matrix
   bool sweep = false, full = false, first = false;
   std::optional<std::uint32_t> bits;
+  std::string device;
+  std::uint64_t shard = 0, shards = 1;
   bool coverage = false, list = false, count = false, support = false;
 };
 
+// The slots without a kernel for the device, and kernels there that no case called.
+int device_coverage(DeviceType d) {
+  int missing = 0;
+  std::string without, uncalled;
+  for (const kernels::SlotBase* s : kernels::all()) {
+    if (s->variant_count(d) == 0) without += std::string(" ") + s->name(), ++missing;
+    for (int v = 0; v < s->variant_count(d); ++v) {
+      std::uint64_t calls = 0;
+      for (int t = 0; t < kDTypes; ++t) calls += s->calls(d, v, static_cast<DType>(t));
+      if (calls == 0) uncalled += std::string(" ") + s->name() + "=" + s->variant_name(d, v), ++missing;
+    }
+  }
+  std::printf("%zu slots; without a kernel for the device:%s; never called there:%s\n", kernels::all().size(),
+              without.empty() ? " none" : without.c_str(), uncalled.empty() ? " none" : uncalled.c_str());
+  return missing;
+}
+
+int run_on_device(const Wanted& w) {
+  const Device device = parse_device("cuda");
+  const auto start = std::chrono::steady_clock::now();
+  int passed = 0, failed = 0, comparisons = 0;
+  std::map<std::string, std::pair<int, int>> failures;  // by op: forward, gradient
+  std::map<std::string, int> printed;
+  std::map<std::string, double> worst;
+  for (const Named& n : named_table()) {
+    if (w.first && failed > 0) break;
+    const std::uint64_t seed = seed_of(*n.c);
+    if (seed % static_cast<std::uint64_t>(w.sample) != 0 || seed / 7 % w.shards != w.shard) continue;
+    if (fnmatch(w.filter.c_str(), n.name.c_str(), 0) != 0 && fnmatch(w.filter.c_str(), n.c->op.c_str(), 0) != 0)
+      continue;
+    const auto judge = [&](const Outcome& o, const char* driver, int& count) {
+      o.faults.empty() ? ++passed : (++failed, ++count);
+      comparisons += o.comparisons;
+      worst[n.c->op] = std::max(worst[n.c->op], o.worst);
+      if (!o.faults.empty() && printed[n.c->op]++ < 3) print(o, n, driver);
+    };
+    judge(run_forward_on(*n.c, device), "forward on the device", failures[n.c->op].first);
+    if (has_gradient_case(*n.c) && dtype_of_case(*n.c) == DType::f32)
+      judge(run_gradient_on(*n.c, device), "gradient on the device", failures[n.c->op].second);
+  }
+  for (const auto& [op, counts] : failures)
+    if (counts.first + counts.second > 0)
+      std::printf("%-26s %d forward and %d gradient cases failed\n", op.c_str(), counts.first, counts.second);
+  const int missing = w.filter == "*" && w.sample == 1 && w.shards == 1 ? device_coverage(device.type) : 0;
+  std::printf("%d comparisons on %s (%s) in %.1f s\n", comparisons, to_string(device).c_str(),
+              runtime(device.type).name,
+              std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  std::printf("%d passed, %d failed\n", passed, failed + missing);
+  return failed + missing == 0 ? 0 : 1;
+}
+
 int run(const Wanted& w) {
-  set_num_threads(2);
+  set_num_threads(w.device.empty() ? 2 : 1);
+  if (!w.device.empty()) return run_on_device(w);
   if (!w.replay.empty()) return replay(w.replay);
   if (!w.hostile.empty()) {
     if (w.seed != 0 && w.seconds == 0) return replay_hostile(w.seed, w.hostile);
@@ -162,7 +221,8 @@ int usage() {
   std::fprintf(
       stderr,
       "usage: op_cases [--coverage] [--check-matrix FILE | --write-matrix FILE] | --filter GLOB [--first] | --replay "
-      "NAME | --sweep [--full] [--filter GLOB] [--bits PATTERN] | --list | --count | --support\n");
+      "NAME | --sweep [--full] [--filter GLOB] [--bits PATTERN] | --list | --count | --support | --device "
+      "cuda|emulated [--shard I/N]\n");
   return 2;
 }
 
@@ -182,6 +242,10 @@ int main_of(int argc, char** argv) {
       w.seed = std::strtoull(argv[++i], nullptr, 10);
     else if (a == "--seconds" && i + 1 < argc)
       w.seconds = std::strtod(argv[++i], nullptr);
+    else if (a == "--device" && i + 1 < argc)
+      w.device = argv[++i];
+    else if (a == "--shard" && i + 1 < argc)
+      std::sscanf(argv[++i], "%lu/%lu", &w.shard, &w.shards), w.shards = std::max<std::uint64_t>(1, w.shards);
     else if (a == "--check-matrix" && i + 1 < argc)
       w.check = argv[++i];
     else if (a == "--write-matrix" && i + 1 < argc)
@@ -205,13 +269,15 @@ int main_of(int argc, char** argv) {
     else
       return usage();
   }
+  if (w.device == "emulated") {
+    kernels::cuda_emulated::install();
+    emulation::on_violation = report_violation;
+  }
+  if (w.device != "cuda") guard_memory();  // a real device keeps its blocks
   return run(w);
 }
 
 }  // namespace
 }  // namespace tapedeck::cases
 
-int main(int argc, char** argv) {
-  tapedeck::cases::guard_memory();
-  return tapedeck::cases::main_of(argc, argv);
-}
+int main(int argc, char** argv) { return tapedeck::cases::main_of(argc, argv); }

@@ -1,0 +1,7 @@
+#include <tapedeck/kernels/cuda/cuda.h>
+
+namespace tapedeck::kernels::TD_CUDA_NAMESPACE {
+
+void register_kernels() { add_elementwise(); }
+
+}  // namespace tapedeck::kernels::TD_CUDA_NAMESPACE

@@ -1,0 +1,150 @@
+// The CUDA runtime behind tensor/device.h: devices, memory, copies, streams, launches.
+#include <tapedeck/kernels/cuda/cuda.h>
+#include <tapedeck/kernels/cuda/install.h>
+
+#include <mutex>
+#include <string>
+#include <utility>
+
+namespace tapedeck::kernels::cuda {
+namespace {
+
+constexpr int kMostDevices = 10;
+
+struct State {
+  std::once_flag once;
+  cudaStream_t compute = nullptr;
+  Limits limits;
+};
+State states[kMostDevices];
+std::string why_none;  // what the driver said when it gave no device
+
+// Any failure counts as no device: a build with CUDA works on a machine without a driver.
+int count_devices() {
+  static const int count = [] {
+    int n = 0;
+    const cudaError_t code = cudaGetDeviceCount(&n);
+    if (code != cudaSuccess) {
+      static_cast<void>(cudaGetLastError());
+      why_none = cudaGetErrorString(code);
+      return 0;
+    }
+    return n < kMostDevices ? n : kMostDevices;
+  }();
+  return count;
+}
+const char* reason() {
+  count_devices();
+  return why_none.c_str();
+}
+
+State& state(int index) {
+  State& s = states[index];
+  std::call_once(s.once, [&] {
+    check(cudaSetDevice(index), "selecting the device");
+    check(cudaStreamCreateWithFlags(&s.compute, cudaStreamNonBlocking), "making a stream");
+    cudaDeviceProp p;
+    check(cudaGetDeviceProperties(&p, index), "asking for the device's properties");
+    s.limits = {p.multiProcessorCount, static_cast<int>(p.sharedMemPerBlockOptin), p.maxThreadsPerBlock};
+  });
+  return s;
+}
+
+void* allocate(int index, std::size_t bytes) {
+  make_current({DeviceType::cuda, static_cast<std::int8_t>(index)});
+  void* p = nullptr;
+  const cudaError_t code = cudaMalloc(&p, bytes == 0 ? 1 : bytes);
+  if (code == cudaSuccess) return p;
+  static_cast<void>(cudaGetLastError());
+  TD_CHECK(code == cudaErrorMemoryAllocation, DeviceError, "allocate: ", bytes, " bytes on cuda:", index, ": ",
+           cudaGetErrorString(code));
+  return nullptr;
+}
+void release(int index, void* p) {
+  if (cudaSetDevice(index) == cudaSuccess) static_cast<void>(cudaFree(p));  // at exit the driver may be gone already
+  make_current({DeviceType::cuda, static_cast<std::int8_t>(index)});
+}
+
+void copy(void* to, Device to_device, const void* from, Device from_device, std::size_t bytes) {
+  if (bytes == 0) return;
+  if (to_device.type == DeviceType::cpu) return download(from_device, to, from, bytes);
+  if (from_device.type == DeviceType::cpu) {
+    make_current(to_device);
+    // Memory that is not pinned has been read when this returns.
+    return check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream(to_device)), "copying to the device");
+  }
+  if (to_device == from_device) {
+    make_current(to_device);
+    return check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, stream(to_device)), "copying");
+  }
+  // Between devices: behind what both have to do, and before what either does next.
+  make_current(to_device);
+  check(cudaStreamSynchronize(stream(to_device)), "waiting for the device");
+  make_current(from_device);
+  check(cudaMemcpyPeerAsync(to, to_device.index, from, from_device.index, bytes, stream(from_device)),
+        "copying between devices");
+  check(cudaStreamSynchronize(stream(from_device)), "copying between devices");
+}
+
+void zero(int index, void* p, std::size_t bytes) {
+  const Device d{DeviceType::cuda, static_cast<std::int8_t>(index)};
+  make_current(d);
+  if (bytes) check(cudaMemsetAsync(p, 0, bytes, stream(d)), "clearing memory");
+}
+void synchronize(int index) {
+  const Device d{DeviceType::cuda, static_cast<std::int8_t>(index)};
+  make_current(d);
+  check(cudaStreamSynchronize(stream(d)), "waiting for the device");
+}
+
+}  // namespace
+
+const DeviceRuntime table{"cuda", count_devices, allocate, release, copy, zero, synchronize, reason};
+
+void check(cudaError_t code, const char* what) {
+  if (code == cudaSuccess) [[likely]]
+    return;
+  static_cast<void>(cudaGetLastError());  // what can be cleared is: the next call should tell of itself
+  TD_FAIL(DeviceError, "cuda: ", what, ": ", cudaGetErrorString(code), " (", cudaGetErrorName(code),
+          "); TAPEDECK_SYNC=1 names the op that did it");
+}
+
+const Limits& limits(Device d) { return state(d.index).limits; }
+cudaStream_t stream(Device d) { return state(d.index).compute; }
+void make_current(Device d) {
+  int now = -1;
+  if (cudaGetDevice(&now) != cudaSuccess || now != d.index) check(cudaSetDevice(d.index), "selecting the device");
+}
+
+void launch_any(Device d, const Launch& l, const void* kernel, void** args) {
+  make_current(d);
+  const State& s = state(d.index);
+  if (l.shared > (48u << 10))  // more than that must be asked for
+    check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(l.shared)),
+          "asking for shared memory");
+  const dim3 grid(l.grid[0], l.grid[1], l.grid[2]), block(l.block[0], l.block[1], l.block[2]);
+  const cudaError_t code = l.cooperative ? cudaLaunchCooperativeKernel(kernel, grid, block, args, l.shared, s.compute)
+                                         : cudaLaunchKernel(kernel, grid, block, args, l.shared, s.compute);
+  if (code == cudaSuccess) [[likely]]
+    return;
+  static_cast<void>(cudaGetLastError());
+  TD_FAIL(DeviceError, "cuda: a kernel of ", l.grid[0], "x", l.grid[1], "x", l.grid[2], " blocks of ", l.block[0], "x",
+          l.block[1], "x", l.block[2], " threads with ", l.shared,
+          " bytes of shared memory was not launched: ", cudaGetErrorString(code), "; the device takes ",
+          s.limits.threads, " threads and ", s.limits.shared_bytes, " bytes per block on ", s.limits.multiprocessors,
+          " multiprocessors");
+}
+
+void download(Device d, void* to, const void* from, std::size_t bytes) {
+  make_current(d);
+  check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, stream(d)), "copying to the host");
+  check(cudaStreamSynchronize(stream(d)), "copying to the host");
+}
+
+void install() { register_kernels(); }
+
+}  // namespace tapedeck::kernels::cuda
+
+namespace tapedeck {
+const DeviceRuntime* cuda_runtime() { return &kernels::cuda::table; }
+}  // namespace tapedeck

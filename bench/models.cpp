@@ -15,19 +15,23 @@ nn::WaveNetConfig wavenet_config(std::int64_t residual, std::int64_t skip) {
   return c;
 }
 
-TrainingStep::TrainingStep(std::int64_t residual, std::int64_t skip, std::int64_t batch, std::int64_t time)
+TrainingStep::TrainingStep(std::int64_t residual, std::int64_t skip, std::int64_t batch, std::int64_t time,
+                           Device device, DType dtype)
     : net_(std::make_shared<nn::WaveNet>(wavenet_config(residual, skip))) {
   nn::materialise(*net_);
+  if (device != kCpu || dtype != DType::f32) net_->to(device, dtype);
   optimizer_ = train::make_optimizer(train::AdamConfig{}, *net_);
   const RandomScope scope(7, 0);
   codes_ = randint(0, 256, {batch, time}), targets_ = randint(0, 256, {batch * time});
+  codes_ = codes_.to(device), targets_ = targets_.to(device);
 }
 
 double TrainingStep::run() {
   net_->zero_grad();
   Tape tape;
   const Tensor logits = net_->forward(codes_);
-  const Tensor loss = cross_entropy(reshape(logits, {targets_.size(0), logits.size(-1)}), targets_);
+  const Tensor rows = reshape(logits, {targets_.size(0), logits.size(-1)});
+  const Tensor loss = cross_entropy(rows.dtype() == DType::f32 ? rows : cast(rows, DType::f32), targets_);
   tape.backward(loss);
   optimizer_->step(1e-3);
   return loss.item();

@@ -12,7 +12,8 @@ nn::WaveNetConfig wavenet_config(std::int64_t residual, std::int64_t skip);
 // Forward, cross entropy, backward and Adam on `batch` rows of `time` codes; causal, so that every code is a target.
 class TrainingStep {
  public:
-  TrainingStep(std::int64_t residual, std::int64_t skip, std::int64_t batch, std::int64_t time);
+  TrainingStep(std::int64_t residual, std::int64_t skip, std::int64_t batch, std::int64_t time, Device device = kCpu,
+               DType dtype = DType::f32);
   double run();          // the loss
   double flops() const;  // of the matrix products that the mathematics asks for, forward and backward
 

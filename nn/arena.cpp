@@ -144,6 +144,7 @@ void TreeAccess::lay_out(Module& root, const MaterialiseOptions& options, Fill h
     tapedeck::detail::name_module(v.module->path_hash_, v.path);
     v.module->state_ &= static_cast<std::uint8_t>(~Module::kUnmaterialised);
     v.module->dtype_ = options.dtype;
+    v.module->device_ = options.device;
     // Another root that held this module has lost a part of its arenas: it must be materialised again.
     if (const auto other = v.module->laid_out_by_.lock(); other && *other != &root) {
       (*other)->arenas_.clear();

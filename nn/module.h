@@ -270,6 +270,7 @@ class Module {
   std::int64_t parameter_count() const;  // works before materialise
   bool materialised() const { return (state_ & kUnmaterialised) == 0; }
   DType dtype() const { return dtype_; }            // of the parameters of the materialised tree
+  Device device() const { return device_; }         // where they are
   const std::vector<Arena>& arenas() const;         // of the root that was materialised; ValueError elsewhere
   std::uint64_t layout() const { return layout_; }  // grows each time the arenas of this root are made anew
   void to(const MaterialiseOptions& options);       // new arenas; values stay, parameters without any are filled
@@ -340,6 +341,7 @@ class Module {
   std::uint64_t path_hash_ = 0, layout_ = 0;
   std::uint8_t state_ = kUnmaterialised;
   DType dtype_ = DType::f32;
+  Device device_ = kCpu;
   bool training_ = true;
 };
 

@@ -10,7 +10,8 @@ Tensor Network::loss(const Tensor& codes, Reduction reduction) {
   // Lookups take their indices in one piece: two small copies, made here once.
   const Tensor logits = (*this)(contiguous(narrow(codes, 1, 0, n)));
   const Tensor targets = contiguous(narrow(codes, 1, shift(), n + 1 - shift()));
-  return cross_entropy(logits, targets, {.reduction = reduction});
+  const bool is_short = logits.dtype() == DType::bf16 || logits.dtype() == DType::f16;
+  return cross_entropy(is_short ? cast(logits, DType::f32) : logits, targets, {.reduction = reduction});
 }
 
 }  // namespace tapedeck::nn

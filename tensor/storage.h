@@ -25,6 +25,7 @@ class Storage {
   std::size_t bytes() const { return bytes_; }
   Device device() const { return device_; }
   bool is_alias() const { return owner_ != nullptr; }
+  const Storage* owner() const { return owner_; }  // of an alias, else nullptr
   std::uint64_t version() const {  // a write to the whole changes its parts, a write to a part the part alone
     return version_.load(std::memory_order_relaxed) + (owner_ ? owner_->version() : 0);
   }

@@ -7,7 +7,7 @@
 namespace tapedeck::train {
 
 Tensor window_loss(nn::Network& network, const CodeSet& codes, std::span<const io::Window> windows) {
-  return network.loss(codes.batch(windows));
+  return network.loss(codes.batch(windows).to(network.device()));
 }
 
 Score score(nn::Network& network, const CodeSet& codes, std::span<const ScoredWindow> windows, std::int64_t batch) {
@@ -19,7 +19,8 @@ Score score(nn::Network& network, const CodeSet& codes, std::span<const ScoredWi
   for (std::size_t i = 0; i < windows.size(); i += static_cast<std::size_t>(batch)) {
     const auto some = windows.subspan(i, std::min(static_cast<std::size_t>(batch), windows.size() - i));
     const CodeSet::Pair pair = codes.pair(some);
-    nats += cross_entropy(network(pair.inputs), pair.targets, {.reduction = Reduction::sum}).item();
+    const Tensor logits = network(pair.inputs.to(network.device()));
+    nats += cross_entropy(logits, pair.targets.to(network.device()), {.reduction = Reduction::sum}).item();
     for (const ScoredWindow& w : some) result.targets += w.targets;
   }
   network.train(training);

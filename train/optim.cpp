@@ -15,11 +15,26 @@ namespace tapedeck::train {
 
 namespace {
 
-double squares_of(const Tensor& gradient) {
-  const Tensor out =
-      empty(Shape(std::vector<std::int64_t>(static_cast<std::size_t>(gradient.dim()), 1)), gradient.options());
-  kernels::sum_squares(gradient.device(), {gradient, out, (1u << gradient.dim()) - 1});
-  return out.item();
+// The sum of the gradients' squares, tensor by tensor, brought to the host at once.
+double sum_of_squares(const std::vector<Tensor>& gradients) {
+  double sum = 0;
+  for (std::size_t first = 0, last; first < gradients.size(); first = last) {
+    last = first + 1;
+    while (last < gradients.size() && gradients[last].dtype() == gradients[first].dtype() &&
+           gradients[last].device() == gradients[first].device())
+      ++last;
+    const Tensor sums = empty({static_cast<std::int64_t>(last - first)}, gradients[first].options());
+    for (std::size_t i = first; i < last; ++i) {
+      const Tensor& g = gradients[i];
+      TensorView out = tapedeck::detail::narrow(sums, 0, static_cast<std::int64_t>(i - first), 1);
+      out.rank = g.dim();
+      for (int d = 0; d < out.rank; ++d) out.sizes[d] = 1, out.strides[d] = 1;
+      kernels::sum_squares(g.device(), {g, out, (1u << g.dim()) - 1});
+    }
+    const Tensor wide = cast(sums.to(kCpu), DType::f64);
+    for (const double s : wide.to_vector<double>()) sum += s;
+  }
+  return sum;
 }
 
 template <class Each>
@@ -36,19 +51,61 @@ struct Kept {
   std::int64_t steps = 0;  // the current one counts
 };
 
+// Neighbours in the arenas that are stepped alike, as one: a kernel call on the whole.
+struct Span {
+  TensorView p, g;
+  std::vector<TensorView> states;
+  bool decays = true;
+  std::int64_t steps = 0;
+  std::vector<const Storage*> owners;  // of p, g and the states; none: stands alone
+};
+
 // What tells the optimizers apart.
 struct Rule {
   std::vector<std::string> states;                                   // PyTorch's names of the tensors that are kept
-  std::function<void(const Kept&, double rate, double scale)> step;  // runs the kernel
+  std::function<void(const Span&, double rate, double scale)> step;  // runs the kernel
   double start = 0;                                                  // of the states
   std::vector<std::string> no_decay{};
 };
+
+constexpr std::int64_t kAlign = 16;  // elements, as in the arenas of parameters
+
+TensorView flat(const Tensor& x) {
+  TensorView v = x;
+  v.rank = 1, v.sizes[0] = x.numel(), v.strides[0] = 1;
+  return v;
+}
+Span span_of(const Kept& k) {
+  Span s{flat(k.parameter.tensor), flat(k.parameter.tensor.grad()), {}, k.decays, k.steps, {}};
+  const auto owner = [&](const Tensor& x) { s.owners.push_back(x.impl()->storage->owner()); };
+  owner(k.parameter.tensor), owner(k.parameter.tensor.grad());
+  for (const Tensor& x : k.states) s.states.push_back(flat(x)), owner(x);
+  if (std::ranges::find(s.owners, nullptr) != s.owners.end()) s.owners.clear();
+  return s;
+}
+// Does `next` follow `span` in all of its arenas, and is it stepped alike? Then it is a part of it. What lies between
+// the two in the arenas is zeros.
+bool join(Span& span, const Span& next) {
+  if (!span.p || span.owners.empty() || span.owners != next.owners || span.decays != next.decays ||
+      span.steps != next.steps || span.p.dtype != next.p.dtype)
+    return false;
+  const std::int64_t begin = (span.p.sizes[0] + kAlign - 1) / kAlign * kAlign;
+  const auto follows = [&](const TensorView& a, const TensorView& b) {
+    return static_cast<char*>(a.data) + begin * static_cast<std::int64_t>(size_of(a.dtype)) == b.data;
+  };
+  bool all = follows(span.p, next.p) && follows(span.g, next.g);
+  for (std::size_t i = 0; i < span.states.size(); ++i) all = all && follows(span.states[i], next.states[i]);
+  if (!all) return false;
+  const std::int64_t n = begin + next.p.sizes[0];
+  span.p.sizes[0] = span.g.sizes[0] = n;
+  for (TensorView& v : span.states) v.sizes[0] = n;
+  return true;
+}
 
 class Stepper final : public Optimizer {
  public:
   Stepper(const std::string& name, Rule rule, std::vector<Parameter> parameters, std::function<void()> check)
       : rule_(std::move(rule)), check_(std::move(check)) {
-    constexpr std::int64_t kAlign = 16;  // elements, as in the arenas of parameters
     std::map<DType, std::int64_t> sizes;
     std::vector<std::int64_t> offsets;
     for (const Parameter& p : parameters) {
@@ -73,14 +130,20 @@ class Stepper final : public Optimizer {
 
   void step(double rate, double scale) override {
     check_();
+    Span span;
     for (Kept& k : kept_) {
       const Tensor& p = k.parameter.tensor;
       if (!p.has_grad()) continue;
       ++k.steps;
-      rule_.step(k, rate, scale);
+      Span next = span_of(k);
+      if (!join(span, next)) {
+        if (span.p) rule_.step(span, rate, scale);
+        span = std::move(next);
+      }
       p.impl()->storage->bump();
       for (const Tensor& written : k.states) written.impl()->storage->bump();
     }
+    if (span.p) rule_.step(span, rate, scale);
   }
 
   nn::StateDict state() const override {
@@ -132,14 +195,13 @@ class Stepper final : public Optimizer {
 // ---- the rules ------------------------------------------------------------------------------------------------------
 template <class C>
 Rule adam(const C& c, bool decoupled, std::vector<std::string> no_decay) {
-  const auto step = [c, decoupled](const Kept& k, double rate, double scale) {
-    const Tensor& p = k.parameter.tensor;
-    kernels::AdamArgs args{p, p.grad(), k.states[0], k.states[1], rate, c.beta1, c.beta2, c.eps};
+  const auto step = [c, decoupled](const Span& k, double rate, double scale) {
+    kernels::AdamArgs args{k.p, k.g, k.states[0], k.states[1], rate, c.beta1, c.beta2, c.eps};
     args.weight_decay = k.decays ? c.weight_decay : 0;
     args.gscale = scale;
     args.decoupled = decoupled;
     args.step = k.steps;
-    kernels::adam(p.device(), args);
+    kernels::adam(k.p.device, args);
   };
   return {{"exp_avg", "exp_avg_sq"}, step, 0, std::move(no_decay)};
 }
@@ -147,11 +209,10 @@ Rule rule_of(const AdamConfig& c) { return adam(c, false, {}); }
 Rule rule_of(const AdamWConfig& c) { return adam(c, true, c.no_decay); }
 
 Rule rule_of(const SGDConfig& c) {
-  const auto step = [c](const Kept& k, double rate, double scale) {
-    const Tensor& p = k.parameter.tensor;
-    kernels::SgdArgs args{p, p.grad(), {}, rate, c.momentum, c.dampening, c.weight_decay, scale, c.nesterov, k.steps};
+  const auto step = [c](const Span& k, double rate, double scale) {
+    kernels::SgdArgs args{k.p, k.g, {}, rate, c.momentum, c.dampening, c.weight_decay, scale, c.nesterov, k.steps};
     if (!k.states.empty()) args.buf = k.states[0];
-    kernels::sgd(p.device(), args);
+    kernels::sgd(k.p.device, args);
   };
   if (c.momentum == 0) return {{}, step};
   return {{"momentum_buffer"}, step};
@@ -161,23 +222,21 @@ Rule rule_of(const RMSpropConfig& c) {
   std::vector<std::string> states{"square_avg"};
   if (c.centered) states.push_back("grad_avg");
   if (c.momentum > 0) states.push_back("momentum_buffer");
-  return {states, [c](const Kept& k, double rate, double scale) {
-            const Tensor& p = k.parameter.tensor;
+  return {states, [c](const Span& k, double rate, double scale) {
             kernels::RmspropArgs args;
-            args.p = p, args.g = p.grad(), args.v = k.states[0];
+            args.p = k.p, args.g = k.g, args.v = k.states[0];
             if (c.centered) args.mean = k.states[1];
             if (c.momentum > 0) args.buf = k.states.back();
             args.lr = rate, args.alpha = c.alpha, args.eps = c.eps, args.weight_decay = c.weight_decay;
             args.momentum = c.momentum, args.gscale = scale;
-            kernels::rmsprop(p.device(), args);
+            kernels::rmsprop(k.p.device, args);
           }};
 }
 
 Rule rule_of(const AdagradConfig& c) {
-  const auto step = [c](const Kept& k, double rate, double scale) {
-    const Tensor& p = k.parameter.tensor;
+  const auto step = [c](const Span& k, double rate, double scale) {
     const double slower = 1 + static_cast<double>(k.steps - 1) * c.lr_decay;
-    kernels::adagrad(p.device(), {p, p.grad(), k.states[0], rate / slower, c.eps, c.weight_decay, scale});
+    kernels::adagrad(k.p.device, {k.p, k.g, k.states[0], rate / slower, c.eps, c.weight_decay, scale});
   };
   return {{"sum"}, step, c.initial_accumulator_value};
 }
@@ -239,11 +298,11 @@ std::vector<Parameter> parameters_of(const nn::Module& root) {
 }
 
 double gradient_norm(const std::vector<Parameter>& parameters) {
-  double squares = 0;
-  for (const Parameter& p : parameters) {
-    if (p.tensor.has_grad()) squares += squares_of(p.tensor.grad());
-  }
-  return std::sqrt(squares);
+  const NoGrad pause;
+  std::vector<Tensor> gradients;
+  for (const Parameter& p : parameters)
+    if (p.tensor.has_grad()) gradients.push_back(p.tensor.grad());
+  return std::sqrt(sum_of_squares(gradients));
 }
 
 double gradient_norm(const nn::Module& root) { return gradient_norm(parameters_of(root)); }

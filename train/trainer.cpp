@@ -12,11 +12,12 @@
 namespace tapedeck::train {
 namespace {
 
-nn::Part<nn::Network> materialised(nn::Part<nn::Network> network, const RunConfig& config) {
+nn::Part<nn::Network> materialised(nn::Part<nn::Network> network, const RunConfig& config, Device device) {
   io::check(config, "config");
   if (!network->materialised()) {
     nn::materialise(*network, {.seed = static_cast<std::uint64_t>(config.train.seed)});
   }
+  if (network->device() != device) network->to(device, network->dtype());
   return network;
 }
 
@@ -34,29 +35,38 @@ std::int64_t window_length(const nn::Network& network, const TrainConfig& config
   return network.shift() + config.segment;
 }
 
-Trainer::Trainer(RunConfig config, nn::Part<nn::Network> network, const io::SoundSet& sounds)
+Trainer::Trainer(RunConfig config, nn::Part<nn::Network> network, const io::SoundSet& sounds, Device device,
+                 DType precision)
     : config_(std::move(config)),
-      network_(materialised(std::move(network), config_)),
+      network_(materialised(std::move(network), config_, device)),
       codec_(config_.io.encoding, config_.io.levels),
       codes_(sounds, codec_, network_->shift(), config_.train.segment),
       held_out_(codes_.scored(io::Split::valid)),
-      optimizer_(make_optimizer(config_.train.optimizer, *network_)) {
+      optimizer_(make_optimizer(config_.train.optimizer, *network_)),
+      loss_scale_(precision) {
   network_->train();
+  if (precision != DType::f32) {
+    short_.emplace(network_, precision);
+    short_->network().train();
+  }
 }
 
 double Trainer::shard_gradients(const std::vector<io::Window>& windows) {
   const std::int64_t shards = config_.train.shards, rows = std::ssize(windows) / shards;
+  nn::Network& network = short_ ? short_->network() : *network_;
+  if (short_) short_->take_weights();
   ShardSum sum;
   for (std::int64_t s = 0; s < shards; ++s) {
     std::vector<std::int64_t> ids;
     for (std::int64_t r = 0; r < rows; ++r) ids.push_back(s * rows + r);
     const RandomScope scope(static_cast<std::uint64_t>(config_.train.seed), static_cast<std::uint64_t>(step_), ids);
-    network_->zero_grad();
+    network.zero_grad();
     Tape tape;
     const Tensor loss =
-        window_loss(*network_, codes_,
+        window_loss(network, codes_,
                     std::span(windows).subspan(static_cast<std::size_t>(s * rows), static_cast<std::size_t>(rows)));
-    tape.backward(loss, full(loss.sizes(), 1.0 / static_cast<double>(shards), loss.options()));
+    tape.backward(loss, full(loss.sizes(), loss_scale_.value() / static_cast<double>(shards), loss.options()));
+    if (short_) short_->give_gradients();
     if (shards == 1) return loss.item();
     std::vector<Tensor> part{clone(detach(loss))};
     for (const nn::Arena& arena : network_->arenas()) part.push_back(clone(arena.gradients));
@@ -75,13 +85,19 @@ StepReport Trainer::advance() {
   }
   StepReport report;
   report.bits = shard_gradients(windows) / std::numbers::ln2;
-  report.grad_norm = gradient_norm(*network_);
+  const double loss_scale = loss_scale_.value();
+  report.grad_norm = gradient_norm(*network_) / loss_scale;
   report.rate = learning_rate(train.schedule, step_, train.max_steps);
   report.applied = std::isfinite(report.bits) && std::isfinite(report.grad_norm);
   if (report.applied) {
     const double scale = train.clip > 0 && report.grad_norm > train.clip ? train.clip / report.grad_norm : 1;
-    optimizer_->step(report.rate, scale);
+    optimizer_->step(report.rate, scale / loss_scale);
+    loss_scale_.good_step();
     bad_steps_in_row_ = 0;
+  } else if (std::isfinite(report.bits) && loss_scale_.overflowed()) {
+    report.problem =
+        detail::join({"step ", step_, ": the gradient overflowed f16, the step is skipped; losses are scaled by ",
+                      loss_scale_.value(), " from now on"});
   } else {
     report.problem = detail::join({"step ", step_, ": the ", std::isfinite(report.bits) ? "gradient" : "loss",
                                    " is not finite, the step is skipped; its batch: ", names_of(codes_, windows)});
@@ -103,6 +119,10 @@ std::vector<io::CheckpointFile> Trainer::checkpoint_files(const io::Node& more) 
   state["step"] = step_;
   state["bad_steps"] = bad_steps_;
   state["bad_steps_in_row"] = bad_steps_in_row_;
+  if (loss_scale_.moves()) {
+    state["loss_scale"] = loss_scale_.value();
+    state["loss_scale_steps"] = loss_scale_.good_steps();
+  }
   for (const auto& [key, value] : more.members()) state[key] = value;
   return {{"config.json", io::dump_json(io::save(config_)) + "\n"},
           {"model.safetensors", to_safetensors(network_->state_dict())},
@@ -121,6 +141,8 @@ io::Node Trainer::restore(const std::string& folder) {
   step_ = step;
   bad_steps_ = bad;
   bad_steps_in_row_ = in_row;
+  if (const io::Node* scale = state.find("loss_scale"); scale && loss_scale_.moves())
+    loss_scale_.set(scale->real(), state.at("loss_scale_steps").integer());
   return state;
 }
 

@@ -4,9 +4,11 @@
 #include <tapedeck/io/dataset.h>
 #include <tapedeck/nn/network.h>
 #include <tapedeck/train/autoregressive.h>
+#include <tapedeck/train/precision.h>
 #include <tapedeck/train/run_config.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,9 +27,11 @@ std::int64_t window_length(const nn::Network& network, const TrainConfig& config
 
 class Trainer {
  public:
-  // Checks everything that can be checked before the first step. The network gets its weights from train.seed.
-  // ConfigError, DataError.
-  Trainer(RunConfig config, nn::Part<nn::Network> network, const io::SoundSet& sounds);
+  // Checks everything that can be checked before the first step. The network gets its weights from train.seed, the
+  // same on every device, and moves to `device`; it stays f32, and with `precision` bf16 or f16 a copy of it in that
+  // type runs forward and backward (precision.h). ConfigError, DataError.
+  Trainer(RunConfig config, nn::Part<nn::Network> network, const io::SoundSet& sounds, Device device = kCpu,
+          DType precision = DType::f32);
 
   const RunConfig& config() const { return config_; }
   nn::Network& network() { return *network_; }
@@ -63,6 +67,8 @@ class Trainer {
   CodeSet codes_;
   std::vector<ScoredWindow> held_out_;
   std::unique_ptr<Optimizer> optimizer_;
+  std::optional<ShortNetwork> short_;
+  LossScale loss_scale_;
   std::int64_t step_ = 0, bad_steps_ = 0, bad_steps_in_row_ = 0;
 };
 

@@ -13,11 +13,9 @@ void Machine::add_to(CLI::App& command) {
   command.add_option("--device", device, "cpu, or cuda:N in a build with CUDA")->capture_default_str();
 }
 
-void Machine::apply() const {
-  const Device chosen = parse_device(device);
-  TD_CHECK(chosen == kCpu, DeviceError, "--device ", device,
-           ": training and generation run on the cpu in this version");
+Device Machine::apply() const {
   if (threads > 0) set_num_threads(threads);
+  return parse_device(device);
 }
 
 void Network::add_to(CLI::App& command) {
@@ -27,9 +25,10 @@ void Network::add_to(CLI::App& command) {
       ->capture_default_str();
 }
 
-train::Trained Network::load() const {
+train::Trained Network::load(Device device) const {
   train::Trained t = train::load_trained(run, checkpoint == "best" ? train::Which::best : train::Which::latest);
   for (const std::string& text : t.notes) note("{}", text);
+  if (device != kCpu) t.network->to(device, t.network->dtype());
   return t;
 }
 

@@ -46,14 +46,14 @@ struct Machine {
   int threads = 0;
   std::string device = "cpu";
   void add_to(CLI::App& command);
-  void apply() const;  // sets the threads; DeviceError when the device is not there
+  Device apply() const;  // sets the threads; DeviceError when the device is not there
 };
 
 // RUN and --checkpoint.
 struct Network {
   std::string run, checkpoint = "latest";
   void add_to(CLI::App& command);
-  train::Trained load() const;  // and tells people what was skipped
+  train::Trained load(Device device = kCpu) const;  // there; and tells people what was skipped
 };
 
 // Runs the body of a command; when memory runs out, the MemoryError ends with `advice`: what to make smaller.

@@ -31,8 +31,8 @@ io::Node trained_on(const std::string& checkpoint) {
   return train::read_about(about).at("data");
 }
 
-int score(const Options& o) {
-  train::Trained t = o.network.load();
+int score(const Options& o, Device device) {
+  train::Trained t = o.network.load(device);
   const io::Node own = trained_on(t.checkpoint);
   TD_CHECK(!o.data.empty() || own.is_object(), ConfigError, "eval: ", io::printable(o.network.run),
            " does not say what it was trained on; name the recordings with --data");
@@ -76,8 +76,8 @@ int score(const Options& o) {
 }
 
 int eval(const Options& o) {
-  o.machine.apply();
-  return with_memory_advice("use fewer recordings with --data", [&] { return score(o); });
+  const Device device = o.machine.apply();
+  return with_memory_advice("use fewer recordings with --data", [&] { return score(o, device); });
 }
 
 }  // namespace

@@ -68,8 +68,8 @@ Prompt read_prompt(const Options& o, const train::RunConfig& config, const train
   return p;
 }
 
-int make(const Options& o) {
-  train::Trained t = o.network.load();
+int make(const Options& o, Device device) {
+  train::Trained t = o.network.load(device);
   const int rate = static_cast<int>(t.config.io.sample_rate);
   const train::Codec codec(t.config.io.encoding, t.config.io.levels);
   const auto stem = [&](std::int64_t i) { return o.output + "/sample-" + std::to_string(i + 1); };
@@ -127,8 +127,8 @@ int make(const Options& o) {
 }
 
 int generate(const Options& o) {
-  o.machine.apply();
-  return with_memory_advice("ask for shorter sounds with --seconds, or fewer with -n", [&] { return make(o); });
+  const Device device = o.machine.apply();
+  return with_memory_advice("ask for shorter sounds with --seconds, or fewer with -n", [&] { return make(o, device); });
 }
 
 }  // namespace

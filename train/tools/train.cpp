@@ -17,7 +17,7 @@ namespace fs = std::filesystem;
 using train::RunConfig;
 
 struct Options {
-  std::string config, data, out, resume, init;
+  std::string config, data, out, resume, init, precision;
   std::optional<std::string> init_prefix;
   std::vector<std::string> set;
   std::optional<std::int64_t> seed;
@@ -29,6 +29,10 @@ void change(RunConfig& config, const Options& o) {
   std::vector<std::string> set = o.set;
   if (o.seed) set.push_back("train.seed=" + std::to_string(*o.seed));
   io::set(config, set);
+}
+
+DType precision_of(const std::string& text) {
+  return text == "bf16" ? DType::bf16 : text == "f16" ? DType::f16 : DType::f32;
 }
 
 // One ending, one exit code; the results are what stdout gets.
@@ -59,8 +63,10 @@ int report(const train::RunResult& r, const std::string& run, const Options& o) 
 }
 
 train::Trainer prepare(const RunConfig& config, nn::Part<nn::Network> network, const io::SoundSet& sounds,
-                       const Options& o) {
-  train::Trainer trainer(config, std::move(network), sounds);
+                       const Options& o, Device device, DType precision) {
+  TD_CHECK(precision == DType::f32 || device.type == DeviceType::cuda, DeviceError, "train: --precision ",
+           name(precision), " needs a GPU: add --device cuda, or leave it away");
+  train::Trainer trainer(config, std::move(network), sounds, device, precision);
   if (!o.quiet) {
     note("{} parameters, receptive field {} samples ({:.1f} ms); {} windows to draw from",
          trainer.network().parameter_count(), trainer.network().receptive_field(),
@@ -75,7 +81,7 @@ int execute(train::RunFolder& folder, train::Trainer& trainer, const Options& o)
   return report(train::run_training(folder, trainer, style), folder.path(), o);
 }
 
-int start(const Options& o) {
+int start(const Options& o, Device device) {
   TD_CHECK(!o.config.empty(), ConfigError, "train: name a config file (tapedeck new makes one), or --resume RUN");
   std::error_code error;
   TD_CHECK(fs::exists(o.config, error), ConfigError, io::printable(o.config), ": there is no such config file");
@@ -91,13 +97,16 @@ int start(const Options& o) {
   train::RunFolder::check_new(o.out, o.force);
   const io::SoundSet sounds = train::read_sounds(o.data, config, *network, !o.quiet);
   config.io.sample_rate = sounds.sample_rate();
-  train::Trainer trainer = prepare(config, std::move(network), sounds, o);
+  const DType precision = precision_of(o.precision);
+  train::Trainer trainer = prepare(config, std::move(network), sounds, o, device, precision);
   io::Node about = io::Node::object();
   about["format_version"] = 1;
   about["tapedeck"] = version();
   about["commit"] = *commit() ? io::Node(commit()) : io::Node();
   about["compiler"] = __VERSION__;
   about["seed"] = config.train.seed;
+  about["device"] = to_string(device);
+  about["precision"] = name(precision);
   about["data"] = sounds.manifest();
   std::optional<train::RunFolder::Init> init;
   if (!o.init.empty()) {
@@ -108,7 +117,7 @@ int start(const Options& o) {
   return execute(folder, trainer, o);
 }
 
-int resume(const Options& o) {
+int resume(const Options& o, Device device) {
   TD_CHECK(o.config.empty() && o.out.empty() && o.init.empty() && !o.force && !o.seed, ConfigError,
            "train: --resume goes on with a run as it is: no config file, --out, --init, --seed or --force beside it");
   train::RunFolder folder = train::RunFolder::open(o.resume);
@@ -129,7 +138,11 @@ int resume(const Options& o) {
   const std::string change = sounds.describe_change(saved);
   TD_CHECK(change.empty(), DataError, "train: the recordings are not those that the run was started with: ", change,
            "; bring them back, or start a new run");
-  train::Trainer trainer = prepare(config, std::move(network), sounds, o);
+  const io::Node* saved_precision = about.find("precision");
+  const std::string precision = saved_precision ? saved_precision->string() : "f32";
+  TD_CHECK(o.precision.empty() || o.precision == precision, ConfigError, "train: --resume goes on in ", precision,
+           ", as the run was started; start a new run for --precision ", o.precision);
+  train::Trainer trainer = prepare(config, std::move(network), sounds, o, device, precision_of(precision));
   if (!o.data.empty()) {  // found there from now on
     about["data"] = sounds.manifest();
     folder.set_about(about);
@@ -138,11 +151,11 @@ int resume(const Options& o) {
 }
 
 int train_command(const Options& o) {
-  o.machine.apply();
+  const Device device = o.machine.apply();
   train::register_all();
   return with_memory_advice(
       "here: lower train.batch_size or train.segment, raise train.shards, or use fewer recordings",
-      [&] { return o.resume.empty() ? start(o) : resume(o); });
+      [&] { return o.resume.empty() ? start(o, device) : resume(o, device); });
 }
 
 }  // namespace
@@ -173,6 +186,9 @@ void add_train(CLI::App& app, Run& run) {
       ->type_name("PATH=VALUE");
   sub->add_option("--seed", o->seed, "train.seed")->check(seed_number());
   o->machine.add_to(*sub);
+  sub->add_option("--precision", o->precision,
+                  "of forward and backward on a GPU; the weights that are kept are f32 (default: f32)")
+      ->check(CLI::IsMember({"f32", "bf16", "f16"}));
   sub->add_flag("--force", o->force, "delete an older run in --out");
   sub->add_flag("--print-config", o->print_config, "print the config that would be used, and stop");
   sub->add_flag("--quiet", o->quiet, "no progress");

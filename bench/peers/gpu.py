@@ -1,0 +1,294 @@
+#!/usr/bin/env python3
+"""Kernels, training steps and generation on a GPU beside PyTorch's on the same device, in turns. Medians.
+    python3 bench/peers/gpu.py build/bin/gpu_peer [--rounds N] [--filter TEXT] [--json FILE] [--markdown FILE]
+                               [--compile]
+The program may have arguments: 'run.sh gpu_peer'. TF32 is off on both sides. Shares are of the copy bandwidth that was
+measured here. Without PyTorch our side alone is measured."""
+import argparse
+import json
+import shlex
+import statistics
+import subprocess
+import sys
+import time
+
+parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+parser.add_argument("program")
+parser.add_argument("--rounds", type=int, default=3)
+parser.add_argument("--filter", default="", help="rows whose name holds this text")
+parser.add_argument("--json", help="also write the rows to this file")
+parser.add_argument("--markdown", help="also write a table to this file")
+parser.add_argument("--compile", action="store_true", help="also time the training steps under torch.compile")
+args = parser.parse_args()
+
+try:
+    import torch
+    import torch.nn.functional as F
+    here = torch.cuda.is_available()
+except ImportError:
+    here = False
+if not here:
+    print("gpu.py: no PyTorch with CUDA here: our side alone")
+
+
+def draw(shape, dtype):
+    return (torch.randn(shape, device="cuda") * 0.05).to(dtype)
+
+
+def forward(shapes, dtype, f):
+    x = [draw(s, dtype) for s in shapes]
+
+    @torch.no_grad()
+    def run():
+        f(*x)
+
+    return run
+
+
+def both_ways(shapes, dtype, f):
+    leaves = [draw(s, dtype).requires_grad_() for s in shapes]
+
+    def run():
+        for x in leaves:
+            x.grad = None
+        f(*leaves).sum().backward()
+
+    return run
+
+
+def wavenet(residual, skip):
+    class WaveNet(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            conv = torch.nn.Conv1d
+            self.dilations = [2**i for _ in range(3) for i in range(10)]
+            self.embedding = torch.nn.Embedding(256, residual)
+            self.convs = torch.nn.ModuleList(conv(residual, 2 * residual, 2, dilation=d) for d in self.dilations)
+            self.skips = torch.nn.ModuleList(conv(residual, skip, 1) for _ in self.dilations)
+            self.residuals = torch.nn.ModuleList(conv(residual, residual, 1) for _ in self.dilations[1:])
+            self.head = torch.nn.ModuleList([conv(skip, skip, 1), conv(skip, 256, 1)])
+
+        def forward(self, codes):
+            x, total = self.embedding(codes).transpose(1, 2), 0
+            for i, d in enumerate(self.dilations):
+                signal, gate = self.convs[i](F.pad(x, (d, 0))).chunk(2, 1)
+                y = torch.tanh(signal) * torch.sigmoid(gate)
+                total = total + self.skips[i](y)
+                if i < len(self.residuals):
+                    x = x + self.residuals[i](y)
+            return self.head[1](F.relu(self.head[0](F.relu(total))))
+
+    return WaveNet().cuda()
+
+
+def training(residual, skip, dtype, compiled=False):
+    net = wavenet(residual, skip)
+    adam = torch.optim.Adam(net.parameters(), fused=True)
+    codes = torch.randint(256, (16, 4000), device="cuda")
+    targets = torch.randint(256, (16, 4000), device="cuda")
+
+    def loss():
+        with torch.autocast("cuda", dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
+            return F.cross_entropy(net(codes).float(), targets)
+
+    if compiled:
+        loss = torch.compile(loss)
+
+    def step():
+        adam.zero_grad()
+        loss().backward()
+        adam.step()
+
+    return step
+
+
+def generation(residual, skip, batch, samples):
+    """A loop with a ring buffer for each layer; `samples` of them, told as 1000."""
+    net = wavenet(residual, skip).eval()
+    taps = [c.weight.permute(0, 2, 1).reshape(2 * residual, -1).detach() for c in net.convs]
+    flat = [[(c.weight[:, :, 0].detach(), c.bias.detach()) for c in group]
+            for group in (net.skips, net.residuals, net.head)]
+    rings = [torch.zeros(d, batch, residual, device="cuda") for d in net.dilations]
+    state = {"codes": torch.full((batch,), 128, device="cuda"), "time": 0}
+
+    @torch.no_grad()
+    def run():
+        for _ in range(samples):
+            x, total = F.embedding(state["codes"], net.embedding.weight), 0
+            for i, d in enumerate(net.dilations):
+                place = state["time"] % d
+                u = F.linear(torch.cat([rings[i][place], x], 1), taps[i], net.convs[i].bias)
+                rings[i][place] = x
+                signal, gate = u.chunk(2, 1)
+                y = torch.tanh(signal) * torch.sigmoid(gate)
+                total = total + F.linear(y, *flat[0][i])
+                if i < len(flat[1]):
+                    x = x + F.linear(y, *flat[1][i])
+            logits = F.linear(F.relu(F.linear(F.relu(total), *flat[2][0])), *flat[2][1])
+            state["codes"] = torch.multinomial(torch.softmax(logits, 1), 1)[:, 0]
+            state["time"] += 1
+
+    run.times = 1000 / samples
+    return run
+
+
+def recurrent(kind):
+    net = kind(512, 512, batch_first=True).cuda()
+    x = draw((64, 512, 512), torch.float32).requires_grad_()
+
+    def run():
+        net.zero_grad()
+        x.grad = None
+        net(x)[0].sum().backward()
+
+    return run
+
+
+def transform():
+    x, window = draw((16, 44100 * 60), torch.float32), torch.hann_window(2048, device="cuda")
+    return lambda: torch.stft(x, 2048, 512, window=window, return_complex=True)
+
+
+LARGE, WIDE, MIB = (64 << 20,), (65536, 1024), 1 << 20
+ROWS = {}  # name: (PyTorch's run, bytes moved, operations)
+
+
+def add_rows():
+    f32 = torch.float32 if here else None
+    plain = [("copy 256 MiB", [LARGE], lambda x: x.clone(), 512),
+             ("add 256 MiB", [LARGE, LARGE], lambda a, b: a + b, 768),
+             ("tanh 256 MiB", [LARGE], lambda x: torch.tanh(x), 512),
+             ("gelu 256 MiB", [LARGE], lambda x: F.gelu(x), 512),
+             ("sum 256 MiB", [LARGE], lambda x: x.sum(), 256),
+             ("sum rows 64k x 1k", [WIDE], lambda x: x.sum(1), 256),
+             ("sum columns 64k x 1k", [WIDE], lambda x: x.sum(0), 256),
+             ("softmax 64k x 1k", [WIDE], lambda x: torch.softmax(x, 1), 512),
+             ("layer norm 64k x 1k", [WIDE, (1024,), (1024,)], lambda x, w, b: F.layer_norm(x, (1024,), w, b), 512),
+             ("cumsum 64k x 1k", [WIDE], lambda x: x.cumsum(1), 512),
+             ("sort 16k x 1k", [(16384, 1024)], lambda x: x.sort(1), 0)]
+    for name, shapes, f, mib in plain:
+        ROWS[name] = (lambda shapes=shapes, f=f: forward(shapes, f32, f), mib * MIB, 0)
+    for dtype, s in ((f32, ""), (torch.bfloat16 if here else None, " bf16")):
+        for m, n, k in ((4096, 4096, 4096), (16384, 128, 64), (16384, 256, 64), (1024, 1024, 1024), (512, 64, 256)):
+            ROWS[f"matmul {m}x{n}x{k}{s}"] = (
+                lambda m=m, n=n, k=k, t=dtype: forward([(m, k), (k, n)], t, lambda a, b: a @ b), 0, 2 * m * n * k)
+        for r in (64, 128):
+            ROWS[f"conv1d R={r} both ways{s}"] = (
+                lambda r=r, t=dtype: both_ways([(16, r, 4000), (2 * r, r, 2), (2 * r,)], t, lambda x, w, b: F.conv1d(
+                    F.pad(x, (64, 0)), w, b, dilation=64)), 0, 3 * 2 * 16 * 4000 * 2 * r * r * 2)
+        for r, k in ((64, 256), (128, 512)):
+            ROWS[f"wavenet training step R={r} S={k}{s}"] = (lambda r=r, k=k, t=dtype: training(r, k, t), 0, 0)
+        ROWS[f"attention 4 x 16 heads of 64, 2048 steps{s}"] = (
+            lambda t=dtype: both_ways([(4, 16, 2048, 64)] * 3, t, lambda q, k, v: F.scaled_dot_product_attention(
+                q, k, v, is_causal=True)), 0, 0)
+    ROWS["gru 64x512 steps of 512"] = (lambda: recurrent(torch.nn.GRU), 0, 0)
+    ROWS["lstm 64x512 steps of 512"] = (lambda: recurrent(torch.nn.LSTM), 0, 0)
+    ROWS["stft 2048/512 of 16 minutes"] = (transform, 0, 0)
+    for r, k in ((64, 256), (32, 128)):
+        for b in (1, 128):
+            ROWS[f"wavenet generation R={r} S={k} batch {b}, 1000 samples"] = (
+                lambda r=r, k=k, b=b: generation(r, k, b, 50), 0, 0)
+
+
+def timed(run):
+    torch.cuda.synchronize()
+    n = 1
+    while True:
+        start = time.perf_counter()
+        for _ in range(n):
+            run()
+        torch.cuda.synchronize()
+        seconds = time.perf_counter() - start
+        if seconds > 0.05 or n >= 1024:
+            return seconds / n * getattr(run, "times", 1)
+        n *= 4
+
+
+def main():
+    add_rows()
+    if here:
+        torch.manual_seed(1)
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    own = subprocess.Popen([*shlex.split(args.program), "cuda"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                           text=True)
+
+    def own_round(name):
+        own.stdin.write(name + "\n")
+        own.stdin.flush()
+        answer = own.stdout.readline().split(maxsplit=1)
+        if not answer:
+            sys.exit(f"gpu.py: {args.program} ended at {name!r}")
+        return (float(answer[0]), float(answer[1])) if answer[0] != "none" else answer[1]
+
+    names = [name for name in ROWS if args.filter in name]
+    about = f"{torch.cuda.get_device_name()}, PyTorch {torch.__version__}" if here else "no PyTorch"
+    print(f"{about}, {args.rounds} rounds, medians")
+    lines, rows, ceiling = [], [], None
+    head = f"{'':48}{'tapedeck':>12}{'PyTorch':>12}{'ratio':>8}  "
+    print(head)
+    for name in names:
+        make, moved, operations = ROWS[name]
+        theirs, mine, failed, other = [], [], "", ""
+        try:
+            run = make() if here else None
+            if run:
+                timed(run)
+        except Exception as error:  # PyTorch's own failure is a row without its time
+            run, other = None, str(error).splitlines()[0]
+        for _ in range(args.rounds):
+            answer = own_round(name)
+            if isinstance(answer, str):
+                failed = answer.strip()
+                break
+            mine.append(answer)
+            if run:
+                theirs.append(timed(run))
+        if run and not theirs:
+            theirs.append(timed(run))
+        a = statistics.median(t for t, _ in mine) if mine else None
+        b = statistics.median(theirs) if theirs else None
+        if name.startswith("copy") and (a or b):
+            ceiling = moved / min(t for t in (a, b) if t)
+        notes = []
+        if a and moved:
+            share = f" = {100 * moved / a / ceiling:.0f} % of copy" if ceiling else ""
+            notes.append(f"{moved / a / 1e9:.0f} GB/s{share}")
+        if a and operations:
+            notes.append(f"{operations / a / 1e12:.1f} TFLOP/s")
+        if a and "generation" in name:
+            streams = int(name.split("batch ")[1].split(",")[0])
+            notes.append(f"{1000 * streams / a:.0f} samples/s in all, {1000 / a:.0f} each")
+        if mine and "training" in name:
+            notes.append(f"{max(m for _, m in mine):.0f} MiB")
+        notes += [failed] * bool(failed) + ["PyTorch: " + other] * bool(other)
+        rows.append({"row": name, "tapedeck_seconds": a, "pytorch_seconds": b, "ratio": b / a if a and b else None,
+                     "notes": notes})
+        show = lambda t: f"{t * 1e3:10.3f}ms" if t else f"{'-':>12}"
+        line = f"{name:48}{show(a)}{show(b)}{b / a if a and b else float('nan'):8.2f}  {', '.join(notes)}"
+        lines.append(line)
+        print(line, flush=True)
+        del run
+        if here:
+            torch.cuda.empty_cache()
+    if args.compile and here:
+        for r, k in ((64, 256),):
+            for t, s in ((torch.float32, ""), (torch.bfloat16, " bf16")):
+                run = training(r, k, t, True)
+                timed(run)
+                seconds = statistics.median(timed(run) for _ in range(args.rounds))
+                name = f"torch.compile: training step R={r} S={k}{s}"
+                rows.append({"row": name, "tapedeck_seconds": None, "pytorch_seconds": seconds, "ratio": None,
+                             "notes": []})
+                lines.append(f"{name:60}{seconds * 1e3:12.3f}ms")
+                print(lines[-1], flush=True)
+    own.stdin.close()
+    own.wait()
+    if args.json:
+        with open(args.json, "w", encoding="utf-8") as file:
+            json.dump({"about": about, "copy_bytes_per_second": ceiling, "rows": rows}, file, indent=1)
+    if args.markdown:
+        with open(args.markdown, "w", encoding="utf-8") as file:
+            file.write(f"{about}, {args.rounds} rounds, medians\n\n```\n" + "\n".join([head, *lines]) + "\n```\n")
+
+
+main()

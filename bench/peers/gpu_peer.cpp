@@ -1,0 +1,173 @@
+// Our side of peers/gpu.py: reads the name of a row from each line, runs it on the GPU for a while and prints the
+// seconds of one run and the peak of the device's memory in MiB, or "none" and why. `gpu_peer cuda`; without, the
+// names.
+#include <tapedeck/autograd/ops.h>
+#include <tapedeck/nn/wavenet.h>
+#include <tapedeck/tensor/random.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <functional>
+#include <iostream>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "models.h"
+
+namespace {
+
+using namespace tapedeck;
+using std::int64_t;
+using Row = std::function<std::function<void()>()>;  // makes the data, gives what is timed
+
+Device device;
+
+Tensor draw(const Shape& shape, DType dtype = DType::f32) { return cast(randn(shape) * 0.05, dtype).to(device); }
+const char* suffix(DType t) { return t == DType::f32 ? "" : " bf16"; }
+
+Row forward(std::vector<Shape> shapes, DType dtype, std::function<void(const std::vector<Tensor>&)> f) {
+  return [=]() -> std::function<void()> {
+    std::vector<Tensor> x;
+    for (const Shape& s : shapes) x.push_back(draw(s, dtype));
+    return [=] { f(x); };
+  };
+}
+// f of leaves, and back from its sum.
+Row both_ways(std::vector<Shape> shapes, DType dtype, std::function<Tensor(const std::vector<Tensor>&)> f) {
+  return [=]() -> std::function<void()> {
+    std::vector<Tensor> leaves;
+    for (const Shape& s : shapes) leaves.push_back(draw(s, dtype).set_requires_grad(true));
+    return [=] {
+      for (const Tensor& x : leaves) x.zero_grad();
+      Tape tape;
+      tape.backward(sum(f(leaves)));
+    };
+  };
+}
+
+std::map<std::string, Row> rows() {
+  std::map<std::string, Row> r;
+  const Shape large{64 << 20};
+  r["copy 256 MiB"] = forward({large}, DType::f32, [](const auto& x) { clone(x[0]); });
+  r["add 256 MiB"] = forward({large, large}, DType::f32, [](const auto& x) { static_cast<void>(x[0] + x[1]); });
+  r["tanh 256 MiB"] = forward({large}, DType::f32, [](const auto& x) { tanh(x[0]); });
+  r["gelu 256 MiB"] = forward({large}, DType::f32, [](const auto& x) { gelu(x[0]); });
+  r["sum 256 MiB"] = forward({large}, DType::f32, [](const auto& x) { sum(x[0]); });
+  r["sum rows 64k x 1k"] = forward({{65536, 1024}}, DType::f32, [](const auto& x) { sum(x[0], {1}); });
+  r["sum columns 64k x 1k"] = forward({{65536, 1024}}, DType::f32, [](const auto& x) { sum(x[0], {0}); });
+  r["softmax 64k x 1k"] = forward({{65536, 1024}}, DType::f32, [](const auto& x) { softmax(x[0], -1); });
+  r["layer norm 64k x 1k"] =
+      forward({{65536, 1024}, {1024}, {1024}}, DType::f32, [](const auto& x) { layer_norm(x[0], {1024}, x[1], x[2]); });
+  r["cumsum 64k x 1k"] = forward({{65536, 1024}}, DType::f32, [](const auto& x) { cumsum(x[0], 1); });
+  r["sort 16k x 1k"] = forward({{16384, 1024}}, DType::f32, [](const auto& x) { sort(x[0], 1); });
+  for (const DType t : {DType::f32, DType::bf16}) {
+    const std::string s = suffix(t);
+    for (const auto& [m, n, k] : {std::array<int64_t, 3>{4096, 4096, 4096},
+                                  {16384, 128, 64},
+                                  {16384, 256, 64},
+                                  {1024, 1024, 1024},
+                                  {512, 64, 256}})
+      r["matmul " + std::to_string(m) + "x" + std::to_string(n) + "x" + std::to_string(k) + s] =
+          forward({{m, k}, {k, n}}, t, [](const auto& x) { matmul(x[0], x[1]); });
+    for (const int64_t residual : {64, 128})
+      r["conv1d R=" + std::to_string(residual) + " both ways" + s] =
+          both_ways({{16, 4000, residual}, {2 * residual, residual, 2}, {2 * residual}}, t, [](const auto& x) {
+            return conv1d(x[0], x[1], x[2], {1, 64, 1, Padding::causal});
+          });
+    for (const auto& [residual, skip] : {std::pair<int64_t, int64_t>{64, 256}, {128, 512}})
+      r["wavenet training step R=" + std::to_string(residual) + " S=" + std::to_string(skip) + s] =
+          [=]() -> std::function<void()> {
+        const auto step = std::make_shared<bench::TrainingStep>(residual, skip, 16, 4000, device, t);
+        return [step] { step->run(); };
+      };
+    r["attention 4 x 16 heads of 64, 2048 steps" + s] =
+        both_ways({{64, 2048, 64}, {64, 2048, 64}, {64, 2048, 64}}, t,
+                  [](const auto& x) { return scaled_dot_product_attention(x[0], x[1], x[2], {.is_causal = true}); });
+  }
+  for (const int64_t gates : {3, 4})
+    r[gates == 3 ? "gru 64x512 steps of 512" : "lstm 64x512 steps of 512"] =
+        both_ways({{64, 512, 512}, {gates * 512, 512}, {gates * 512, 512}, {gates * 512}, {gates * 512}}, DType::f32,
+                  [=](const auto& x) {
+                    const std::vector<Tensor> w(x.begin() + 1, x.end());
+                    return gates == 3 ? gru(x[0], {}, w).output : lstm(x[0], {}, {}, w).output;
+                  });
+  r["stft 2048/512 of 16 minutes"] = []() -> std::function<void()> {
+    const Tensor x = draw({16, 44100 * 60}), window = hann_window(2048).to(device);
+    return [=] { stft(x, 2048, {.hop_length = 512, .window = window}); };
+  };
+  for (const auto& [residual, skip] : {std::pair<int64_t, int64_t>{64, 256}, {32, 128}})
+    for (const int64_t batch : {1, 128})
+      r["wavenet generation R=" + std::to_string(residual) + " S=" + std::to_string(skip) + " batch " +
+        std::to_string(batch) + ", 1000 samples"] = [=]() -> std::function<void()> {
+        nn::WaveNet net(bench::wavenet_config(residual, skip));
+        nn::materialise(net), net.eval(), net.to(device, DType::f32);
+        const std::shared_ptr<nn::GenerationPlan> plan = net.plan(batch);
+        plan->prime(full({batch, net.shift()}, 128, {DType::i64}));
+        return [=, draws = std::uint64_t{0}]() mutable {
+          std::vector<int64_t> codes(static_cast<std::size_t>(batch));
+          std::vector<float> u(codes.size());
+          for (int i = 0; i < 1000; ++i) {
+            for (float& v : u) v = static_cast<float>(mix64(7, draws++) >> 40) * 0x1p-24f;
+            plan->step(u, 1, codes);
+          }
+        };
+      };
+  return r;
+}
+
+double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+void wait() { runtime(device.type).synchronize(device.index); }
+
+// Seconds of one run: as many as fill 50 ms.
+double timed(const std::function<void()>& run) {
+  wait();
+  for (int n = 1;; n *= 4) {
+    const double start = now();
+    for (int i = 0; i < n; ++i) run();
+    wait();
+    const double seconds = now() - start;
+    if (seconds > 0.05 || n >= 1024) return seconds / n;
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 2) {
+    std::fprintf(stderr, "usage: gpu_peer cuda <rows, one a line>; the rows are:\n");
+    for (const auto& [name, row] : rows()) std::fprintf(stderr, "%s\n", name.c_str());
+    return 2;
+  }
+  try {
+    device = parse_device(argv[1]);
+  } catch (const Error& e) {
+    std::fprintf(stderr, "gpu_peer: %s\n", e.what());
+    return 5;
+  }
+  const auto all = rows();
+  std::string current;
+  std::function<void()> run;
+  for (std::string name; std::getline(std::cin, name);) {
+    try {
+      const auto found = all.find(name);
+      TD_CHECK(found != all.end(), ValueError, "there is no such row");
+      if (name != current) {
+        run = nullptr, current = "", empty_cache();
+        run = found->second();
+        run(), wait();
+        current = name;
+      }
+      reset_peak_memory(device);
+      const double seconds = timed(run);
+      std::printf("%.9f %.1f\n", seconds, static_cast<double>(memory_stats(device).peak_live_bytes) / (1 << 20));
+    } catch (const std::exception& e) {
+      std::string text = e.what();
+      std::replace(text.begin(), text.end(), '\n', ' ');
+      std::printf("none %s\n", text.c_str());
+    }
+    std::fflush(stdout);
+  }
+  return 0;
+}

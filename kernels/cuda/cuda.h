@@ -113,6 +113,7 @@ void add_elementwise();
 void add_elementwise_backward();
 void add_binary();
 void add_copy();
+void add_matmul();
 
 void register_kernels();  // all of them
 

@@ -2,6 +2,9 @@
 
 namespace tapedeck::kernels::TD_CUDA_NAMESPACE {
 
-void register_kernels() { add_elementwise(); }
+void register_kernels() {
+  add_elementwise();
+  add_matmul();
+}
 
 }  // namespace tapedeck::kernels::TD_CUDA_NAMESPACE

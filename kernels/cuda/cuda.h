@@ -114,6 +114,8 @@ void add_elementwise_backward();
 void add_binary();
 void add_copy();
 void add_matmul();
+void add_reduce();
+void add_extremes();
 
 void register_kernels();  // all of them
 

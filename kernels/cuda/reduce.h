@@ -2,7 +2,24 @@
 #pragma once
 #include <tapedeck/kernels/cuda/cuda.h>
 
+#include <cstring>
+
 namespace tapedeck::kernels::TD_CUDA_NAMESPACE {
+
+// Lanes exchange a number, or any plain struct of whole words.
+template <class T>
+__device__ inline T shuffle_xor(T v, int bits) {
+  if constexpr (std::is_arithmetic_v<T>) {
+    return __shfl_xor_sync(kAllLanes, v, bits);
+  } else {
+    static_assert(sizeof(T) % 4 == 0 && std::is_trivially_copyable_v<T>);
+    unsigned word[sizeof(T) / 4];
+    memcpy(word, &v, sizeof v);
+    for (unsigned& w : word) w = __shfl_xor_sync(kAllLanes, w, bits);
+    memcpy(&v, word, sizeof v);
+    return v;
+  }
+}
 
 // f(f(a, b), …) over the lanes of a warp; every lane has the result. All 32 lanes must call it.
 template <class T, class F>

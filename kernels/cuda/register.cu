@@ -5,6 +5,8 @@ namespace tapedeck::kernels::TD_CUDA_NAMESPACE {
 void register_kernels() {
   add_elementwise();
   add_matmul();
+  add_reduce();
+  add_extremes();
 }
 
 }  // namespace tapedeck::kernels::TD_CUDA_NAMESPACE

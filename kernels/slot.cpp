@@ -63,7 +63,7 @@ void SlotBase::refuse(DeviceType d, const std::vector<std::string>& reasons) con
   for (std::size_t i = 0; i < reasons.size(); ++i)
     text += std::string(i ? "; " : "") + variant_name(d, static_cast<int>(i)) + ": " + reasons[i];
   if (text.empty())
-    text = d == DeviceType::cpu ? "none is registered" : "this build has no CUDA kernels; use --device cpu";
+    text = d == DeviceType::cpu ? "none is registered" : "there is no CUDA kernel for it; use --device cpu";
   TD_FAIL(DeviceError, name_, ": no kernel variant takes these arguments (", text, ")");
 }
 

@@ -5,6 +5,7 @@
 #include <bit>
 #include <map>
 #include <mutex>
+#include <string>
 #include <vector>
 
 namespace tapedeck {
@@ -67,6 +68,21 @@ class CachingAllocator {
     while (to > was && !peak.compare_exchange_weak(was, to, std::memory_order_relaxed)) {
     }
   }
+  // Blocks in use beyond the classes, by size: what an error of memory names.
+  void hold(std::size_t capacity, int change) {
+    if (capacity <= kLargestClass) return;
+    const std::lock_guard lock(mutex_);
+    if ((held_[capacity] += change) == 0) held_.erase(capacity);
+  }
+  std::string largest() {
+    const std::lock_guard lock(mutex_);
+    std::string text;
+    int named = 0;
+    for (auto at = held_.rbegin(); at != held_.rend() && named < 4; ++at, ++named)
+      text += (named ? ", " : "; the largest blocks: ") + std::to_string(at->second) + " of " +
+              std::to_string(at->first >> 20) + " MiB";
+    return text;
+  }
   std::atomic<std::int64_t> live{0}, peak{0}, cached{0}, blocks{0};
   std::atomic<std::uint64_t> allocations{0}, device_allocations{0};
 
@@ -74,6 +90,7 @@ class CachingAllocator {
   std::mutex mutex_;
   std::vector<void*> small_[kClasses];
   std::multimap<std::size_t, void*> large_;
+  std::map<std::size_t, int> held_;
 };
 
 constexpr int kDevicesPerType = 10;
@@ -194,12 +211,15 @@ void* cached_allocate(std::size_t bytes, Device device, std::size_t* capacity) {
       p = rt.allocate(device.index, *capacity);
     }
     TD_CHECK(p, MemoryError, "allocate: ", *capacity, " bytes on ", to_string(device), " were refused with ",
-             memory_stats(device).live_bytes, " bytes in use; reduce the batch or the segment length");
+             memory_stats(device).live_bytes, " bytes in use, ", memory_stats(device).cached_bytes, " cached, ",
+             memory_stats(device).peak_live_bytes, " at the most so far", a.largest(),
+             "; reduce the batch or the segment length");
     a.device_allocations.fetch_add(1, std::memory_order_relaxed);
   }
   if (device == kCpu && !front.dead) front.settle();
   a.allocations.fetch_add(1, std::memory_order_relaxed);
   a.blocks.fetch_add(1, std::memory_order_relaxed);
+  a.hold(*capacity, 1);
   const auto more = static_cast<std::int64_t>(*capacity);
   a.raise_peak(a.live.fetch_add(more, std::memory_order_relaxed) + more);
   return p;
@@ -215,6 +235,7 @@ void cached_release(void* p, std::size_t capacity, Device device) {
     }
   }
   CachingAllocator& a = allocator(device);
+  a.hold(capacity, -1);
   a.live.fetch_sub(static_cast<std::int64_t>(capacity), std::memory_order_relaxed);
   a.blocks.fetch_sub(1, std::memory_order_relaxed);
   if (!caching) return runtime(device.type).release(device.index, p);

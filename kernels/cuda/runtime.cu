@@ -1,6 +1,7 @@
 // The CUDA runtime behind tensor/device.h: devices, memory, copies, streams, launches.
 #include <tapedeck/kernels/cuda/cuda.h>
 #include <tapedeck/kernels/cuda/install.h>
+#include <tapedeck/tensor/env.h>
 
 #include <mutex>
 #include <string>
@@ -33,11 +34,6 @@ int count_devices() {
   }();
   return count;
 }
-const char* reason() {
-  count_devices();
-  return why_none.c_str();
-}
-
 State& state(int index) {
   State& s = states[index];
   std::call_once(s.once, [&] {
@@ -86,6 +82,23 @@ void copy(void* to, Device to_device, const void* from, Device from_device, std:
   check(cudaStreamSynchronize(stream(from_device)), "copying between devices");
 }
 
+// Why there is no device, or one line for each.
+const char* about() {
+  static const std::string text = [] {
+    if (count_devices() == 0) return why_none;
+    std::string lines;
+    for (int i = 0; i < count_devices(); ++i) {
+      cudaDeviceProp p;
+      check(cudaGetDeviceProperties(&p, i), "asking for the device's properties");
+      lines += tapedeck::detail::join({i ? "\n" : "", "cuda:", i, " ", p.name, ", ", p.totalGlobalMem >> 20, " MiB, ",
+                                       p.multiProcessorCount, " multiprocessors, compute capability ", p.major, ".",
+                                       p.minor});
+    }
+    return lines;
+  }();
+  return text.c_str();
+}
+
 void zero(int index, void* p, std::size_t bytes) {
   const Device d{DeviceType::cuda, static_cast<std::int8_t>(index)};
   make_current(d);
@@ -99,7 +112,7 @@ void synchronize(int index) {
 
 }  // namespace
 
-const DeviceRuntime table{"cuda", count_devices, allocate, release, copy, zero, synchronize, reason};
+const DeviceRuntime table{"cuda", count_devices, allocate, release, copy, zero, synchronize, about};
 
 void check(cudaError_t code, const char* what) {
   if (code == cudaSuccess) [[likely]]
@@ -141,7 +154,27 @@ void download(Device d, void* to, const void* from, std::size_t bytes) {
   check(cudaStreamSynchronize(stream(d)), "copying to the host");
 }
 
-void install() { register_kernels(); }
+namespace {
+
+// Behind every kernel: wait for it, so that a fault is told where it happened.
+void wait_for_kernel(const char* slot, const char* variant, bool done) {
+  if (!done) return;
+  for (State& s : states) {
+    if (!s.compute) continue;
+    const cudaError_t code = cudaStreamSynchronize(s.compute);
+    if (code == cudaSuccess) continue;
+    static_cast<void>(cudaGetLastError());
+    TD_FAIL(DeviceError, slot, " (variant ", variant, "): ", cudaGetErrorString(code), " (", cudaGetErrorName(code),
+            ")");
+  }
+}
+
+}  // namespace
+
+void install() {
+  register_kernels();
+  if (env("TAPEDECK_SYNC") == "1") tapedeck::kernels::detail::kernel_watch = wait_for_kernel;
+}
 
 }  // namespace tapedeck::kernels::cuda
 

@@ -34,6 +34,16 @@ std::map<std::string, std::int64_t> variants() {
   return count;
 }
 
+// The GPUs, or why there is none.
+std::string gpus() {
+  try {
+    const DeviceRuntime& cuda = runtime(DeviceType::cuda);
+    return (cuda.count() == 0 ? std::string("no device: ") : "") + cuda.why_none();
+  } catch (const DeviceError&) {
+    return "this build has no CUDA kernels";
+  }
+}
+
 int doctor(const Options& o) {
   const double page = static_cast<double>(::sysconf(_SC_PAGESIZE));
   const double gib = page / (1 << 30);
@@ -47,6 +57,7 @@ int doctor(const Options& o) {
   all["memory_gib"] = gib * static_cast<double>(::sysconf(_SC_PHYS_PAGES));
   all["free_memory_gib"] = gib * static_cast<double>(::sysconf(_SC_AVPHYS_PAGES));
   all["cuda_devices"] = device_count(DeviceType::cuda);
+  all["cuda"] = gpus();
   all["kernel_slots"] = static_cast<std::int64_t>(kernels::all().size());
   io::Node names = io::Node::object();
   for (const auto& [name, count] : variants()) names[name] = count;
@@ -58,9 +69,7 @@ int doctor(const Options& o) {
   result("tapedeck       {}, {}\n", full_version(), __VERSION__);
   result("processor      {} cores, {} threads in use, {}\n", all.at("cores").integer(), num_threads(), isa());
   result("memory         {:.1f} GiB, {:.1f} GiB free\n", all.at("memory_gib").real(), all.at("free_memory_gib").real());
-  result("cuda           {}\n", device_count(DeviceType::cuda) > 0
-                                    ? fmt::format("{} devices", device_count(DeviceType::cuda))
-                                    : "no device (or a build without CUDA)");
+  result("cuda           {}\n", gpus());
   result("kernels        {} slots; variants:", kernels::all().size());
   for (const auto& [name, count] : variants()) result(" {} {}", name, count);
   result("\n");

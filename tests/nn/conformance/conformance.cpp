@@ -471,16 +471,19 @@ Verdict judge(const ModuleType& type, const Property& property) {
   return {Outcome::excepted, reason};
 }
 
-int print_table() {
+int print_table(const std::string& only) {
+  const auto wanted = [&](const Property& p) { return only.empty() || only == p.name; };
   int passed = 0, failed = 0, excepted = 0;
   std::string notes;
   std::printf("%-24s %-9s", "type", "kind");
-  for (const Property& p : properties()) std::printf(" %s", p.name);
+  for (const Property& p : properties())
+    if (wanted(p)) std::printf(" %s", p.name);
   std::printf("\n");
   for (const std::string& name : module_types()) {
     const ModuleType& type = module_type(name);
     std::printf("%-24s %-9s", name.c_str(), type.kind.c_str());
     for (const Property& p : properties()) {
+      if (!wanted(p)) continue;
       const Verdict v = judge(type, p);
       const char* words[] = {"ok", "-", "(ok)", "FAILED"};
       std::printf(" %-*s", static_cast<int>(std::strlen(p.name)), words[static_cast<int>(v.outcome)]);

@@ -29,6 +29,6 @@ struct Verdict {
 Verdict judge(const ModuleType& type, const Property& property);
 
 // "12 passed, 0 failed" at the end; a line for each type before, and the reasons. The number of failures.
-int print_table();
+int print_table(const std::string& only = "");  // one property's name, or all
 
 }  // namespace tapedeck::nn::conformance

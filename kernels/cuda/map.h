@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <array>
-#include <tuple>
 #include <utility>
 
 namespace tapedeck::kernels::TD_CUDA_NAMESPACE {
@@ -56,56 +55,82 @@ struct Layout {
   }
 };
 
-template <class T, int V>
-__device__ inline Pack<T, V> fetch(const T* from, std::int64_t stride, bool wide) {
-  if (V > 1 && wide) return *reinterpret_cast<const Pack<T, V>*>(from);
+// `count` elements (at most V) a stride apart; all V in one access where `wide`.
+template <int V, class T>
+__device__ inline Pack<T, V> fetch(const T* from, std::int64_t stride, bool wide, int count) {
+  if (wide) return *reinterpret_cast<const Pack<T, V>*>(from);
   Pack<T, V> pack;
-  for (int i = 0; i < V; ++i) pack.v[i] = from[i * stride];
+#pragma unroll
+  for (int i = 0; i < V; ++i) pack.v[i] = from[i < count ? i * stride : 0];
   return pack;
 }
 template <class Out, int V, class F, class... Packs>
 __device__ inline Pack<Out, V> apply(const F& f, const Packs&... in) {
   Pack<Out, V> out;
+#pragma unroll
   for (int i = 0; i < V; ++i) out.v[i] = f(in.v[i]...);
   return out;
 }
-template <int V, class F, class L, class Out, std::size_t... I, class... In>
-__device__ inline void map_group(const F& f, const L& l, unsigned wide, std::int64_t group, std::index_sequence<I...>,
-                                 Out* y, const In*... in) {
-  constexpr int N = 1 + sizeof...(In);
-  std::int64_t at[N], inner[N];
-  l.offsets(group * V, at);
-  for (int k = 0; k < N; ++k) inner[k] = l.rank > 0 ? l.strides[k][l.rank - 1] : 0;
-  const Pack<Out, V> out = apply<Out, V>(f, fetch<In, V>(in + at[I + 1], inner[I + 1], wide >> (I + 1) & 1u)...);
-  if (V > 1 && (wide & 1u)) {
+
+// Lines along the innermost dimension in groups of V neighbours, the last of a line perhaps fewer: `groups` has the
+// groups of a line as its innermost size. `wide` has bit k set where operand k's neighbours lie together and are
+// aligned: one access moves them all.
+template <int N>
+struct Groups {
+  Layout<N> groups;
+  std::int64_t line = 1, inner[N] = {};  // elements of a line, and their strides
+  unsigned wide = 0;
+
+  Groups(const Layout<N>& l, const std::array<TensorView, N>& views, int neighbours) : groups(l) {
+    if (l.rank == 0) return;
+    const int last = l.rank - 1;
+    line = l.sizes[last];
+    groups.sizes[last] = ceil_div(line, neighbours);
+    groups.numel = line == 0 ? 0 : l.numel / line * groups.sizes[last];
+    for (int k = 0; k < N; ++k) {
+      inner[k] = l.strides[k][last];
+      groups.strides[k][last] *= neighbours;
+      bool fits =
+          inner[k] == 1 && aligned(views[k].data, size_of(views[k].dtype) * static_cast<std::size_t>(neighbours));
+      for (int d = 0; d < last; ++d) fits = fits && l.strides[k][d] % neighbours == 0;
+      wide |= static_cast<unsigned>(fits) << k;
+    }
+  }
+};
+
+template <int V, class F, int N, class Out, std::size_t... I, class... In>
+__device__ inline void map_group(const F& f, const Groups<N>& l, std::int64_t group, std::index_sequence<I...>, Out* y,
+                                 const In*... in) {
+  std::int64_t at[N];
+  l.groups.offsets(group, at);
+  int count = V;
+  if (l.line % V != 0) {
+    const std::int64_t left = l.line - group % (l.line / V + 1) * V;
+    if (left < V) count = static_cast<int>(left);
+  }
+  const unsigned wide = count == V ? l.wide : 0;
+  const Pack<Out, V> out = apply<Out, V>(f, fetch<V>(in + at[I + 1], l.inner[I + 1], wide >> (I + 1) & 1u, count)...);
+  if (wide & 1u) {
     *reinterpret_cast<Pack<Out, V>*>(y + at[0]) = out;
   } else {
-    for (int i = 0; i < V; ++i) y[at[0] + i * inner[0]] = out.v[i];
+#pragma unroll
+    for (int i = 0; i < V; ++i)
+      if (i < count) y[at[0] + i * l.inner[0]] = out.v[i];
   }
 }
-
-// A thread makes V neighbours along the innermost dimension at a time. `wide` has bit k set where operand k's
-// neighbours lie together and are aligned: one access moves them all.
 template <int V, class F, class Out, class... In>
-__global__ void map_kernel(F f, Layout<1 + sizeof...(In)> l, unsigned wide, std::int64_t groups, Out* y,
-                           const In*... in) {
+__global__ void map_kernel(F f, Groups<1 + sizeof...(In)> l, Out* y, const In*... in) {
   const std::int64_t step = std::int64_t{gridDim.x} * blockDim.x;
-  for (std::int64_t g = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x; g < groups; g += step)
-    map_group<V>(f, l, wide, g, std::index_sequence_for<In...>(), y, in...);
+  for (std::int64_t g = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x; g < l.groups.numel; g += step)
+    map_group<V>(f, l, g, std::index_sequence_for<In...>(), y, in...);
 }
 
-inline constexpr int kNeighbours = 4;
-
-template <std::size_t N>
-unsigned wide_operands(const Layout<static_cast<int>(N)>& l, const std::array<TensorView, N>& views) {
-  unsigned wide = 0;
-  for (std::size_t k = 0; k < N; ++k) {
-    bool fits =
-        l.rank > 0 && l.strides[k][l.rank - 1] == 1 && aligned(views[k].data, size_of(views[k].dtype) * kNeighbours);
-    for (int d = 0; d + 1 < l.rank; ++d) fits = fits && l.strides[k][d] % kNeighbours == 0;
-    wide |= static_cast<unsigned>(fits) << k;
-  }
-  return wide;
+// Neighbours that a thread makes: 16 bytes of the widest operand, within reason.
+template <class... T>
+constexpr int neighbours() {
+  std::size_t widest = 1;
+  ((widest = sizeof(T) > widest ? sizeof(T) : widest), ...);
+  return widest <= 2 ? 8 : 4;
 }
 
 // y = f(inputs…) for operands of y's shape; In are the inputs' element types. f: a small struct whose operator() takes
@@ -113,32 +138,13 @@ unsigned wide_operands(const Layout<static_cast<int>(N)>& l, const std::array<Te
 template <class Out, class... In, class F, class... Views>
 void map(const F& f, const TensorView& y, const Views&... inputs) {
   static_assert(sizeof...(In) == sizeof...(Views));
-  constexpr int N = 1 + sizeof...(In);
+  constexpr int N = 1 + sizeof...(In), V = neighbours<Out, In...>();
   const std::array<TensorView, N> views{y, inputs...};
-  Layout<N> l(views);
+  const Layout<N> l(views);
   if (l.numel == 0) return;
-  const auto run = [&](auto v, std::int64_t first) {  // from element `first` of a line on, V neighbours at a time
-    constexpr int V = decltype(v)::value;
-    const std::int64_t groups = l.numel / V;
-    int k = 0;
-    const auto from = [&](auto* p) { return first == 0 ? p : p + first * l.strides[k++][0]; };
-    const std::tuple<Out*, const In*...> p{from(y.ptr<Out>()), from(static_cast<const In*>(inputs.data))...};
-    std::apply(
-        [&](auto... pointers) {
-          launch(y.device, plan_items(groups), map_kernel<V, F, Out, In...>, f, l,
-                 V > 1 ? wide_operands<N>(l, views) : 0u, groups, pointers...);
-        },
-        p);
-  };
-  using One = std::integral_constant<int, 1>;
-  using Many = std::integral_constant<int, kNeighbours>;
-  const std::int64_t inner = l.rank > 0 ? l.sizes[l.rank - 1] : 1, rest = inner % kNeighbours;
-  if (rest == 0) return run(Many(), 0);
-  if (l.rank != 1 || inner < 1024) return run(One(), 0);
-  l.numel = l.sizes[0] = inner - rest;  // a line: its end apart
-  run(Many(), 0);
-  l.numel = l.sizes[0] = rest;
-  run(One(), inner - rest);
+  const Groups<N> groups(l, views, V);
+  launch(y.device, plan_items(groups.groups.numel), map_kernel<V, F, Out, In...>, f, groups, y.ptr<Out>(),
+         static_cast<const In*>(inputs.data)...);
 }
 
 }  // namespace tapedeck::kernels::TD_CUDA_NAMESPACE

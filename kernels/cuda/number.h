@@ -59,6 +59,21 @@ __device__ inline T store(Compute<T> v) {
     return static_cast<T>(v);
 }
 
+// Calls f with an unsigned integer of the size of an element: for moves.
+template <class F>
+void with_size(DType t, F&& f) {
+  switch (size_of(t)) {
+    case 1:
+      return f(std::uint8_t{});
+    case 2:
+      return f(std::uint16_t{});
+    case 4:
+      return f(std::uint32_t{});
+    default:
+      return f(std::uint64_t{});
+  }
+}
+
 // V elements that lie together and are aligned as one.
 template <class T, int V>
 struct alignas(sizeof(T) * V) Pack {

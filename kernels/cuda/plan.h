@@ -6,7 +6,7 @@
 
 namespace tapedeck::kernels::TD_CUDA_NAMESPACE {
 
-inline std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+__host__ __device__ inline std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
 // One thread per item, walked in strides of the whole grid when there are more than `most` blocks.
 inline Launch plan_items(std::int64_t items, int threads = 256, std::int64_t most = std::int64_t{1} << 20) {

@@ -7,6 +7,9 @@ void register_kernels() {
   add_matmul();
   add_reduce();
   add_extremes();
+  add_elementwise_backward();
+  add_binary();
+  add_copy();
 }
 
 }  // namespace tapedeck::kernels::TD_CUDA_NAMESPACE

@@ -13,7 +13,7 @@
 namespace emulation {
 namespace {
 
-constexpr std::size_t kLine = 64, kArena = std::size_t{16} << 30;
+constexpr std::size_t kLine = 64, kArena = std::size_t{16} << 30, kPage = 2 << 20;  // few pages: cheap to protect
 constexpr unsigned char kCanary = 0xC5;
 constexpr std::uint32_t kUnwritten = 0x7ff5a5a5;  // NaN as f32 and as f64, out of range as an index
 
@@ -29,16 +29,18 @@ int opened = 0;
 
 char* base() {
   static char* const p = [] {
-    void* m = mmap(nullptr, kArena, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void* m = mmap(nullptr, kArena + kPage, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (m == MAP_FAILED) std::perror("emulated device memory"), std::abort();
-    return static_cast<char*>(m);
+    char* const first = static_cast<char*>(m) + (kPage - reinterpret_cast<std::uintptr_t>(m) % kPage) % kPage;
+    madvise(first, kArena, MADV_HUGEPAGE);
+    return first;
   }();
   return p;
 }
 std::size_t used = 0;
 
 void protect(int rights) {
-  const std::size_t bytes = (used + 4095) / 4096 * 4096;
+  const std::size_t bytes = (used + kPage - 1) / kPage * kPage;
   if (bytes && mprotect(base(), bytes, rights) != 0) std::perror("mprotect"), std::abort();
 }
 bool whole(const char* canary) {

@@ -56,9 +56,9 @@ struct Layout {
 };
 
 // `count` elements (at most V) a stride apart; all V in one access where `wide`.
-template <int V, class T>
-__device__ inline Pack<T, V> fetch(const T* from, std::int64_t stride, bool wide, int count) {
-  if (wide) return *reinterpret_cast<const Pack<T, V>*>(from);
+template <class T, int V>
+__device__ inline Pack<T, V> fetch(const T* from, std::int64_t stride, bool wide, int count = V) {
+  if (V > 1 && wide) return *reinterpret_cast<const Pack<T, V>*>(from);
   Pack<T, V> pack;
 #pragma unroll
   for (int i = 0; i < V; ++i) pack.v[i] = from[i < count ? i * stride : 0];
@@ -109,7 +109,8 @@ __device__ inline void map_group(const F& f, const Groups<N>& l, std::int64_t gr
     if (left < V) count = static_cast<int>(left);
   }
   const unsigned wide = count == V ? l.wide : 0;
-  const Pack<Out, V> out = apply<Out, V>(f, fetch<V>(in + at[I + 1], l.inner[I + 1], wide >> (I + 1) & 1u, count)...);
+  const Pack<Out, V> out =
+      apply<Out, V>(f, fetch<In, V>(in + at[I + 1], l.inner[I + 1], wide >> (I + 1) & 1u, count)...);
   if (wide & 1u) {
     *reinterpret_cast<Pack<Out, V>*>(y + at[0]) = out;
   } else {

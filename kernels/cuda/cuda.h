@@ -116,6 +116,7 @@ void add_copy();
 void add_matmul();
 void add_reduce();
 void add_extremes();
+void add_softmax();
 
 void register_kernels();  // all of them
 

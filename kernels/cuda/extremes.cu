@@ -1,5 +1,6 @@
 // The largest and smallest, and where they stand. NaN is more extreme than any number, and the first of equals counts.
 #include <tapedeck/kernels/cuda/fold.h>
+#include <tapedeck/kernels/index.h>
 #include <tapedeck/kernels/reduce.h>
 
 #include <limits>
@@ -63,6 +64,30 @@ void place_of_extreme(const ArgArgs& a) {
   each_fold_type(a.dtype(), [&](auto zero) { fold(ArgExtreme<decltype(zero)>{largest}, a.x, a.y, 1u << a.dim); });
 }
 
+// Smallest and largest of indices.
+struct Interval {
+  std::int64_t low, high;
+};
+struct Span {
+  using In = std::int64_t;
+  using Out = Interval;
+  using State = Interval;
+  __device__ State none() const { return {INT64_MAX, INT64_MIN}; }
+  __device__ void take(State& s, std::int64_t v, std::int64_t) const { s = join(s, {v, v}); }
+  __device__ State join(const State& a, const State& b) const {
+    return {a.low < b.low ? a.low : b.low, a.high > b.high ? a.high : b.high};
+  }
+  __device__ Out result(const State& s) const { return s; }
+};
+void range_of_indices(const IndexRangeArgs& a) {
+  const Scratch range(a.index.device, sizeof(Interval));
+  TensorView y = a.index;
+  y.data = range.as<void>();
+  for (int d = 0; d < y.rank; ++d) y.sizes[d] = 1;
+  fold(Span(), a.index, y, (1u << a.index.rank) - 1u);
+  download(a.index.device, a.out, range.as<void>(), sizeof(Interval));
+}
+
 }  // namespace
 
 void add_extremes() {
@@ -71,6 +96,7 @@ void add_extremes() {
   amin.add(cuda, "cuda", reduce_extreme<false>);
   argmax.add(cuda, "cuda", place_of_extreme<true>);
   argmin.add(cuda, "cuda", place_of_extreme<false>);
+  index_range.add(cuda, "cuda", range_of_indices);
 }
 
 }  // namespace tapedeck::kernels::TD_CUDA_NAMESPACE

@@ -10,6 +10,7 @@ void register_kernels() {
   add_elementwise_backward();
   add_binary();
   add_copy();
+  add_softmax();
 }
 
 }  // namespace tapedeck::kernels::TD_CUDA_NAMESPACE

@@ -2,8 +2,8 @@
 // ceiling (`share` of it).
 #include <benchmark/benchmark.h>
 #include <tapedeck/kernels/conv1d.h>
-#include <tapedeck/kernels/gemv.h>
 #include <tapedeck/kernels/matmul.h>
+#include <tapedeck/kernels/steps.h>
 #include <tapedeck/tensor/parallel.h>
 
 #include <algorithm>
@@ -106,21 +106,25 @@ void add_conv2d(const char* slot, const char* variant, int threads) {
 }
 
 // A step of a generation plan: `rows` rows of k inputs with packed weights.
-void add_gemv(int64_t rows, int64_t n, int64_t k, int threads) {
-  const std::string name = "gemv_packed/" + std::to_string(rows) + " rows n " + std::to_string(n) + "/" +
-                           std::to_string(k) + "/simd/threads:" + std::to_string(threads);
+void add_step(int64_t rows, int64_t n, int64_t k, int threads) {
+  const std::string name = "steps/" + std::to_string(rows) + " rows n " + std::to_string(n) + "/" + std::to_string(k) +
+                           "/simd/threads:" + std::to_string(threads);
   timed(threads, benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) {
-          std::vector<float> x, w, y, packed(k * kernels::packed_columns(n) + 16);
+          std::vector<float> x, w, y;
           view(x, {rows, k}), view(y, {rows, n});
-          float* aligned =
-              packed.data() + (64 - reinterpret_cast<std::uintptr_t>(packed.data()) % 64) % 64 / sizeof(float);
-          kernels::pack_linear(view(w, {n, k}), aligned);
-          kernels::GemvPackedArgs args;
-          args.x[0] = {x.data(), k, k};
-          args.segments = 1, args.rows = rows, args.n = n, args.weight = aligned, args.y = y.data(), args.y_row = n;
+          kernels::StepPart part;
+          kernels::StepProduct& p = part.product;
+          p.segments = 1, p.x[0] = {x.data(), k, k}, p.rows = rows, p.k = k, p.n = n, p.y = y.data(), p.y_row = n;
+          std::vector<char> packed(static_cast<std::size_t>(kernels::step_bytes(p)) + 64);
+          char* aligned = packed.data() + (64 - reinterpret_cast<std::uintptr_t>(packed.data()) % 64) % 64;
+          p.weight = aligned;
+          kernels::pack_step(view(w, {n, k}), TensorView(), p, aligned);
           measure(
-              state, kernels::gemv_packed, "simd", threads, 2.0 * static_cast<double>(rows * n * k),
-              [&] { kernels::gemv_packed(kCpu, args); }, 4.0 * static_cast<double>(k * n));
+              state, kernels::steps, "simd", threads, 2.0 * static_cast<double>(rows * n * k),
+              [&] {
+                kernels::steps(kCpu, {&part, 1});
+              },
+              4.0 * static_cast<double>(k * n));
         }));
 }
 
@@ -150,7 +154,7 @@ int main(int argc, char** argv) {
   for (const int64_t rows : {1, 4, 64}) {
     for (const auto& [n, k] :
          {std::pair{64, 64}, {64, 32}, {128, 128}, {320, 64}, {256, 256}, {512, 512}, {3072, 1024}})
-      add_gemv(rows, n, k, 1);
+      add_step(rows, n, k, 1);
   }
   benchmark::Initialize(&argc, argv);
   benchmark::RunSpecifiedBenchmarks();

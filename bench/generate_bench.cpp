@@ -15,8 +15,8 @@ namespace {
 
 using namespace tapedeck;
 
-double samples_per_second(nn::WaveNet& net, std::int64_t batch, double seconds) {
-  const auto plan = net.plan(batch);
+double samples_per_second(nn::WaveNet& net, std::int64_t batch, DType weights, int threads, double seconds) {
+  const auto plan = net.plan(batch, weights, threads);
   plan->prime(full({batch, net.shift()}, 128, {DType::i64}));
   std::vector<std::int64_t> codes(static_cast<std::size_t>(batch));
   std::vector<float> u(codes.size());
@@ -26,7 +26,7 @@ double samples_per_second(nn::WaveNet& net, std::int64_t batch, double seconds) 
   std::uint64_t draw = 0;
   while (Clock::now() < end) {  // the best of many short runs: the machine may be shared
     const auto start = Clock::now();
-    constexpr int kSteps = 200;
+    constexpr int kSteps = 50;
     for (int i = 0; i < kSteps; ++i) {
       for (float& v : u) v = static_cast<float>(mix64(7, draw++) >> 40) * 0x1p-24f;
       plan->step(u, 1, codes);
@@ -41,21 +41,27 @@ void report(const char* name, const nn::WaveNetConfig& config, double seconds) {
   nn::WaveNet net(config);
   nn::materialise(net);
   net.eval();
-  std::printf("%-34s %9lld weights", name, static_cast<long long>(net.parameter_count()));
-  for (const std::int64_t batch : {1, 16}) {
-    const double rate = samples_per_second(net, batch, seconds);
-    // A step reads every weight but the table of codes once, for all streams together.
-    const double weights = static_cast<double>(net.parameter_count() - config.classes * config.channels);
-    const bench::Ceiling& ceiling = bench::machine().at(1);
-    const bench::Level level = bench::machine().level_of(4 * weights, 1);
-    const double memory = 4 * weights / (ceiling.level[level].read * 1e9);
+  std::printf("%-34s %9lld weights\n", name, static_cast<long long>(net.parameter_count()));
+  struct Way {
+    std::int64_t batch;
+    DType weights;
+    int threads;
+  };
+  // A step reads every weight but the table of codes once, for all streams together.
+  const double weights = static_cast<double>(net.parameter_count() - config.classes * config.channels);
+  for (const auto& [batch, type, threads] :
+       {Way{1, DType::f32, 1}, {1, DType::bf16, 1}, {1, DType::f32, 2}, {1, DType::bf16, 2}, {16, DType::f32, 1}}) {
+    const double rate = samples_per_second(net, batch, type, threads, seconds);
+    const double bytes = weights * static_cast<double>(size_of(type));
+    const bench::Ceiling& ceiling = bench::machine().at(threads);
+    const bench::Level level = bench::machine().level_of(bytes, threads);
+    const double memory = bytes / (ceiling.level[level].read * 1e9);
     const double arithmetic = 2 * weights * static_cast<double>(batch) / (ceiling.f32 * 1e9);
-    std::printf("  batch %lld: %8.0f steps/s, %5.1f GB/s of weights, %5.1f GFLOP/s, %3.0f %% of %s",
-                static_cast<long long>(batch), rate, 4e-9 * rate * weights,
-                2e-9 * rate * static_cast<double>(batch) * weights, 100 * rate * std::max(memory, arithmetic),
-                memory > arithmetic ? bench::name(level) : "peak");
+    std::printf("  batch %2lld %-4s %d thread%s: %8.0f steps/s, %5.1f GB/s of weights, %5.1f GFLOP/s, %3.0f %% of %s\n",
+                static_cast<long long>(batch), tapedeck::name(type), threads, threads > 1 ? "s" : " ", rate,
+                1e-9 * rate * bytes, 2e-9 * rate * static_cast<double>(batch) * weights,
+                100 * rate * std::max(memory, arithmetic), memory > arithmetic ? bench::name(level) : "peak");
   }
-  std::printf("\n");
 }
 
 }  // namespace

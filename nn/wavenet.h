@@ -159,7 +159,7 @@ class WaveNet : public Configured<WaveNetConfig, Network> {
   std::int64_t shift() const override { return config().shift(); }
   std::int64_t output_length(std::int64_t n) const override;
   std::int64_t classes() const override { return config().classes; }
-  std::unique_ptr<GenerationPlan> plan(std::int64_t batch, DType weights = DType::f32) override;
+  std::unique_ptr<GenerationPlan> plan(std::int64_t batch, DType weights = DType::f32, int threads = 1) override;
 
   const Part<Layer>& input() const { return input_; }
   const ModuleList& layers() const { return *layers_; }  // WaveNetLayer

@@ -1,14 +1,16 @@
-// WaveNet one sample after the other. Each dilated layer keeps a ring of its last (kernel - 1) * dilation inputs, zeros
-// at first as causal padding has them. Products run over packed copies of the weights in the order of the training
-// kernels, elementwise functions are the same slots, so that every logit has the bits of the forward pass.
+// WaveNet one sample after the other. Each dilated layer keeps a ring of its last (kernel - 1) * dilation + 1 inputs,
+// zeros at first as causal padding has them; what makes a layer's input writes it into its ring. A step is one program
+// of products (kernels/steps.h) that is made with the plan; what they do not do is called from there, elementwise
+// functions through the same slots, so that every logit has the bits of the forward pass.
 #include <tapedeck/kernels/elementwise.h>
-#include <tapedeck/kernels/gemv.h>
 #include <tapedeck/kernels/reduce.h>
+#include <tapedeck/kernels/steps.h>
 #include <tapedeck/nn/wavenet.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <deque>
 #include <limits>
 
 namespace tapedeck::nn {
@@ -25,73 +27,117 @@ void copy_floats(float* to, const float* from, std::int64_t n) {
   std::memcpy(to, from, static_cast<std::size_t>(n) * sizeof(float));
 }
 
-void add_floats(float* to, const float* a, const float* b, std::int64_t n) {
-  for (std::int64_t i = 0; i < n; ++i) to[i] = a[i] + b[i];
-}
+constexpr std::int64_t kHugePage = 2 << 20;  // what large blocks of memory lie on; two make a large one
 
-// y [batch, n] = x weight + bias, over packed copies of both.
-struct Dense {
-  Tensor packed, bias;
-  kernels::GemvPackedArgs args;
+// The parts of a step, and their weights in one piece of memory, in the order of the parts.
+class Program {
+ public:
+  Program(std::int64_t batch, DType weights, int threads) : batch_(batch), weights_(weights), threads_(threads) {}
 
-  // weight [n, k] of a linear map, or [n, channels, taps] of a convolution; packed as floats or as bf16.
-  void take(const Tensor& weight, const Tensor& with_bias, DType dtype) {
-    const std::int64_t n = weight.size(0), k = weight.numel() / n;
-    const auto pack = [&](auto* to) {
-      weight.dim() == 2 ? kernels::pack_linear(weight, to) : kernels::pack_conv1d(weight, to);
-    };
-    packed = empty({k, kernels::packed_columns(n)}, {dtype});
-    if (dtype == DType::bf16) {
-      pack(packed.data<BFloat16>());
-      args.weight_bf16 = packed.data<BFloat16>();
-    } else {
-      pack(packed.data<float>());
-      args.weight = packed.data<float>();
+  int last() const { return static_cast<int>(parts_.size()) - 1; }
+  kernels::StepProduct& product(int i) { return parts_[static_cast<std::size_t>(i)].product; }
+
+  // y [batch, n] = x weight + bias: weight [N, k] of a linear map, or [N, channels, taps] of a convolution. Returns its
+  // index; x and y are connected later.
+  int multiply(const Tensor& weight, const Tensor& bias, kernels::StepThen then, int needs, int needs_from = 0) {
+    kernels::StepPart& part = parts_.emplace_back();
+    kernels::StepProduct& p = part.product;
+    part.needs = needs, part.needs_from = needs_from;
+    p.rows = batch_, p.n = weight.size(0) / (then == kernels::StepThen::gate ? 2 : 1);
+    p.k = weight.numel() / weight.size(0);
+    p.then = then, p.bias = bias.defined(), p.weights = weights_, p.shares = threads_;
+    sources_.push_back({last(), weight, bias});
+    return last();
+  }
+  // A function between products.
+  int call(std::function<void()> f, int needs) {
+    kernels::StepPart& part = parts_.emplace_back();
+    part.needs = needs;
+    part.with = &calls_.emplace_back(std::move(f));
+    part.call = [](void* with) { (*static_cast<std::function<void()>*>(with))(); };
+    return last();
+  }
+  void connect(int i, const float* x, float* y) {
+    kernels::StepProduct& p = product(i);
+    p.segments = 1, p.x[0] = {x, p.k, p.k}, p.y = y, p.y_row = p.n;
+  }
+
+  // After the last part.
+  void pack() {
+    std::int64_t share = 0;
+    for (const Source& s : sources_) share += kernels::step_bytes(product(s.part));
+    const std::int64_t pages = std::max<std::int64_t>(2, (threads_ * share + kHugePage - 1) / kHugePage);
+    memory_ = empty({pages * kHugePage}, {DType::u8});
+    auto* to = memory_.data<std::uint8_t>();
+    for (const Source& s : sources_) {
+      kernels::StepProduct& p = product(s.part);
+      p.weight = to, p.share_stride = share;
+      kernels::pack_step(s.weight.view(), s.bias.defined() ? s.bias.view() : TensorView(), p, to);
+      to += kernels::step_bytes(p);
     }
-    if (with_bias.defined()) bias = clone(with_bias);
-    args.n = n, args.bias = bias.defined() ? bias.data<float>() : nullptr;
+    sources_.clear();
+    if (threads_ > 1) team_ = std::make_unique<Team>(threads_);
   }
-  void connect(const float* x, float* y, std::int64_t batch, std::int64_t y_row) {
-    args.rows = batch, args.y = y, args.y_row = y_row;
-    args.segments = 1;
-    args.x[0] = {x, packed.size(0), packed.size(0)};
-  }
-  void run() const { kernels::gemv_packed(kCpu, args); }
+
+  void run(int count) const { kernels::steps(kCpu, {parts_.data(), count, team_.get()}); }
+
+ private:
+  struct Source {
+    int part;
+    Tensor weight, bias;
+  };
+  std::int64_t batch_;
+  DType weights_;
+  int threads_;
+  std::vector<kernels::StepPart> parts_;
+  std::deque<std::function<void()>> calls_;
+  std::vector<Source> sources_;
+  Tensor memory_;
+  std::unique_ptr<Team> team_;
 };
 
 struct PlanLayer {
   WaveNetLayerConfig config;
-  std::int64_t out = 0, skip = 0, residual = 0;  // widths: of the convolution, and behind the two 1x1 (0: none)
-  std::vector<Dense> conv;                       // one per group
-  Dense mix;                                     // residual and skip side by side
-  Tensor ring;                                   // [reach, batch, in]
-  std::int64_t at = 0, reach = 0;
+  std::vector<int> conv;                      // parts, one per group
+  int residual = -1, skip = -1;               // parts; -1: none
+  int gated = 0, makes = 0;                   // the parts behind which y, and the next layer's input, are there
+  bool fused = false;                         // the convolution's part has the gate
+  Tensor ring;                                // [reach + 1, batch, in]
+  float* first = nullptr;                     // its memory
+  std::int64_t at = 0, reach = 0, place = 0;  // place: floats
   Tensor taps;  // kernels of more taps than a product has segments: [group, batch, taps * channels]
-  Tensor u, f, g, y, mixed, next;
+  Tensor u, f, g, y;
+  float* out = nullptr;  // where this step's y goes
+
+  float* input(std::int64_t back) {  // of this step, or of as many steps before
+    return first + (at >= back ? at - back : at - back + reach + 1) * place;
+  }
 };
 
 class WaveNetPlan final : public GenerationPlan {
  public:
-  WaveNetPlan(WaveNet& net, std::int64_t batch, DType weights)
+  WaveNetPlan(WaveNet& net, std::int64_t batch, DType weights, int threads)
       : batch_(batch),
         classes_(net.classes()),
         config_(net.config()),
         receptive_(net.receptive_field()),
-        weights_(weights) {
+        program_(batch, weights, threads) {
     const NoGrad no_grad;
     make_table(net);
-    for (std::size_t i = 0; i < net.layers().size(); ++i) add_layer(net.layers().as<WaveNetLayer>(i));
+    for (std::size_t i = 0; i < net.layers().size(); ++i) add_layer(net, i);
+    add_skip(layers_.back(), net.layers().as<WaveNetLayer>(layers_.size() - 1));
+    body_ = program_.last() + 1;
     make_head(net.head());
+    program_.pack();
   }
 
   std::int64_t batch() const override { return batch_; }
   std::int64_t classes() const override { return classes_; }
   std::int64_t position() const override { return position_; }
   std::size_t state_bytes() const override {
-    std::int64_t n = x_.numel() + z_.numel() + logits_.numel() + (skips_.defined() ? skips_.numel() : 0);
+    std::int64_t n = last_.numel() + z_.numel() + logits_.numel() + (skips_.defined() ? skips_.numel() : 0);
     for (const PlanLayer& l : layers_)
-      for (const Tensor* t : {&l.ring, &l.taps, &l.u, &l.f, &l.g, &l.y, &l.mixed, &l.next})
-        n += t->defined() ? t->numel() : 0;
+      for (const Tensor* t : {&l.ring, &l.taps, &l.u, &l.f, &l.g, &l.y}) n += t->defined() ? t->numel() : 0;
     return static_cast<std::size_t>(n) * sizeof(float);
   }
 
@@ -177,164 +223,161 @@ class WaveNetPlan final : public GenerationPlan {
     TD_CHECK(table_.device() == kCpu, DeviceError, "plan: this network is on ", to_string(table_.device()),
              ", and generation runs on the CPU; move it with to()");
     width_ = table_.size(2);
-    x_ = zeros({batch_, width_});
   }
 
-  void add_layer(const WaveNetLayer& from) {
+  void add_layer(const WaveNet& net, std::size_t i) {
+    const auto& from = net.layers().as<WaveNetLayer>(i);
+    PlanLayer* before = layers_.empty() ? nullptr : &layers_.back();
+    const int input = before ? before->makes : -1;
     PlanLayer& l = layers_.emplace_back();
     const WaveNetLayerConfig& c = l.config = from.config();
-    l.out = from.conv().config().out_channels;
-    l.residual = c.residual ? c.in : 0;
-    l.skip = c.skip_channels.value_or(0);
+    const std::int64_t out = from.conv().config().out_channels, width = out / c.groups;
     l.reach = (c.kernel - 1) * c.dilation;
-    l.ring = zeros({l.reach, batch_, c.in});
-    if (c.kernel > kernels::GemvPackedArgs::kMaxSegments)
-      l.taps = zeros({c.groups, batch_, c.kernel * c.in / c.groups});
-    l.u = zeros({batch_, l.out});
+    l.ring = zeros({l.reach + 1, batch_, c.in});
+    l.first = l.ring.data<float>(), l.place = batch_ * c.in;
     l.y = zeros({batch_, c.channels});
-    if (c.gate) l.f = zeros({batch_, c.channels}), l.g = zeros({batch_, c.channels});
-    l.conv.resize(static_cast<std::size_t>(c.groups));
-    const std::int64_t width = l.out / c.groups;
+    l.out = l.y.data<float>();
+    l.fused = c.groups == 1 && c.activation == Act::tanh && c.gate == Act::sigmoid;
+    int needs = input, needs_from = static_cast<int>(c.kernel) - 1;
+    if (c.kernel > kernels::StepProduct::kMaxSegments) {
+      l.taps = zeros({c.groups, batch_, c.kernel * c.in / c.groups});
+      needs = program_.call([this, &l] { gather(l); }, input), needs_from = 0;
+    }
+    if (!l.fused) l.u = zeros({batch_, out});
     for (std::int64_t g = 0; g < c.groups; ++g) {
-      Dense& d = l.conv[static_cast<std::size_t>(g)];
       const Tensor bias = from.conv().bias;
-      d.take(narrow(from.conv().weight, 0, g * width, width), c.bias ? narrow(bias, 0, g * width, width) : bias,
-             weights_);
-      const float* taps = l.taps.defined() ? l.taps.data<float>() + g * batch_ * d.packed.size(0) : nullptr;
-      d.connect(taps, l.u.data<float>() + g * width, batch_, l.out);
+      const int part = program_.multiply(
+          narrow(from.conv().weight, 0, g * width, width), c.bias ? narrow(bias, 0, g * width, width) : Tensor(),
+          l.fused ? kernels::StepThen::gate : kernels::StepThen::store, needs, needs_from);
+      l.conv.push_back(part);
+      kernels::StepProduct& p = program_.product(part);
+      program_.connect(part, l.taps.defined() ? l.taps.data<float>() + g * batch_ * p.k : nullptr,
+                       l.fused ? l.out : l.u.data<float>() + g * width);
+      p.y_row = l.fused ? c.channels : out;
+      if (l.taps.defined()) continue;
+      p.segments = static_cast<int>(c.kernel);
+      for (std::int64_t k = 0; k < c.kernel; ++k) p.x[k] = {nullptr, c.in / c.groups, c.in};
     }
-    std::vector<Tensor> weights, biases;
-    for (const Conv1d* one : {from.residual(), from.skip()}) {
-      if (!one) continue;
-      weights.push_back(squeeze(one->weight, 2));
-      if (c.bias) biases.push_back(one->bias);
+    if (!l.fused) {
+      if (c.gate) l.f = zeros({batch_, c.channels}), l.g = zeros({batch_, c.channels});
+      program_.call([this, &l] { gate(l); }, program_.last());
     }
-    if (!weights.empty()) {
-      l.mixed = zeros({batch_, l.residual + l.skip});
-      l.mix.take(cat(weights), c.bias ? cat(biases) : Tensor(), weights_);
-      l.mix.connect(l.y.data<float>(), l.mixed.data<float>(), batch_, l.residual + l.skip);
-    }
-    if (l.residual > 0) l.next = zeros({batch_, l.residual});
-    if (l.skip > 0 && !skips_.defined()) skips_ = zeros({batch_, l.skip});
+    l.gated = l.makes = program_.last();
+    // The skip path of the layer before waits for nothing: it stands where residual would wait for the gate.
+    if (before) add_skip(*before, net.layers().as<WaveNetLayer>(i - 1));
+    if (!from.residual()) return;
+    l.residual = l.makes = conv1x1(l, *from.residual(), kernels::StepThen::add);
+  }
+
+  int conv1x1(PlanLayer& l, const Conv1d& conv, kernels::StepThen then) {
+    const int part = program_.multiply(conv.weight, l.config.bias ? conv.bias : Tensor(), then, l.gated);
+    program_.connect(part, l.out, nullptr);
+    program_.product(part).add_row = conv.config().out_channels;
+    return part;
+  }
+
+  void add_skip(PlanLayer& l, const WaveNetLayer& from) {
+    if (!from.skip()) return;
+    const bool first = !skips_.defined();
+    if (first) skips_ = zeros({batch_, *l.config.skip_channels});
+    l.skip = conv1x1(l, *from.skip(), first ? kernels::StepThen::store : kernels::StepThen::add);
+    kernels::StepProduct& p = program_.product(l.skip);
+    p.add = p.y = skips_.data<float>();
   }
 
   void make_head(const MLP& head) {
     const MLPConfig& c = head.config();
-    head_config_ = c;
+    const WaveNetLayerConfig& top = layers_.back().config;
+    last_ = zeros({batch_, top.residual ? top.in : top.channels});
+    last_row_ = last_.data<float>();
+    const Tensor& from = skips_.defined() ? skips_ : last_;
+    const auto act = [this](Act f, const Tensor& x, const Tensor& y) {
+      if (f != Act::identity) program_.call([=] { activate(f, x.view(), y.view()); }, program_.last());
+    };
+    logits_ = zeros({batch_, classes_});
+    z_ = c.min_temperature ? zeros({batch_, classes_ + 1}) : logits_;
+    Tensor x = config_.head.input_activation == Act::identity ? from : zeros({batch_, from.size(1)});
+    act(config_.head.input_activation, from, x);
     for (std::size_t i = 0; i <= head.hidden().size(); ++i) {
       const bool last = i == head.hidden().size();
-      const Linear& from = last ? head.out() : head.hidden().as<Linear>(i);
-      head_inputs_.push_back(zeros({batch_, from.config().in_features}));
-      head_.emplace_back().take(from.weight, from.bias, weights_);
+      const Linear& layer = last ? head.out() : head.hidden().as<Linear>(i);
+      const int part = program_.multiply(layer.weight, layer.bias, kernels::StepThen::store, program_.last());
+      const Tensor y = last ? z_ : zeros({batch_, layer.config().out_features});
+      program_.connect(part, x.data<float>(), y.data<float>());
+      if (!last) act(c.activation, y, y);
+      head_rows_.push_back(x), x = y;
     }
-    z_ = zeros({batch_, head_.back().args.n});
+    if (!c.min_temperature) return;
     temperature_ = zeros({batch_, 1});
-    logits_ = zeros({batch_, classes_});
-    for (std::size_t i = 0; i < head_.size(); ++i) {
-      const Tensor& y = i + 1 < head_.size() ? head_inputs_[i + 1] : z_;
-      head_[i].connect(head_inputs_[i].data<float>(), y.data<float>(), batch_, y.size(1));
-    }
+    program_.call([this, least = *c.min_temperature] { divide_by_temperature(least); }, program_.last());
   }
 
   void embed(std::int64_t stream, std::int64_t code) {
-    copy_floats(x_.data<float>() + stream * width_, table_.data<float>() + code * width_, width_);
+    copy_floats(layers_.front().input(0) + stream * width_, table_.data<float>() + code * width_, width_);
   }
 
   void advance(bool with_head) {
-    const float* x = x_.data<float>();
-    bool first_skip = true;
-    for (PlanLayer& l : layers_) {
-      convolve(l, x);
-      gate(l);
-      x = mix(l, x, first_skip);
-    }
+    float* next = last_row_;
+    for (std::size_t i = layers_.size(); i-- > 0; next = layers_[i].input(0)) connect(layers_[i], next);
+    program_.run(with_head ? program_.last() + 1 : body_);
+    for (PlanLayer& l : layers_) l.at = l.at == l.reach ? 0 : l.at + 1;
     ++position_;
-    if (with_head) run_head(skips_.defined() ? skips_.data<float>() : x);
   }
 
-  // The dilated convolution of this step: the taps are places of the ring, oldest first, and x. Then x takes the
-  // oldest place.
-  void convolve(PlanLayer& l, const float* x) {
+  // The parts of a layer to the places of the rings in this step: the taps, oldest first, and the next layer's input.
+  void connect(PlanLayer& l, float* next) {
+    const WaveNetLayerConfig& c = l.config;
+    if (!l.taps.defined())
+      for (std::int64_t k = 0; k < c.kernel; ++k) {
+        const float* tap = l.input(l.reach - k * c.dilation);
+        for (const int part : l.conv) program_.product(part).x[k].x = tap, tap += c.in / c.groups;
+      }
+    if (l.residual >= 0) {
+      kernels::StepProduct& p = program_.product(l.residual);
+      p.add = l.input(0), p.y = next;
+    } else {
+      l.out = next;
+      if (l.fused) program_.product(l.conv.front()).y = next;
+      if (l.skip >= 0) program_.product(l.skip).x[0].x = next;
+    }
+  }
+
+  // The taps side by side.
+  void gather(PlanLayer& l) {
     const WaveNetLayerConfig& c = l.config;
     const std::int64_t per_group = c.in / c.groups;
-    float* ring = l.ring.data<float>();
     for (std::int64_t k = 0; k < c.kernel; ++k) {
-      std::int64_t place = l.at + k * c.dilation;
-      if (place >= l.reach) place -= l.reach;
-      const float* tap = k + 1 == c.kernel ? x : ring + place * batch_ * c.in;
-      for (std::int64_t g = 0; g < c.groups; ++g) {
-        Dense& d = l.conv[static_cast<std::size_t>(g)];
-        if (l.taps.defined()) {
-          float* row = l.taps.data<float>() + g * batch_ * d.packed.size(0) + k * per_group;
-          for (std::int64_t b = 0; b < batch_; ++b)
-            copy_floats(row + b * d.packed.size(0), tap + b * c.in + g * per_group, per_group);
-        } else {
-          d.args.x[k] = {tap + g * per_group, per_group, c.in};
-        }
+      const float* tap = l.input(l.reach - k * c.dilation);
+      for (std::int64_t i = 0; i < c.groups * batch_; ++i) {  // group by group, stream by stream
+        const std::int64_t g = i / batch_, b = i % batch_;
+        copy_floats(l.taps.data<float>() + (i * c.kernel + k) * per_group, tap + b * c.in + g * per_group, per_group);
       }
     }
-    for (Dense& d : l.conv) {
-      if (!l.taps.defined()) d.args.segments = static_cast<int>(c.kernel);
-      d.run();
-    }
-    copy_floats(ring + l.at * batch_ * c.in, x, batch_ * c.in);
-    if (++l.at == l.reach) l.at = 0;
   }
 
   void gate(PlanLayer& l) {
     const WaveNetLayerConfig& c = l.config;
+    const std::int64_t out = l.u.size(1);
+    const TensorView y = rows(l.out, batch_, c.channels, c.channels);
     float* u = l.u.data<float>();
-    if (!c.gate) return activate(c.activation, rows(u, batch_, c.channels, l.out), l.y.view());
+    if (!c.gate) return activate(c.activation, rows(u, batch_, c.channels, out), y);
     if (c.activation == Act::tanh && *c.gate == Act::sigmoid) {
       kernels::GateArgs args;
-      args.x = l.u.view(), args.y = l.y.view();
+      args.x = l.u.view(), args.y = y;
       return kernels::gated_activation(kCpu, args);
     }
-    activate(c.activation, rows(u, batch_, c.channels, l.out), l.f.view());
-    activate(*c.gate, rows(u + c.channels, batch_, c.channels, l.out), l.g.view());
+    activate(c.activation, rows(u, batch_, c.channels, out), l.f.view());
+    activate(*c.gate, rows(u + c.channels, batch_, c.channels, out), l.g.view());
     const float *f = l.f.data<float>(), *g = l.g.data<float>();
-    float* y = l.y.data<float>();
-    for (std::int64_t i = 0; i < batch_ * c.channels; ++i) y[i] = f[i] * g[i];
+    for (std::int64_t i = 0; i < batch_ * c.channels; ++i) l.out[i] = f[i] * g[i];
   }
 
-  // Residual and skip; returns the next layer's input.
-  const float* mix(PlanLayer& l, const float* x, bool& first_skip) {
-    if (!l.mixed.defined()) return l.y.data<float>();
-    l.mix.run();
-    const std::int64_t width = l.residual + l.skip;
-    for (std::int64_t b = 0; b < batch_; ++b) {
-      const float* r = l.mixed.data<float>() + b * width;
-      if (l.residual > 0) add_floats(l.next.data<float>() + b * l.residual, x + b * l.residual, r, l.residual);
-      if (l.skip == 0) continue;
-      float* s = skips_.data<float>() + b * l.skip;
-      if (first_skip) {
-        copy_floats(s, r + l.residual, l.skip);
-      } else {
-        add_floats(s, r + l.residual, s, l.skip);
-      }
-    }
-    if (l.skip > 0) first_skip = false;
-    return (l.residual > 0 ? l.next : l.y).data<float>();
-  }
-
-  void run_head(const float* in) {
-    const Tensor& first = head_inputs_.front();
-    activate(config_.head.input_activation, rows(in, batch_, first.size(1), first.size(1)), first.view());
-    for (std::size_t i = 0; i < head_.size(); ++i) {
-      head_[i].run();
-      if (i + 1 < head_.size())
-        activate(head_config_.activation, head_inputs_[i + 1].view(), head_inputs_[i + 1].view());
-    }
+  void divide_by_temperature(double least) {
     const std::int64_t width = z_.size(1);
     float* z = z_.data<float>();
     float* out = logits_.data<float>();
-    if (!head_config_.min_temperature) {
-      copy_floats(out, z, logits_.numel());
-      return;
-    }
     kernels::sigmoid(kCpu, {rows(z + classes_, batch_, 1, width), temperature_.view()});
-    kernels::clamp(kCpu, {temperature_.view(), temperature_.view(), *head_config_.min_temperature,
-                          std::numeric_limits<double>::infinity()});
+    kernels::clamp(kCpu, {temperature_.view(), temperature_.view(), least, std::numeric_limits<double>::infinity()});
     for (std::int64_t b = 0; b < batch_; ++b) {
       const float t = temperature_.data<float>()[b];
       for (std::int64_t i = 0; i < classes_; ++i) out[b * classes_ + i] = z[b * width + i] / t;
@@ -343,22 +386,23 @@ class WaveNetPlan final : public GenerationPlan {
 
   std::int64_t batch_, classes_;
   WaveNetConfig config_;
-  MLPConfig head_config_;
   std::int64_t receptive_, width_ = 0, position_ = 0;
-  DType weights_;
-  Tensor table_, x_, skips_, z_, temperature_, logits_;
-  std::vector<PlanLayer> layers_;
-  std::vector<Dense> head_;
-  std::vector<Tensor> head_inputs_;
+  Program program_;
+  int body_ = 0;               // parts before the head
+  float* last_row_ = nullptr;  // of last_
+  Tensor table_, skips_, last_, z_, temperature_, logits_;
+  std::deque<PlanLayer> layers_;
+  std::vector<Tensor> head_rows_;  // what the head's products read
 };
 
 }  // namespace
 
-std::unique_ptr<GenerationPlan> WaveNet::plan(std::int64_t batch, DType weights) {
+std::unique_ptr<GenerationPlan> WaveNet::plan(std::int64_t batch, DType weights, int threads) {
   TD_CHECK(batch >= 1 && batch <= 65536, ValueError, "plan: the batch must be between 1 and 65536, not ", batch);
   TD_CHECK(weights == DType::f32 || weights == DType::bf16, DTypeError, "plan: weights are kept as f32 or bf16, not ",
            name(weights));
-  return std::make_unique<WaveNetPlan>(*this, batch, weights);
+  TD_CHECK(threads >= 1 && threads <= 64, ValueError, "plan: the threads must be between 1 and 64, not ", threads);
+  return std::make_unique<WaveNetPlan>(*this, batch, weights, threads);
 }
 
 }  // namespace tapedeck::nn

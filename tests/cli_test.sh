@@ -311,6 +311,8 @@ refuses 3 'begins after' generate run --prompt sounds/0.wav@9 -o new
 refuses 2 'temperature' generate run --temperature -1 -o new
 refuses 2 'weights' generate run --weights f16 -o new
 works generate run --seconds 0.05 --seed 3 --weights bf16 -o half
+works generate run --seconds 0.05 --seed 3 --weights bf16 --threads 2 -o both
+check "two threads generate the bytes of one" cmp -s half/sample-1.wav both/sample-1.wav
 check "weights of half the bytes are said" python3 -c 'import json; assert json.load(open("half/sample-1.json"))["weights"] == "bf16"'
 refuses 2 'seconds' generate run --seconds nan -o new
 refuses 5 'cuda' generate run --device cuda -o new

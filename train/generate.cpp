@@ -38,7 +38,7 @@ std::vector<Codes> generate(nn::Network& network, const Codec& codec, const std:
   TD_CHECK(options.samples >= 0 && options.streams >= 1 && options.temperature >= 0, ValueError,
            "generate: ", options.samples, " samples of ", options.streams, " streams at temperature ",
            options.temperature, " cannot be made");
-  const auto plan = network.plan(options.streams, options.weights);
+  const auto plan = network.plan(options.streams, options.weights, options.threads);
   plan->prime(context(prompts, options.streams, network.receptive_field(), codec.silence()));
   const auto streams = static_cast<std::size_t>(options.streams);
   std::vector<Codes> out(streams);

@@ -14,7 +14,8 @@ struct GenerateOptions {
   std::int64_t streams = 1;
   double temperature = 1;  // 0 takes the likeliest code
   std::uint64_t seed = 0;
-  DType weights = DType::f32;  // or bf16: see Network::plan
+  DType weights = DType::f32;                            // or bf16: see Network::plan
+  int threads = 1;                                       // of each step: see Network::plan
   std::function<void(std::int64_t done)> progress = {};  // now and then
 };
 

@@ -1,7 +1,7 @@
 // The variants of the matrix-product slots, one function each, and the checks that they share. Private to kernels/cpu.
 #pragma once
 #include <tapedeck/kernels/conv1d.h>
-#include <tapedeck/kernels/gemv.h>
+#include <tapedeck/kernels/steps.h>
 #include <tapedeck/kernels/matmul.h>
 
 namespace tapedeck::kernels {
@@ -13,7 +13,7 @@ void simd_conv_weight_grad(const ConvWeightGradArgs&);
 void simd_conv1d(const Conv1dArgs&);
 void simd_conv1d_input_grad(const Conv1dInputGradArgs&);
 void simd_conv1d_weight_grad(const Conv1dWeightGradArgs&);
-void simd_gemv_packed(const GemvPackedArgs&);
+void simd_steps(const StepsArgs&);
 void eigen_matmul(const MatmulArgs&);
 void eigen_conv(const ConvArgs&);
 void eigen_conv_input_grad(const ConvInputGradArgs&);
@@ -28,7 +28,7 @@ void ref_conv_weight_grad(const ConvWeightGradArgs&);
 void ref_conv1d(const Conv1dArgs&);
 void ref_conv1d_input_grad(const Conv1dInputGradArgs&);
 void ref_conv1d_weight_grad(const Conv1dWeightGradArgs&);
-void ref_gemv_packed(const GemvPackedArgs&);
+void ref_steps(const StepsArgs&);
 
 // A supports() reason, or nullptr: all operands have one real dtype that the variant computes in.
 inline const char* f32_or_f64(DType x, DType y, DType z) {

@@ -4,7 +4,7 @@
 namespace tapedeck::kernels {
 
 constinit KernelSlot<MatmulArgs> matmul("matmul");
-constinit KernelSlot<GemvPackedArgs> gemv_packed("gemv_packed");
+constinit KernelSlot<StepsArgs> steps("steps");
 
 // simd takes all of f32; f64 is for checks, where the plain definition comes before speed: ref stands before eigen.
 void register_matmul(std::vector<SlotBase*>& slots) {
@@ -12,9 +12,9 @@ void register_matmul(std::vector<SlotBase*>& slots) {
   matmul.add(DeviceType::cpu, "ref", ref_matmul, f32_or_f64);
   matmul.add(DeviceType::cpu, "eigen", eigen_matmul, f32_or_f64);
   slots.push_back(&matmul);
-  gemv_packed.add(DeviceType::cpu, "simd", simd_gemv_packed);
-  gemv_packed.add(DeviceType::cpu, "ref", ref_gemv_packed);
-  slots.push_back(&gemv_packed);
+  steps.add(DeviceType::cpu, "simd", simd_steps);
+  steps.add(DeviceType::cpu, "ref", ref_steps);
+  slots.push_back(&steps);
 }
 
 }  // namespace tapedeck::kernels

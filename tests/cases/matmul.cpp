@@ -1,7 +1,7 @@
 // Matrix products and linear layers: |y - r| <= c u S, S the sum of the absolute terms.
 #include <tapedeck/autograd/op_helpers.h>
 #include <tapedeck/autograd/ops.h>
-#include <tapedeck/kernels/gemv.h>
+#include <tapedeck/kernels/steps.h>
 
 #include <tuple>
 
@@ -112,43 +112,56 @@ void add_linear(std::vector<OpCase>& t) {
             }
 }
 
-// The packed product of generation plans, its row in two segments. The reference is a linear layer in f64.
-Tensor packed_product(const Tensor& x, const Tensor& given, const Tensor& bias, DType dtype) {
-  const Tensor weight = dtype == DType::bf16 ? cast(cast(given, dtype), given.dtype()) : given;
-  if (x.dtype() == DType::f64) return linear(x, weight, bias);
-  const std::int64_t rows = x.size(0), k = x.size(1), n = weight.size(0), first = k / 3;
-  const Tensor row = contiguous(x), b = bias.defined() ? contiguous(bias) : bias, y = empty({rows, n}, x.options());
-  const Tensor packed = empty({k, kernels::packed_columns(n)}, {dtype});
-  kernels::GemvPackedArgs a;
-  if (dtype == DType::bf16) {
-    kernels::pack_linear(weight, packed.data<BFloat16>());
-    a.weight_bf16 = packed.data<BFloat16>();
-  } else {
-    kernels::pack_linear(weight, packed.data<float>());
-    a.weight = packed.data<float>();
+// A product of a step, its row in two segments, and the same with an addition or a gate behind. The reference is made
+// of ops in f64.
+Tensor step_product(const Tensor& x, const Tensor& given, const Tensor& bias, kernels::StepThen then, DType dtype) {
+  using kernels::StepThen;
+  const std::int64_t rows = x.size(0), k = x.size(1), n = given.size(0) / (then == StepThen::gate ? 2 : 1);
+  const Tensor add = then == StepThen::add ? mul(narrow(x, 1, 0, 1), full({1, n}, 0.5, x.options())) : Tensor();
+  if (x.dtype() == DType::f64) {
+    const Tensor weight = dtype == DType::bf16 ? cast(cast(given, dtype), given.dtype()) : given;
+    const Tensor s = linear(x, weight, bias);
+    return then == StepThen::gate ? gated_activation(s) : then == StepThen::add ? tapedeck::add(add, s) : s;
   }
-  a.x[0] = {row.data<float>(), first, k}, a.x[1] = {row.data<float>() + first, k - first, k};
-  a.segments = 2, a.rows = rows, a.n = n, a.y = y.data<float>(), a.y_row = n;
-  a.bias = b.defined() ? b.data<float>() : nullptr;
-  kernels::gemv_packed(kCpu, a);
+  const Tensor row = contiguous(x), y = empty({rows, n}, x.options());
+  kernels::StepPart part;
+  kernels::StepProduct& p = part.product;
+  p.segments = 2, p.x[0] = {row.data<float>(), k / 3, k}, p.x[1] = {row.data<float>() + k / 3, k - k / 3, k};
+  p.rows = rows, p.k = k, p.n = n, p.then = then, p.bias = bias.defined(), p.weights = dtype;
+  if (add.defined()) p.add = add.data<float>(), p.add_row = n;
+  p.y = y.data<float>(), p.y_row = n;
+  const Tensor packed = empty({kernels::step_bytes(p)}, {DType::u8});
+  p.weight = packed.data<std::uint8_t>();
+  kernels::pack_step(given.view(), bias.defined() ? bias.view() : TensorView(), p, packed.data<std::uint8_t>());
+  kernels::steps(kCpu, {&part, 1});
   return y;
 }
 
-void add_packed(std::vector<OpCase>& t) {
+void add_steps(std::vector<OpCase>& t) {
+  using kernels::StepThen;
   for (const std::int64_t rows : {1, 2, 5})
     for (const std::int64_t k : {1, 2, 16, 67, 256, 257, 600})
       for (const std::int64_t n : {1, 7, 16, 17, 64, 130})
         for (const bool biased : {false, true})
-          for (const auto& [values, weights] :
-               {std::pair{Values::normal, DType::f32}, {Values::positive, DType::f32}, {Values::normal, DType::bf16}}) {
-            OpCase c{.op = "kernel gemv_packed",
-                     .text = std::string(biased ? "bias" : "no bias") + (weights == DType::bf16 ? " bf16" : ""),
+          for (const auto& [then, values, weights] : {std::tuple{StepThen::store, Values::normal, DType::f32},
+                                                      {StepThen::store, Values::positive, DType::f32},
+                                                      {StepThen::store, Values::normal, DType::bf16},
+                                                      {StepThen::add, Values::normal, DType::f32},
+                                                      {StepThen::gate, Values::normal, DType::f32}}) {
+            if (then == StepThen::gate && k > 16) continue;  // where sums are small, as the bound wants them
+            const std::int64_t outputs = then == StepThen::gate ? 2 * n : n;
+            const char* what = then == StepThen::gate ? " gate" : then == StepThen::add ? " add" : "";
+            OpCase c{.op = "kernel steps",
+                     .text = std::string(biased ? "bias" : "no bias") + what + (weights == DType::bf16 ? " bf16" : ""),
                      .inputs = {{{rows, k}, DType::f32, Layout::contiguous, values},
-                                {{n, k}, DType::f32, Layout::contiguous, values}}};
-            c.call = [=](Args x) { return Outputs{packed_product(x[0], x[1], biased ? x[2] : Tensor(), weights)}; };
-            if (biased) c.inputs.push_back({{n}, DType::f32, Layout::contiguous, values});
+                                {{outputs, k}, DType::f32, Layout::contiguous, values}}};
+            c.call = [=, then = then, weights = weights](Args x) {
+              return Outputs{step_product(x[0], x[1], biased ? x[2] : Tensor(), then, weights)};
+            };
+            if (biased) c.inputs.push_back({{outputs}, DType::f32, Layout::contiguous, values});
             finish(c, values, 1, false);
-            c.flops = 2 * static_cast<double>(rows * k * n);
+            if (then == StepThen::gate) c.bound.c = 16;
+            c.flops = 2 * static_cast<double>(rows * k * outputs);
             t.push_back(std::move(c));
           }
 }
@@ -159,7 +172,7 @@ void add_matmul(std::vector<OpCase>& t) {
   add_matmuls(t);
   add_heads(t);
   add_linear(t);
-  add_packed(t);
+  add_steps(t);
 }
 
 }  // namespace tapedeck::cases

@@ -2,11 +2,11 @@
 // touched.
 #include <sys/mman.h>
 #include <tapedeck/kernels/conv1d.h>
-#include <tapedeck/kernels/gemv.h>
 #include <tapedeck/kernels/matmul.h>
 #include <unistd.h>
 
 #include "kernels/contraction.h"
+#include "kernels/packed_step.h"
 
 namespace tapedeck {
 namespace {
@@ -65,12 +65,12 @@ TEST(ContractionGuard, Products) {
             const Guarded bias({n}, end), y({1, m, n}, end);
             kernels::matmul(kCpu, {a.view(), b.view(), bias.view(), y.view(), n % 2 ? 1. : 0.});
           }
-          const Guarded x({m, k}, end), w({k, kernels::packed_columns(n)}, end), bias({n}, end), y({m, n}, end);
-          kernels::GemvPackedArgs step;
-          step.x[0] = {x.data, k, k};
-          step.segments = 1, step.rows = m, step.n = n, step.weight = w.data, step.bias = bias.data, step.y = y.data;
-          step.y_row = n, step.beta = n % 2;
-          kernels::gemv_packed(kCpu, step);
+          const Guarded x({m, k}, end), w({n, k}, end), bias({n}, end), add({m, n}, end), y({m, n}, end);
+          PackedStep step(w.view(), bias.view(), n % 2 ? kernels::StepThen::add : kernels::StepThen::store);
+          kernels::StepProduct& p = step.part.product;
+          p.segments = 1, p.x[0] = {x.data, k, k}, p.rows = m;
+          p.add = add.data, p.add_row = n, p.y = y.data;
+          step.run();
         }
       }
     }

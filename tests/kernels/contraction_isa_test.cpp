@@ -1,12 +1,12 @@
 // AVX2 and AVX-512 give the same bits. The choice is made once per process, so that each runs in a child of its own.
 #include <tapedeck/kernels/conv1d.h>
-#include <tapedeck/kernels/gemv.h>
 #include <tapedeck/kernels/matmul.h>
 #include <unistd.h>
 
 #include <cstdio>
 
 #include "kernels/contraction.h"
+#include "kernels/packed_step.h"
 
 namespace tapedeck {
 namespace {
@@ -27,7 +27,7 @@ struct Digest {
 std::uint64_t digest() {
   Digest all;
   const kernels::Use simd(kernels::matmul, "simd"), simd_conv(kernels::conv1d, "simd"),
-      simd_gemv(kernels::gemv_packed, "simd");
+      simd_steps(kernels::steps, "simd");
   for (const int64_t n : {1, 7, 8, 9, 16, 31, 32, 33, 64, 100, 130}) {
     for (const int64_t m : {1, 2, 5, 13, 14, 40}) {
       for (const int64_t k : {1, 30, 256, 300, 700}) {
@@ -38,15 +38,12 @@ std::uint64_t digest() {
           kernels::matmul(kCpu, {a.view(), b.view(), bias.view(), y.view(), transposed ? 1. : 0.});
           all.add(y);
           if (transposed) continue;
-          std::vector<float> packed(k * kernels::packed_columns(n) + 16);
           TensorView w = b.view();
           w.rank = 2, w.sizes[0] = n, w.sizes[1] = k, w.strides[0] = 1, w.strides[1] = n;
-          kernels::pack_linear(w, packed.data());
-          kernels::GemvPackedArgs step;
-          step.x[0] = {a.view().ptr<const float>(), k, k};
-          step.segments = 1, step.rows = m, step.n = n, step.weight = packed.data();
-          step.y = y.view().ptr<float>(), step.y_row = n;
-          kernels::gemv_packed(kCpu, step);
+          PackedStep step(w, TensorView());
+          kernels::StepProduct& p = step.part.product;
+          p.segments = 1, p.x[0] = {a.view().ptr<const float>(), k, k}, p.rows = m, p.y = y.view().ptr<float>();
+          step.run();
           all.add(y);
         }
       }

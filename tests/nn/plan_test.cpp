@@ -96,6 +96,25 @@ WaveNetConfig small_config(Padding padding = Padding::causal) {
   return c;
 }
 
+// So do plans of several threads, at every step.
+class PlanOfThreads : public testing::TestWithParam<int> {};
+TEST_P(PlanOfThreads, EqualsPlanOfOne) {
+  const WaveNetConfig c = random_config(static_cast<std::uint64_t>(GetParam()));
+  SCOPED_TRACE(text_of(c));
+  WaveNet net(c);
+  materialise(net);
+  const std::int64_t batch = 1 + GetParam() % 3;
+  const auto dtype = GetParam() % 2 ? DType::f32 : DType::bf16;
+  const auto one = net.plan(batch, dtype), many = net.plan(batch, dtype, 2 + GetParam() % 3);
+  const Tensor codes = some_codes(batch, net.receptive_field() + 20, c.classes);
+  for (const auto& plan : {one.get(), many.get()}) plan->prime(narrow(codes, 1, 0, net.receptive_field()));
+  for (std::int64_t t = net.receptive_field(); t < codes.size(1); ++t) {
+    ASSERT_TRUE(same(many->logits(), {one->logits().begin(), one->logits().end()})) << "position " << t;
+    one->feed(column(codes, t)), many->feed(column(codes, t));
+  }
+}
+INSTANTIATE_TEST_SUITE_P(RandomConfigs, PlanOfThreads, testing::Range(0, 24));
+
 // A bf16 plan is the network whose products have weights rounded to bf16, bit for bit.
 TEST(Plan, OfHalfTheBytesEqualsForwardWithRoundedWeights) {
   for (int seed = 0; seed < 20; ++seed) {
@@ -226,7 +245,7 @@ TEST(Plan, AStepAllocatesNothing) {
   for (const std::int64_t batch : {1, 3}) {
     WaveNet net(small_config());
     materialise(net);
-    const auto plan = net.plan(batch);
+    const auto plan = net.plan(batch, DType::f32, batch > 1 ? 2 : 1);
     plan->prime(some_codes(batch, 40, 16));
     const std::vector<float> u(static_cast<std::size_t>(batch), 0.4f);
     Ints codes(static_cast<std::size_t>(batch));
@@ -258,6 +277,8 @@ TEST(Plan, RefusesWhatDoesNotFit) {
   expect_has(message_of<ValueError>([&] { net.plan(1); }), {"not materialised"});
   materialise(net);
   EXPECT_THROW(net.plan(0), ValueError);
+  EXPECT_THROW(net.plan(1, DType::f32, 0), ValueError);
+  EXPECT_THROW(net.plan(1, DType::f32, 65), ValueError);
   const auto plan = net.plan(2);
   const std::vector<float> u{0.1f, 0.2f};
   Ints codes(2);

@@ -1,0 +1,231 @@
+#include <tapedeck/kernels/cpu/isa.h>
+#include <tapedeck/kernels/cpu/matmul_variants.h>
+#include <tapedeck/kernels/cpu/step_layout.h>
+#include <tapedeck/tensor/parallel.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "tapedeck/kernels/cpu/simd_steps.cpp"
+#include <hwy/foreach_target.h>
+// After foreach_target.
+#include <hwy/cache_control.h>
+#include <hwy/highway.h>
+#include <tapedeck/kernels/cpu/simd_loops-inl.h>
+
+HWY_BEFORE_NAMESPACE();
+#define TD_MATH_NAMESPACE HWY_NAMESPACE
+#include <tapedeck/kernels/common/elementwise_math.h>
+
+namespace tapedeck::kernels::HWY_NAMESPACE {
+namespace {
+
+using V = hn::Vec<DF>;
+using std::int64_t;
+constexpr int64_t kChunk = 256;
+constexpr int kPer = kStepBlock / kLanes;  // vectors in a block
+// Blocks that are summed at a time for a number of rows: enough independent chains to hide an FMA's latency.
+constexpr int max_blocks(int rows) { return HWY_TARGET == HWY_AVX2 ? (rows == 1 ? 2 : 1) : rows == 1 ? 4 : 2; }
+constexpr int kMaxRows = HWY_TARGET == HWY_AVX2 ? 2 : 4;
+constexpr int64_t kAhead = 4096;  // bytes of weights between what is read and what is fetched
+
+HWY_INLINE void load_block(const float* w, V (&v)[kPer]) {
+  HWY_UNROLL(4)
+  for (int i = 0; i < kPer; ++i) v[i] = hn::LoadU(DF(), w + i * kLanes);
+}
+HWY_INLINE void load_block(const BFloat16* w, V (&v)[kPer]) {  // its bits are the upper half of a float's
+  const hn::RebindToUnsigned<DF> du;
+  HWY_UNROLL(2)
+  for (int i = 0; i < kPer / 2; ++i) {
+    const auto pair = hn::LoadU(du, reinterpret_cast<const std::uint32_t*>(w) + i * kLanes);
+    v[i] = hn::BitCast(DF(), hn::ShiftLeft<16>(pair));
+    v[i + kPer / 2] = hn::BitCast(DF(), hn::And(pair, hn::Set(du, 0xffff0000u)));
+  }
+}
+
+// What a thread waits for, if anything, before it reads segments from `from` on.
+struct Wait {
+  Team* team;
+  int marks, from;
+  HWY_INLINE void at(int segment) const {
+    if (segment == from && marks > 0) team->wait_for(marks);
+  }
+};
+
+HWY_INLINE void finish(const StepProduct& p, const V (&s)[kPer], int64_t row, int64_t block) {
+  float* y = p.y + row * p.y_row;
+  if (p.then == StepThen::gate) {
+    HWY_UNROLL(2)
+    for (int i = 0; i < kPer / 2; ++i) {
+      const F r = Tanh::value(F(s[i]), F(0), F(0)) * Sigmoid::value(F(s[i + kPer / 2]), F(0), F(0));
+      const int64_t at = block * (kStepBlock / 2) + i * kLanes, here = p.n - at;
+      if (here >= kLanes)
+        store(r, y + at);
+      else if (here > 0)
+        store_first(r, y + at, here);
+    }
+    return;
+  }
+  const float* add = p.then == StepThen::add ? p.add + row * p.add_row : nullptr;
+  HWY_UNROLL(4)
+  for (int i = 0; i < kPer; ++i) {
+    const int64_t at = block * kStepBlock + i * kLanes, here = p.n - at;
+    if (here >= kLanes)
+      store(add ? load(add + at) + F(s[i]) : F(s[i]), y + at);
+    else if (here > 0)
+      store_first(add ? load_first(add + at, here) + F(s[i]) : F(s[i]), y + at, here);
+  }
+}
+
+// kRows rows from `row` on, kBlocks blocks from `block` on, whose weights and bias begin at w and bias.
+template <class W, int kRows, int kBlocks>
+HWY_NOINLINE void tile(const StepProduct& p, const Wait& wait, const W* w, int64_t w_row, const float* bias,
+                       int64_t row, int64_t block) {
+  constexpr int kVectors = kBlocks * kPer;
+  V acc[kRows][kVectors], total[kRows][kVectors];
+  HWY_UNROLL(4)
+  for (int r = 0; r < kRows; ++r) {
+    HWY_UNROLL(8)
+    for (int v = 0; v < kVectors; ++v) acc[r][v] = total[r][v] = hn::Zero(DF());
+  }
+  int64_t left = kChunk;  // of the current chunk
+  bool first = true;
+  for (int s = 0; s < p.segments; ++s) {
+    wait.at(s);
+    const StepSegment& segment = p.x[s];
+    const float* x[kRows];
+    HWY_UNROLL(4)
+    for (int r = 0; r < kRows; ++r) x[r] = segment.x + (row + r) * segment.row_stride;
+    for (int64_t i = 0; i < segment.length;) {
+      if (left == 0) {
+        HWY_UNROLL(4)
+        for (int r = 0; r < kRows; ++r) {
+          HWY_UNROLL(8)
+          for (int v = 0; v < kVectors; ++v) {
+            total[r][v] = first ? acc[r][v] : hn::Add(total[r][v], acc[r][v]);
+            acc[r][v] = hn::Zero(DF());
+          }
+        }
+        first = false, left = kChunk;
+      }
+      const int64_t end = std::min(segment.length, i + left);
+      left -= end - i;
+      for (; i < end; ++i, w += w_row) {
+        V xv[kRows];
+        HWY_UNROLL(4)
+        for (int r = 0; r < kRows; ++r) xv[r] = hn::Set(DF(), x[r][i]);
+        HWY_UNROLL(4)
+        for (int b = 0; b < kBlocks; ++b) {
+          const W* here = w + b * kStepBlock;
+          for (std::size_t line = 0; line < kStepBlock * sizeof(W); line += 64)
+            hwy::Prefetch(reinterpret_cast<const char*>(here) + kAhead + line);
+          V wv[kPer];
+          load_block(here, wv);
+          HWY_UNROLL(4)
+          for (int v = 0; v < kPer; ++v) {
+            HWY_UNROLL(4)
+            for (int r = 0; r < kRows; ++r) acc[r][b * kPer + v] = hn::MulAdd(xv[r], wv[v], acc[r][b * kPer + v]);
+          }
+        }
+      }
+    }
+  }
+  HWY_UNROLL(4)
+  for (int r = 0; r < kRows; ++r) {
+    HWY_UNROLL(4)
+    for (int b = 0; b < kBlocks; ++b) {
+      V sum[kPer];
+      HWY_UNROLL(4)
+      for (int v = 0; v < kPer; ++v) {
+        const int at = b * kPer + v;
+        sum[v] = first ? acc[r][at] : hn::Add(total[r][at], acc[r][at]);
+        if (p.bias) sum[v] = hn::Add(sum[v], hn::LoadU(DF(), bias + at * kLanes));
+      }
+      finish(p, sum, row + r, block + b);
+    }
+  }
+}
+
+template <class W, int kRows, int kBlocks = max_blocks(kRows)>
+HWY_INLINE void run_tile(int64_t blocks, const StepProduct& p, const Wait& wait, const W* w, int64_t w_row,
+                         const float* bias, int64_t row, int64_t block) {
+  if constexpr (kBlocks > 1) {
+    if (blocks < kBlocks) return run_tile<W, kRows, kBlocks - 1>(blocks, p, wait, w, w_row, bias, row, block);
+  }
+  tile<W, kRows, kBlocks>(p, wait, w, w_row, bias, row, block);
+}
+
+// All rows for blocks of a panel, few at a time: their weights are read from memory once.
+template <class W, int kRows>
+void run_rows(const StepProduct& p, const Wait& wait, const StepPanel& panel, int64_t row, int64_t rows) {
+  const int64_t w_row = (panel.end - panel.begin) * kStepBlock;
+  const auto* weight = reinterpret_cast<const W*>(panel.weight);
+  const auto* bias = reinterpret_cast<const float*>(weight + p.k * w_row);
+  for (int64_t b = panel.begin; b < panel.end; b += max_blocks(kRows)) {
+    const int64_t count = std::min<int64_t>(max_blocks(kRows), panel.end - b), at = (b - panel.begin) * kStepBlock;
+    for (int64_t r = row; r < row + rows; r += kRows)
+      run_tile<W, kRows>(count, p, wait, weight + at, w_row, bias + at, r, b);
+  }
+}
+template <class W>
+void run_panel(const StepProduct& p, const Wait& wait, const StepPanel& panel) {
+  const int64_t fours = p.rows / kMaxRows * kMaxRows, twos = (p.rows - fours) / 2 * 2;
+  if (fours > 0) run_rows<W, kMaxRows>(p, wait, panel, 0, fours);
+  if (twos > 0) run_rows<W, 2>(p, wait, panel, fours, twos);
+  if (fours + twos < p.rows) run_rows<W, 1>(p, wait, panel, fours + twos, 1);
+}
+
+HWY_INLINE void run_share(const StepProduct& p, const Wait& wait, int share) {
+  const StepLayout layout(p, share);
+  const auto panels = [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const StepPanel panel = layout.panel(i);
+      p.weights == DType::bf16 ? run_panel<BFloat16>(p, wait, panel) : run_panel<float>(p, wait, panel);
+    }
+  };
+  if (!wait.team && p.rows * layout.panels() * kStepPanel * layout.block_bytes() >= 4'000'000)
+    parallel_for(layout.panels(), 1, panels);
+  else
+    panels(0, layout.panels());
+}
+
+// Old taps lie far back in their rings: they are fetched some parts before they are read.
+constexpr int64_t kPartsAhead = 3;
+HWY_INLINE void fetch_inputs(const StepProduct& p) {
+  for (int s = 0; s < p.segments; ++s)
+    for (int64_t i = 0; i < p.rows * p.x[s].length; i += 64 / sizeof(float)) hwy::Prefetch(p.x[s].x + i);
+}
+
+}  // namespace
+
+void walk_steps(const StepsArgs& a, int share) {
+  for (int64_t i = 0; i < a.count; ++i) {
+    const StepPart& part = a.parts[i];
+    if (i + kPartsAhead < a.count) fetch_inputs(a.parts[i + kPartsAhead].product);
+    const Wait wait{a.team, a.team ? part.needs + 1 : 0, part.needs_from};
+    if (!part.call) {
+      run_share(part.product, wait, share);
+    } else if (share == 0) {
+      wait.at(part.needs_from);
+      part.call(part.with);
+    }
+    if (a.team) a.team->passed(share, static_cast<int>(i) + 1);
+  }
+}
+
+}  // namespace tapedeck::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace tapedeck::kernels {
+
+void simd_steps(const StepsArgs& a) {
+  const auto walk = use_avx512() ? N_AVX3::walk_steps : N_AVX2::walk_steps;
+  if (!a.team) return walk(a, 0);
+  a.team->run([&](int share) { walk(a, share); });
+}
+
+}  // namespace tapedeck::kernels
+#endif

@@ -1,0 +1,83 @@
+#include <tapedeck/tensor/error.h>
+#include <tapedeck/tensor/team.h>
+
+#include <atomic>
+#include <thread>
+#include <vector>
+
+namespace tapedeck {
+namespace {
+
+// Spins, then lets others have the core: the one that is waited for may need it.
+template <class Ready>
+void spin_until(const Ready& ready) {
+  for (int spin = 0; !ready(); ++spin) spin < 2000 ? __builtin_ia32_pause() : std::this_thread::yield();
+}
+
+struct alignas(128) Marks {  // a pair of cache lines of its own
+  std::atomic<int> passed{0};
+};
+
+}  // namespace
+
+struct Team::State {
+  explicit State(int threads) : size(threads), marks(static_cast<std::size_t>(threads)) {}
+
+  void work(int thread) {
+    for (std::uint32_t seen = 0;;) {
+      for (int spin = 0; round.load(std::memory_order_acquire) == seen && spin < kSpins; ++spin) __builtin_ia32_pause();
+      round.wait(seen, std::memory_order_acquire);
+      seen = round.load(std::memory_order_acquire);
+      if (stop) return;
+      (*body)(thread);
+      ended.fetch_add(1, std::memory_order_release);
+    }
+  }
+  void start() {
+    round.fetch_add(1, std::memory_order_release);
+    round.notify_all();
+  }
+
+  static constexpr int kSpins = 20000;
+  const int size;
+  std::vector<Marks> marks;
+  std::atomic<std::uint32_t> round{0};
+  std::atomic<int> ended{0};
+  bool stop = false;
+  const FunctionRef<void(int)>* body = nullptr;
+  std::vector<std::thread> threads;
+};
+
+Team::Team(int threads) {
+  TD_CHECK(threads >= 1 && threads <= 64, ValueError, "Team: expected 1 to 64 threads, got ", threads);
+  state_ = std::make_unique<State>(threads);
+  for (int t = 1; t < threads; ++t) state_->threads.emplace_back([s = state_.get(), t] { s->work(t); });
+}
+
+Team::~Team() {
+  state_->stop = true;
+  state_->start();
+  for (std::thread& t : state_->threads) t.join();
+}
+
+int Team::size() const { return state_->size; }
+
+void Team::run(FunctionRef<void(int)> body) {
+  State& s = *state_;
+  for (Marks& m : s.marks) m.passed.store(0, std::memory_order_relaxed);
+  s.ended.store(0, std::memory_order_relaxed);
+  s.body = &body;
+  if (s.size > 1) s.start();
+  body(0);
+  spin_until([&] { return s.ended.load(std::memory_order_acquire) == s.size - 1; });
+}
+
+void Team::passed(int thread, int marks) {
+  state_->marks[static_cast<std::size_t>(thread)].passed.store(marks, std::memory_order_release);
+}
+
+void Team::wait_for(int marks) {
+  for (Marks& m : state_->marks) spin_until([&] { return m.passed.load(std::memory_order_acquire) >= marks; });
+}
+
+}  // namespace tapedeck

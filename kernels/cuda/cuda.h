@@ -117,6 +117,8 @@ void add_matmul();
 void add_reduce();
 void add_extremes();
 void add_softmax();
+void add_conv();
+void add_conv1d();
 
 void register_kernels();  // all of them
 

@@ -7,7 +7,7 @@ namespace tapedeck::kernels::TD_CUDA_NAMESPACE {
 class Divisor {
  public:
   Divisor() = default;
-  explicit Divisor(std::int64_t d) : divisor_(d < 1 ? 1 : d) {
+  TD_HD explicit Divisor(std::int64_t d) : divisor_(d < 1 ? 1 : d) {
     if (divisor_ > kSmall) return;
     while ((std::int64_t{1} << shift_) < divisor_) ++shift_;
     factor_ = static_cast<std::uint32_t>((std::uint64_t{1} << 32) *
@@ -15,7 +15,7 @@ class Divisor {
                                              static_cast<std::uint64_t>(divisor_) +
                                          1);
   }
-  __host__ __device__ std::int64_t value() const { return divisor_; }
+  TD_HD std::int64_t value() const { return divisor_; }
   // n / divisor for n >= 0.
   __device__ std::int64_t operator()(std::int64_t n) const {
     if (n > kSmall || divisor_ > kSmall) return n / divisor_;

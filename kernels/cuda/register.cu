@@ -11,6 +11,8 @@ void register_kernels() {
   add_binary();
   add_copy();
   add_softmax();
+  add_conv();
+  add_conv1d();
 }
 
 }  // namespace tapedeck::kernels::TD_CUDA_NAMESPACE

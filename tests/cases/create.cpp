@@ -42,7 +42,7 @@ void add_counts(std::vector<OpCase>& t) {
       const std::int64_t most = dtype == DType::u8 || dtype == DType::bf16 ? 200 : dtype == DType::f16 ? 2048 : 1 << 20;
       if (end > most || dtype == DType::boolean) continue;
       add_made(
-          t, "arange options", std::to_string(end), [=] { return arange(end, {dtype}); }, {end}, dtype, value);
+          t, "arange options", std::to_string(end), [=] { return arange(end, Here{dtype}); }, {end}, dtype, value);
     }
   }
   for (const auto& [a, b, step] : std::vector<std::tuple<int, int, int>>{
@@ -55,7 +55,7 @@ void add_counts(std::vector<OpCase>& t) {
     for (const DType dtype : {DType::f32, DType::f64, DType::bf16, DType::f16, DType::i64, DType::i32})
       add_made(
           t, "arange range options", text_of(a, b, step),
-          [=, a = a, b = b, step = step] { return arange(a, b, step, {dtype}); }, {n}, dtype, value);
+          [=, a = a, b = b, step = step] { return arange(a, b, step, Here{dtype}); }, {n}, dtype, value);
   }
   for (const auto& [a, b, step] : std::vector<std::tuple<double, double, double>>{
            {0., 1., 0.1}, {1., 0., -0.125}, {-1., 1., 0.3}, {0.5, 0.5, 1.}, {1e6, 1e6 + 1, 0.0625}, {0., 1e-3, 1e-5}}) {
@@ -66,7 +66,7 @@ void add_counts(std::vector<OpCase>& t) {
     for (const DType dtype : {DType::f32, DType::f64}) {
       add_made(
           t, "arange range options", text_of(a, b, step),
-          [=, a = a, b = b, step = step] { return arange(a, b, step, {dtype}); }, {n}, dtype, value);
+          [=, a = a, b = b, step = step] { return arange(a, b, step, Here{dtype}); }, {n}, dtype, value);
       if (dtype == DType::f32)
         add_made(
             t, "arange range", text_of(a, b, step), [=, a = a, b = b, step = step] { return arange(a, b, step); }, {n},
@@ -88,7 +88,7 @@ void add_spaces(std::vector<OpCase>& t) {
         // In f64 both ends' error counts where they cancel.
         const double widest = std::max(std::fabs(a), std::fabs(b));
         OpCase c{.op = "linspace", .text = text + " " + name(dtype), .inputs = {}, .call = [=, a = a, b = b](Args) {
-                   return Outputs{linspace(a, b, n, {dtype})};
+                   return Outputs{linspace(a, b, n, Here{dtype})};
                  }};
         c.oracle = [=](Args) {
           Expected r{{n}, dtype, {}, {}};
@@ -104,7 +104,7 @@ void add_spaces(std::vector<OpCase>& t) {
         for (const double base : {10., 2.})
           add_made(
               t, "logspace", text + " base " + std::to_string(base),
-              [=, a = a, b = b] { return logspace(a, b, n, base, {dtype}); }, {n}, dtype,
+              [=, a = a, b = b] { return logspace(a, b, n, base, Here{dtype}); }, {n}, dtype,
               [=](const Index& at) { return std::pow(static_cast<long double>(base), exact(at)); }, {.c = 12});
       }
 }
@@ -114,18 +114,18 @@ void add_constants(std::vector<OpCase>& t) {
     for (const auto& [n, m] : std::vector<std::pair<std::int64_t, std::int64_t>>{
              {0, -1}, {1, -1}, {5, -1}, {3, 7}, {7, 3}, {0, 4}, {4, 0}, {33, 17}, {100, -1}})
       add_made(
-          t, "eye", std::to_string(n) + " " + std::to_string(m), [=, n = n, m = m] { return eye(n, m, {dtype}); },
+          t, "eye", std::to_string(n) + " " + std::to_string(m), [=, n = n, m = m] { return eye(n, m, Here{dtype}); },
           {n, m < 0 ? n : m}, dtype, [](const Index& at) { return at[0] == at[1]; });
     for (const Shape& s : shapes()) {
       const auto one = [](const Index&) { return 1; };
       add_made(
-          t, "ones", to_string(s), [=] { return ones(s, {dtype}); }, s, dtype, one);
+          t, "ones", to_string(s), [=] { return ones(s, Here{dtype}); }, s, dtype, one);
       add_made(
-          t, "ones_like", to_string(s), [=] { return ones_like(empty(s, {dtype})); }, s, dtype, one);
+          t, "ones_like", to_string(s), [=] { return ones_like(empty(s, Here{dtype})); }, s, dtype, one);
       for (const double v : {0., 1.})
         add_made(
-            t, "full_like", to_string(s) + " " + std::to_string(v), [=] { return full_like(empty(s, {dtype}), v); }, s,
-            dtype, [=](const Index&) { return v; });
+            t, "full_like", to_string(s) + " " + std::to_string(v), [=] { return full_like(empty(s, Here{dtype}), v); },
+            s, dtype, [=](const Index&) { return v; });
     }
   }
 }

@@ -31,7 +31,7 @@ void add_integers(std::vector<OpCase>& t) {
             });
           };
         };
-        const TensorOptions options{dtype, kCpu};
+        const Here options{dtype};
         const std::string text = text_of(shape, dtype) + " in " + std::to_string(low) + " to " + std::to_string(high);
         t.push_back(seeded(
             "randint", text, 3, [=, low = low, high = high] { return randint(low, high, shape, options); },
@@ -64,7 +64,7 @@ void add_like(std::vector<OpCase>& t) {
   for (const DType dtype : {DType::f32, DType::f64})
     for (const Shape& shape : kShapes)
       for (const std::uint64_t seed : {1, 2, 3}) {
-        const TensorOptions options{dtype, kCpu};
+        const Here options{dtype};
         t.push_back(seeded(
             "rand_like", text_of(shape, dtype), seed, [=] { return rand_like(empty(shape, options)); },
             [=] { return drawn(shape, dtype, first_key(seed, "rand_like", shape), unit); }));
@@ -100,13 +100,13 @@ void add_bernoulli(std::vector<OpCase>& t) {
         t.push_back(seeded(
             "bernoulli scalar", text, 1,
             [=] {
-              return bernoulli(empty(shape, {dtype, kCpu}), p);
+              return bernoulli(empty(shape, {dtype, here()}), p);
             },
             expect("bernoulli")));
         t.push_back(seeded(
             "bernoulli_", text, 1,
             [=] {
-              return clone(bernoulli_(laid_out(zeros(shape, {dtype, kCpu}), Layout::sliced), p));
+              return clone(bernoulli_(laid_out(zeros(shape, {dtype, here()}), Layout::sliced), p));
             },
             expect("bernoulli_")));
       }
@@ -281,7 +281,7 @@ void add_truncated_normal(std::vector<OpCase>& t) {
                 std::to_string(low) + " to " + std::to_string(high),
             5,
             [=] {
-              const Tensor y = clone(truncated_normal_(empty(shape, {dtype, kCpu}), k.mean, k.std, k.low, k.high));
+              const Tensor y = clone(truncated_normal_(empty(shape, {dtype, here()}), k.mean, k.std, k.low, k.high));
               for (const double v : values_of(cast(y, DType::f64)))
                 TD_CHECK(v >= k.low && v <= k.high, ValueError, v, " is outside");
               return y;

@@ -53,7 +53,7 @@ void add_fans(std::vector<OpCase>& t) {
         t.push_back(seeded(
             k.op, k.text + " " + to_string(shape) + " " + tapedeck::name(dtype), 6,
             [=, call = k.call] {
-              return clone(call(empty(shape, {dtype, kCpu})));
+              return clone(call(empty(shape, {dtype, here()})));
             },
             [=, std_of = k.std, uniform = k.uniform] {
               double field = 1;
@@ -82,7 +82,7 @@ void add_orthogonal(std::vector<OpCase>& t) {
           t.push_back(seeded(
               "orthogonal_", to_string(shape) + " " + tapedeck::name(dtype) + " gain " + std::to_string(gain), seed,
               [=] {
-                const Tensor q = cast(orthogonal_(empty(shape, {dtype, kCpu}), gain), DType::f64);
+                const Tensor q = cast(orthogonal_(empty(shape, {dtype, here()}), gain), DType::f64);
                 const Tensor m = reshape(q, {rows, columns});
                 return rows > columns ? matmul(transpose(m, 0, 1), m) : matmul(m, transpose(m, 0, 1));
               },
@@ -107,7 +107,7 @@ void add_exact(std::vector<OpCase>& t) {
         t.push_back(seeded(
             "eye_", to_string(shape) + " " + tapedeck::name(dtype) + " " + name(layout), 1,
             [=] {
-              return clone(eye_(laid_out(full(shape, 7, {dtype, kCpu}), layout)));
+              return clone(eye_(laid_out(full(shape, 7, {dtype, here()}), layout)));
             },
             [=] {
               Expected r{shape, dtype, {}, {}};
@@ -124,7 +124,7 @@ void add_exact(std::vector<OpCase>& t) {
               to_string(shape) + " " + tapedeck::name(dtype) + " " + name(layout) + " groups " + std::to_string(groups),
               1,
               [=] {
-                return clone(dirac_(laid_out(full(shape, 7, {dtype, kCpu}), layout), groups));
+                return clone(dirac_(laid_out(full(shape, 7, {dtype, here()}), layout), groups));
               },
               [=] {
                 Expected r{shape, dtype, {}, {}};

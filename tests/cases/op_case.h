@@ -83,6 +83,13 @@ void add_composed(std::vector<OpCase>& t);
 void add_halves(std::vector<OpCase>& t);
 void add_scatter_reduce(std::vector<OpCase>& t);
 
+// Where a case makes tensors: the device that it runs on.
+Device& here();
+struct Here {  // options of that device at the time of the call
+  DType dtype;
+  operator TensorOptions() const { return {dtype, here()}; }
+};
+
 std::string describe(const OpCase& c);   // parameters and inputs
 std::uint64_t seed_of(const OpCase& c);  // of op and description: a case keeps its values when others come
 std::vector<Tensor> make_inputs(const OpCase& c);

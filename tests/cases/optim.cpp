@@ -18,7 +18,7 @@ using kernels::SgdArgs;
 Outputs adam(Args x, AdamArgs a) {
   const Tensor p = clone(x[0]), m = clone(x[2]), v = clone(x[3]);
   a.p = p, a.g = x[1], a.m = m, a.v = v;
-  kernels::adam(kCpu, a);
+  kernels::adam(a.p.device, a);
   return {p, m, v};
 }
 
@@ -75,10 +75,10 @@ Wide loss(Wide square, Wide size) { return size / std::max(square, size * 1e-6L 
 Outputs sgd(Args x, SgdArgs a) {
   const Tensor p = clone(x[0]);
   a.p = p, a.g = x[1];
-  if (x.size() < 3) return kernels::sgd(kCpu, a), Outputs{p};
+  if (x.size() < 3) return kernels::sgd(a.p.device, a), Outputs{p};
   const Tensor buf = clone(x[2]);
   a.buf = buf;
-  kernels::sgd(kCpu, a);
+  kernels::sgd(a.p.device, a);
   return {p, buf};
 }
 std::vector<Expected> expected(Args x, const SgdArgs& a) {
@@ -106,7 +106,7 @@ Outputs rmsprop(Args x, RmspropArgs a, bool centered, bool momentum) {
   a.p = out[0], a.g = x[1], a.v = out[1];
   if (centered) a.mean = out[2];
   if (momentum) a.buf = out.back();
-  kernels::rmsprop(kCpu, a);
+  kernels::rmsprop(a.p.device, a);
   return out;
 }
 std::vector<Expected> expected(Args x, const RmspropArgs& a, bool centered, bool momentum) {
@@ -138,7 +138,7 @@ std::vector<Expected> expected(Args x, const RmspropArgs& a, bool centered, bool
 Outputs adagrad(Args x, AdagradArgs a) {
   const Tensor p = clone(x[0]), sum = clone(x[2]);
   a.p = p, a.g = x[1], a.sum = sum;
-  kernels::adagrad(kCpu, a);
+  kernels::adagrad(a.p.device, a);
   return {p, sum};
 }
 std::vector<Expected> expected(Args x, const AdagradArgs& a) {

@@ -162,7 +162,7 @@ void add_pool_gather(std::vector<OpCase>& t) {
                                static_cast<double>(positions)}},
                    .call = [](Args x) {
                      const Tensor y = empty(x[1].sizes(), x[0].options());
-                     kernels::max_pool_gather(kCpu, {x[0], x[1], y});
+                     kernels::max_pool_gather(x[0].device(), {x[0], x[1], y});
                      return Outputs{y};
                    }};
           c.rows = 3;

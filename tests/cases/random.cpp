@@ -13,7 +13,7 @@ void add_draws(std::vector<OpCase>& t) {
   for (const DType dtype : {DType::f32, DType::f64})
     for (const Shape& shape : kShapes)
       for (const std::uint64_t seed : {1, 2, 3}) {
-        const TensorOptions options{dtype, kCpu};
+        const Here options{dtype};
         const std::string text = to_string(shape) + " " + tapedeck::name(dtype) + " seed " + std::to_string(seed);
         const auto add = [&](const char* op, const char* key_of, Bound bound, auto call, auto value) {
           OpCase c{.op = op, .text = text, .inputs = {}};
@@ -54,8 +54,8 @@ void add_draws(std::vector<OpCase>& t) {
                  .text = to_string(shape) + " " + tapedeck::name(dtype) + " p " + std::to_string(p),
                  .inputs = {}};
         c.call = [=](Args) {
-          const Tensor y = empty(shape, {dtype, kCpu});
-          kernels::bernoulli(kCpu, {y, {.key = 42, .rows = {}}, p, 0});
+          const Tensor y = empty(shape, {dtype, here()});
+          kernels::bernoulli(here(), {y, {.key = 42, .rows = {}}, p, 0});
           return Outputs{y};
         };
         c.oracle = [=](Args) {

@@ -307,7 +307,7 @@ void add_sum_squares(std::vector<OpCase>& t) {
                      Shape ones = x[0].sizes();
                      for (int d = 0; d < ones.rank(); ++d) ones[d] = 1;
                      const Tensor y = empty(ones, x[0].options());
-                     kernels::sum_squares(kCpu, {x[0], y, (1u << x[0].dim()) - 1u});
+                     kernels::sum_squares(x[0].device(), {x[0], y, (1u << x[0].dim()) - 1u});
                      return Outputs{y};
                    }};
           c.bound = {.c = 8}, c.relative = Relative::absolute;

@@ -216,7 +216,7 @@ void add_recurrences(std::vector<OpCase>& t) {
                    .inputs = {{shape, dtype, layout, Values::range, -1, 1}, {shape, dtype, layout, values}},
                    .call = [=](Args x) {
                      const Tensor y = empty(x[1].sizes(), x[1].options());
-                     kernels::recurrence(kCpu, {x[0], x[1], y, at, reverse});
+                     kernels::recurrence(x[0].device(), {x[0], x[1], y, at, reverse});
                      return Outputs{y};
                    }};
           c.bound = {.c = dtype == DType::f64 ? 16. : 4.};

@@ -209,7 +209,7 @@ void add_positions(std::vector<OpCase>& table) {
                            std::to_string(offset) + " " + tapedeck::name(dtype),
                    .inputs = {},
                    .call = [=](Args) {
-                     return Outputs{sinusoidal_positions(time, channels, offset, 10000, {dtype, kCpu})};
+                     return Outputs{sinusoidal_positions(time, channels, offset, 10000, {dtype, here()})};
                    }};
           if (dtype == DType::f32 || dtype == DType::f64) c.bound = {.c = 4};
           c.oracle = [=](Args) {

@@ -321,7 +321,7 @@ void add_windows(std::vector<OpCase>& table) {
                    .text = std::to_string(n) + (periodic ? " periodic " : " symmetric ") + tapedeck::name(dtype),
                    .inputs = {},
                    .call = [=](Args) {
-                     return Outputs{make(n, periodic, TensorOptions{dtype, kCpu})};
+                     return Outputs{make(n, periodic, TensorOptions{dtype, here()})};
                    }};
           if (dtype == DType::f32 || dtype == DType::f64) c.bound = {.c = 24};  // arguments are rounded too
           c.oracle = [=](Args) {

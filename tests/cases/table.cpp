@@ -43,6 +43,11 @@ const std::vector<OpCase>& table() {
   return all;
 }
 
+Device& here() {
+  static Device device = kCpu;
+  return device;
+}
+
 std::string describe(const OpCase& c) {
   std::string text = c.text;
   for (const Input& in : c.inputs) text += (text.empty() ? "" : ", ") + to_text(in);

@@ -11,6 +11,7 @@
 //                                          of N of them
 //   op_cases --check-matrix FILE           every case; FILE's support matrix must be current (--write-matrix mends it)
 #include <fnmatch.h>
+#include <tapedeck/kernels/steps.h>
 #include <tapedeck/tensor/parallel.h>
 
 #include <algorithm>
@@ -111,6 +112,7 @@ int device_coverage(DeviceType d) {
   int missing = 0;
   std::string without, uncalled;
   for (const kernels::SlotBase* s : kernels::all()) {
+    if (s == &kernels::steps) continue;
     if (s->variant_count(d) == 0) without += std::string(" ") + s->name(), ++missing;
     for (int v = 0; v < s->variant_count(d); ++v) {
       std::uint64_t calls = 0;
@@ -143,6 +145,7 @@ int run_on_device(const Wanted& w) {
   std::map<std::string, double> worst;
   for (const Named& n : named_table()) {
     if (w.first && failed > 0) break;
+    if (n.c->op == "kernel steps") continue;  // generation plans of the CPU
     const std::uint64_t seed = seed_of(*n.c);
     if (seed % static_cast<std::uint64_t>(w.sample) != 0 || seed / 7 % w.shards != w.shard) continue;
     if (fnmatch(w.filter.c_str(), n.name.c_str(), 0) != 0 && fnmatch(w.filter.c_str(), n.c->op.c_str(), 0) != 0)

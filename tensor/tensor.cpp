@@ -71,9 +71,21 @@ double Tensor::item() const {
   return visit(dtype(), [&](auto zero) { return as_double(*static_cast<decltype(zero)*>(host.data())); });
 }
 
+namespace {
+// On the host: the tensor itself, or the same view of a copy of its storage.
+Tensor on_host(const Tensor& x) {
+  if (x.device() == kCpu) return x;
+  if (x.is_contiguous()) return x.to(kCpu);
+  const Storage& from = *x.impl()->storage;
+  Storage* copy = Storage::create(from.bytes(), kCpu);
+  runtime(x.device().type).copy(copy->data(), kCpu, from.data(), x.device(), from.bytes());
+  return detail::make_tensor(copy, x.impl()->offset, x.sizes(), x.strides(), x.dtype());
+}
+}  // namespace
+
 template <class T>
 std::vector<T> Tensor::to_vector() const {
-  const Tensor host = to(kCpu);
+  const Tensor host = on_host(*this);
   const T* p = host.data<T>();
   std::vector<T> out;
   out.reserve(static_cast<std::size_t>(numel()));
@@ -195,7 +207,7 @@ std::string arg(const char* name, const Tensor& x) { return std::string("; ") + 
 std::string to_string(const Tensor& x, std::int64_t most) {
   std::string out = describe(x);
   if (!x.defined()) return out;
-  const Tensor host = x.to(kCpu);
+  const Tensor host = on_host(x);
   out += " {";
   visit(x.dtype(), [&](auto zero) {
     const auto* p = static_cast<decltype(zero)*>(host.data());

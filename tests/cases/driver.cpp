@@ -492,6 +492,8 @@ std::vector<Tensor> moved(Args xs, Device to) {
 // `call` gives the outputs, on any device; by the usual variants, twice, and by each other one.
 template <class F>
 void judge_on(Outcome& out, Device device, const std::vector<Expected>& expected, Bound bound, bool creates, F&& run) {
+  // In f64 the reference rounds as often as the device does.
+  if (!expected.empty() && expected[0].dtype == DType::f64) bound.c *= 16, bound.ulps *= 4;
   const auto call = [&] {
     struct At {
       explicit At(Device d) { here() = d; }

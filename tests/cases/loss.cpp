@@ -290,7 +290,7 @@ void add_rows(std::vector<OpCase>& t) {
       {"multilabel_margin_loss",
        "",
        {x},
-       [=](Args a, Reduction r) { return multilabel_margin_loss(a[0], labels_like(a[0]), r); },
+       [=](Args a, Reduction r) { return multilabel_margin_loss(a[0], labels_like(a[0]).to(a[0].device()), r); },
        -0.4,
        0.4},
       {"multilabel_soft_margin_loss",

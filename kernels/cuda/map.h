@@ -64,6 +64,16 @@ __device__ inline Pack<T, V> fetch(const T* from, std::int64_t stride, bool wide
   for (int i = 0; i < V; ++i) pack.v[i] = from[i < count ? i * stride : 0];
   return pack;
 }
+template <class T, int V>
+__device__ inline void put(T* to, std::int64_t stride, bool wide, int count, const Pack<T, V>& pack) {
+  if (V > 1 && wide) {
+    *reinterpret_cast<Pack<T, V>*>(to) = pack;
+  } else {
+#pragma unroll
+    for (int i = 0; i < V; ++i)
+      if (i < count) to[i * stride] = pack.v[i];
+  }
+}
 template <class Out, int V, class F, class... Packs>
 __device__ inline Pack<Out, V> apply(const F& f, const Packs&... in) {
   Pack<Out, V> out;
@@ -96,28 +106,24 @@ struct Groups {
       wide |= static_cast<unsigned>(fits) << k;
     }
   }
+  // Where group `group` of V neighbours lies in each operand, and how many elements it has.
+  template <int V>
+  __device__ int start(std::int64_t group, std::int64_t (&at)[N]) const {
+    groups.offsets(group, at);
+    if (line % V == 0) return V;
+    const std::int64_t left = line - group % (line / V + 1) * V;
+    return left < V ? static_cast<int>(left) : V;
+  }
 };
 
 template <int V, class F, int N, class Out, std::size_t... I, class... In>
 __device__ inline void map_group(const F& f, const Groups<N>& l, std::int64_t group, std::index_sequence<I...>, Out* y,
                                  const In*... in) {
   std::int64_t at[N];
-  l.groups.offsets(group, at);
-  int count = V;
-  if (l.line % V != 0) {
-    const std::int64_t left = l.line - group % (l.line / V + 1) * V;
-    if (left < V) count = static_cast<int>(left);
-  }
+  const int count = l.template start<V>(group, at);
   const unsigned wide = count == V ? l.wide : 0;
-  const Pack<Out, V> out =
-      apply<Out, V>(f, fetch<In, V>(in + at[I + 1], l.inner[I + 1], wide >> (I + 1) & 1u, count)...);
-  if (wide & 1u) {
-    *reinterpret_cast<Pack<Out, V>*>(y + at[0]) = out;
-  } else {
-#pragma unroll
-    for (int i = 0; i < V; ++i)
-      if (i < count) y[at[0] + i * l.inner[0]] = out.v[i];
-  }
+  put(y + at[0], l.inner[0], wide & 1u, count,
+      apply<Out, V>(f, fetch<In, V>(in + at[I + 1], l.inner[I + 1], wide >> (I + 1) & 1u, count)...));
 }
 template <int V, class F, class Out, class... In>
 __global__ void map_kernel(F f, Groups<1 + sizeof...(In)> l, Out* y, const In*... in) {

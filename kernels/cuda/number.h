@@ -59,6 +59,10 @@ __device__ inline T store(Compute<T> v) {
     return static_cast<T>(v);
 }
 
+// a b + c, rounded once.
+__device__ inline float fused(float a, float b, float c) { return fmaf(a, b, c); }
+__device__ inline double fused(double a, double b, double c) { return fma(a, b, c); }
+
 // Calls f with an unsigned integer of the size of an element: for moves.
 template <class F>
 void with_size(DType t, F&& f) {

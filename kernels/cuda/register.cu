@@ -13,6 +13,10 @@ void register_kernels() {
   add_softmax();
   add_conv();
   add_conv1d();
+  add_gate();
+  add_optim();
+  add_random();
+  add_draws();
 }
 
 }  // namespace tapedeck::kernels::TD_CUDA_NAMESPACE

@@ -18,11 +18,7 @@ using kernels::SgdArgs;
 Outputs adam(Args x, AdamArgs a) {
   const Tensor p = clone(x[0]), m = clone(x[2]), v = clone(x[3]);
   a.p = p, a.g = x[1], a.m = m, a.v = v;
-<<<<<<< HEAD
   kernels::adam(a.p.device, a);
-=======
-  kernels::adam(x[0].device(), a);
->>>>>>> c8dbd41 (CUDA: gated activation, optimizer steps, random fills and draws)
   return {p, m, v};
 }
 
@@ -79,17 +75,10 @@ Wide loss(Wide square, Wide size) { return size / std::max(square, size * 1e-6L 
 Outputs sgd(Args x, SgdArgs a) {
   const Tensor p = clone(x[0]);
   a.p = p, a.g = x[1];
-<<<<<<< HEAD
   if (x.size() < 3) return kernels::sgd(a.p.device, a), Outputs{p};
   const Tensor buf = clone(x[2]);
   a.buf = buf;
   kernels::sgd(a.p.device, a);
-=======
-  if (x.size() < 3) return kernels::sgd(x[0].device(), a), Outputs{p};
-  const Tensor buf = clone(x[2]);
-  a.buf = buf;
-  kernels::sgd(x[0].device(), a);
->>>>>>> c8dbd41 (CUDA: gated activation, optimizer steps, random fills and draws)
   return {p, buf};
 }
 std::vector<Expected> expected(Args x, const SgdArgs& a) {
@@ -117,11 +106,7 @@ Outputs rmsprop(Args x, RmspropArgs a, bool centered, bool momentum) {
   a.p = out[0], a.g = x[1], a.v = out[1];
   if (centered) a.mean = out[2];
   if (momentum) a.buf = out.back();
-<<<<<<< HEAD
   kernels::rmsprop(a.p.device, a);
-=======
-  kernels::rmsprop(x[0].device(), a);
->>>>>>> c8dbd41 (CUDA: gated activation, optimizer steps, random fills and draws)
   return out;
 }
 std::vector<Expected> expected(Args x, const RmspropArgs& a, bool centered, bool momentum) {
@@ -153,11 +138,7 @@ std::vector<Expected> expected(Args x, const RmspropArgs& a, bool centered, bool
 Outputs adagrad(Args x, AdagradArgs a) {
   const Tensor p = clone(x[0]), sum = clone(x[2]);
   a.p = p, a.g = x[1], a.sum = sum;
-<<<<<<< HEAD
   kernels::adagrad(a.p.device, a);
-=======
-  kernels::adagrad(x[0].device(), a);
->>>>>>> c8dbd41 (CUDA: gated activation, optimizer steps, random fills and draws)
   return {p, sum};
 }
 std::vector<Expected> expected(Args x, const AdagradArgs& a) {

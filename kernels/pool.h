@@ -2,12 +2,10 @@
 #pragma once
 #include <tapedeck/kernels/slot.h>
 
-#include <algorithm>
-
 namespace tapedeck::kernels {
 
 // floor(a * b / c) for numbers >= 0 whose product may pass 2^63.
-inline std::int64_t mul_div(std::int64_t a, std::int64_t b, std::int64_t c) {
+TD_HD inline std::int64_t mul_div(std::int64_t a, std::int64_t b, std::int64_t c) {
   __extension__ typedef __int128 Wide;
   return static_cast<std::int64_t>(static_cast<Wide>(a) * b / c);
 }
@@ -22,7 +20,7 @@ struct PoolDim {
   struct Range {
     std::int64_t first, count;
   };
-  Range window(std::int64_t o) const {
+  TD_HD Range window(std::int64_t o) const {
     if (adaptive) {
       const std::int64_t first = mul_div(o, size, outputs);
       return {first, size - mul_div(outputs - 1 - o, size, outputs) - first};  // the windows are symmetric
@@ -31,10 +29,12 @@ struct PoolDim {
     const std::int64_t skipped = start < 0 ? (-start + dilation - 1) / dilation : 0;
     const std::int64_t first = start + skipped * dilation;
     const std::int64_t left = size - 1 - first;
-    return {first, left < 0 ? 0 : std::min(kernel - skipped, (dilation == 1 ? left : left / dilation) + 1)};
+    if (left < 0) return {first, 0};
+    const std::int64_t inside = (dilation == 1 ? left : left / dilation) + 1;
+    return {first, kernel - skipped < inside ? kernel - skipped : inside};
   }
   // The outputs whose windows may hold place p.
-  Range outputs_of(std::int64_t p) const {
+  TD_HD Range outputs_of(std::int64_t p) const {
     std::int64_t low, high;
     if (adaptive) {
       low = mul_div(p, outputs, size);
@@ -44,8 +44,8 @@ struct PoolDim {
       low = behind <= 0 ? 0 : (behind + stride - 1) / stride;
       high = (p + pad) / stride;
     }
-    high = std::min(high, outputs - 1);
-    return {low, std::max<std::int64_t>(0, high - low + 1)};
+    if (high > outputs - 1) high = outputs - 1;
+    return {low, high < low ? 0 : high - low + 1};
   }
 };
 struct PoolShape {

@@ -123,6 +123,13 @@ void add_extremes();
 void add_softmax();
 void add_conv();
 void add_conv1d();
+void add_index();
+void add_index_sums();
+void add_pool();
+void add_interpolate();
+void add_attention();
+void add_ctc();
+void add_mixture();
 
 void register_kernels();  // all of them
 

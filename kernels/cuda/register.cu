@@ -17,6 +17,13 @@ void register_kernels() {
   add_optim();
   add_random();
   add_draws();
+  add_index();
+  add_index_sums();
+  add_pool();
+  add_interpolate();
+  add_attention();
+  add_ctc();
+  add_mixture();
 }
 
 }  // namespace tapedeck::kernels::TD_CUDA_NAMESPACE

@@ -23,5 +23,6 @@ void register_norm(std::vector<SlotBase*>& slots);
 void register_rnn(std::vector<SlotBase*>& slots);
 void register_attention(std::vector<SlotBase*>& slots);
 void register_fft(std::vector<SlotBase*>& slots);
+void register_generate(std::vector<SlotBase*>& slots);
 
 }  // namespace tapedeck::kernels

@@ -14,4 +14,12 @@ Tensor Network::loss(const Tensor& codes, Reduction reduction) {
   return cross_entropy(is_short ? cast(logits, DType::f32) : logits, targets, {.reduction = reduction});
 }
 
+void GenerationPlan::steps(std::span<const float> uniforms, double temperature, std::span<std::int64_t> codes) {
+  const auto width = static_cast<std::size_t>(batch());
+  TD_CHECK(uniforms.size() % width == 0 && uniforms.size() == codes.size(), ShapeError, "steps: needs ", width,
+           " uniforms and as many codes for each step, not ", uniforms.size(), " and ", codes.size());
+  for (std::size_t i = 0; i < uniforms.size(); i += width)
+    step(uniforms.subspan(i, width), temperature, codes.subspan(i, width));
+}
+
 }  // namespace tapedeck::nn

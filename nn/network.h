@@ -24,9 +24,9 @@ class Network : public Module, public Callable<Network> {
   // the other n + 1 - shift() are predicted.
   Tensor loss(const Tensor& codes, Reduction reduction = Reduction::mean);
   // Prepared for generation of `batch` streams, with copies of today's weights: f32, or the weights of its products
-  // rounded to bf16, which are half of the bytes that each step reads. Each step is the work of `threads` threads of
-  // the plan's own, up to 64, which spin while it runs; they change no bit. DeviceError off the CPU, DTypeError unless
-  // f32.
+  // rounded to bf16, which are half of the bytes that each step reads. It runs where the network is: on the CPU, each
+  // step is the work of `threads` threads of the plan's own, up to 64, which spin while it runs; they change no bit.
+  // DTypeError unless the network is f32.
   virtual std::unique_ptr<GenerationPlan> plan(std::int64_t batch, DType weights = DType::f32, int threads = 1) = 0;
 };
 

@@ -26,6 +26,9 @@ class GenerationPlan {
   // Draws the next code of each stream from logits() with uniforms[i] in [0, 1) (sample_categorical; temperature 0
   // takes the largest), writes it to codes[i] and takes it in. ValueError before the prompt is complete.
   virtual void step(std::span<const float> uniforms, double temperature, std::span<std::int64_t> codes) = 0;
+  // As many steps as there are uniforms for: uniforms and codes are [steps, batch]. On a device this is far faster than
+  // step by step: the whole loop runs there.
+  virtual void steps(std::span<const float> uniforms, double temperature, std::span<std::int64_t> codes);
   // Logits of the code that comes next, row-major [batch, classes]: on the CPU the bits of the network's forward in
   // eval mode at that position. ValueError before the prompt is complete.
   virtual std::span<const float> logits() const = 0;

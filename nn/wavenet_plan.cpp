@@ -5,7 +5,9 @@
 #include <tapedeck/kernels/elementwise.h>
 #include <tapedeck/kernels/reduce.h>
 #include <tapedeck/kernels/steps.h>
+#include <tapedeck/nn/plan_checks.h>
 #include <tapedeck/nn/wavenet.h>
+#include <tapedeck/nn/wavenet_plan.h>
 
 #include <algorithm>
 #include <cmath>
@@ -150,14 +152,9 @@ class WaveNetPlan final : public GenerationPlan {
   }
 
   void prime(const Tensor& codes) override {
-    TD_CHECK(codes.defined() && codes.dim() == 2 && codes.dtype() == DType::i64 && codes.size(0) == batch_, ShapeError,
-             "prime: the prompt must be i64 [", batch_, ", n]",
-             codes.defined() ? arg("codes", codes) : std::string("; it is undefined"));
-    const std::int64_t n = codes.size(1);
-    TD_CHECK(n >= least(), ValueError, "prime: the prompt needs at least ", least(), " codes per stream, not ", n);
-    const Tensor prompt = contiguous(detach(codes));
+    const Tensor prompt = checks().prompt(codes);
+    const std::int64_t n = prompt.size(1);
     const std::int64_t* c = prompt.data<std::int64_t>();
-    for (std::int64_t i = 0; i < n * batch_; ++i) check_code(c[i]);
     reset();
     // All state depends on the last receptive_ codes alone, unless the padding of the start is among them.
     position_ = std::max<std::int64_t>(0, n - receptive_);
@@ -168,20 +165,14 @@ class WaveNetPlan final : public GenerationPlan {
   }
 
   void feed(std::span<const std::int64_t> codes) override {
-    TD_CHECK(static_cast<std::int64_t>(codes.size()) == batch_, ShapeError, "feed: needs ", batch_, " codes, not ",
-             codes.size());
-    for (const std::int64_t c : codes) check_code(c);
+    checks().given(codes);
     for (std::int64_t b = 0; b < batch_; ++b) embed(b, codes[static_cast<std::size_t>(b)]);
     advance(position_ + 1 >= least());
   }
 
   void step(std::span<const float> uniforms, double temperature, std::span<std::int64_t> codes) override {
     require_logits("step");
-    TD_CHECK(static_cast<std::int64_t>(uniforms.size()) == batch_ && uniforms.size() == codes.size(), ShapeError,
-             "step: needs ", batch_, " uniforms and as many codes, not ", uniforms.size(), " and ", codes.size());
-    TD_CHECK(temperature >= 0 && std::isfinite(temperature), ValueError,
-             "step: the temperature must be finite and >= 0, not ", temperature);
-    for (const float u : uniforms) TD_CHECK(u >= 0 && u < 1, ValueError, "step: uniforms are in [0, 1), not ", u);
+    checks().draws("step", 1, uniforms, temperature, codes);
     kernels::SampleArgs args;
     args.x = logits_.view();
     args.u.data = const_cast<float*>(uniforms.data()), args.u.rank = 1;
@@ -201,13 +192,8 @@ class WaveNetPlan final : public GenerationPlan {
  private:
   // Codes that a prompt needs before there are logits.
   std::int64_t least() const { return config_.padding == Padding::valid ? receptive_ : 1; }
-  void require_logits(const char* what) const {
-    TD_CHECK(position_ >= least(), ValueError, what, ": needs a prompt of at least ", least(),
-             " codes first (prime), and there were ", position_);
-  }
-  void check_code(std::int64_t c) const {
-    TD_CHECK(c >= 0 && c < classes_, ValueError, "WaveNet plan: the code ", c, " is outside [0, ", classes_, ")");
-  }
+  PlanChecks checks() const { return {batch_, classes_, least()}; }
+  void require_logits(const char* what) const { checks().has_logits(what, position_); }
 
   // What the input layer makes of each code: it works step by step, so a table holds all of it.
   void make_table(WaveNet& net) {
@@ -220,8 +206,6 @@ class WaveNetPlan final : public GenerationPlan {
     input.train(was_training);
     TD_CHECK(table_.dtype() == DType::f32, DTypeError, "plan: generation runs in f32, but the network is ",
              name(table_.dtype()), "; to({.dtype = f32}) converts it");
-    TD_CHECK(table_.device() == kCpu, DeviceError, "plan: this network is on ", to_string(table_.device()),
-             ", and generation runs on the CPU; move it with to()");
     width_ = table_.size(2);
   }
 
@@ -402,6 +386,7 @@ std::unique_ptr<GenerationPlan> WaveNet::plan(std::int64_t batch, DType weights,
   TD_CHECK(weights == DType::f32 || weights == DType::bf16, DTypeError, "plan: weights are kept as f32 or bf16, not ",
            name(weights));
   TD_CHECK(threads >= 1 && threads <= 64, ValueError, "plan: the threads must be between 1 and 64, not ", threads);
+  if (layers().as<WaveNetLayer>(0).conv().weight.get().device() != kCpu) return device_plan(*this, batch, weights);
   return std::make_unique<WaveNetPlan>(*this, batch, weights, threads);
 }
 

@@ -43,17 +43,19 @@ std::vector<Codes> generate(nn::Network& network, const Codec& codec, const std:
   const auto streams = static_cast<std::size_t>(options.streams);
   std::vector<Codes> out(streams);
   for (auto& stream : out) stream.reserve(static_cast<std::size_t>(options.samples));
-  std::vector<float> uniforms(streams);
-  std::vector<std::int64_t> codes(streams);
+  constexpr std::int64_t kAtOnce = 256;  // steps between reports
+  std::vector<float> uniforms(streams * kAtOnce);
+  std::vector<std::int64_t> codes(uniforms.size());
   const std::uint64_t key = mix64(options.seed, hash64("generate"));
-  constexpr std::int64_t report_every = 256;
-  for (std::int64_t t = 0; t < options.samples; ++t) {
-    for (std::size_t i = 0; i < streams; ++i) {
-      uniforms[i] = uniform01(philox_word(key, i, static_cast<std::uint64_t>(t)));
-    }
-    plan->step(uniforms, options.temperature, codes);
-    for (std::size_t i = 0; i < streams; ++i) out[i].push_back(codes[i]);
-    if (options.progress && (t + 1) % report_every == 0) options.progress(t + 1);
+  for (std::int64_t t = 0; t < options.samples;) {
+    const auto n = static_cast<std::size_t>(std::min(kAtOnce, options.samples - t));
+    for (std::size_t k = 0; k < n; ++k)
+      for (std::size_t i = 0; i < streams; ++i)
+        uniforms[k * streams + i] = uniform01(philox_word(key, i, static_cast<std::uint64_t>(t) + k));
+    plan->steps(std::span(uniforms).first(n * streams), options.temperature, std::span(codes).first(n * streams));
+    for (std::size_t k = 0; k < n * streams; ++k) out[k % streams].push_back(codes[k]);
+    t += static_cast<std::int64_t>(n);
+    if (options.progress && t % kAtOnce == 0) options.progress(t);
   }
   return out;
 }

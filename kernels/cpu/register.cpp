@@ -18,6 +18,7 @@ void register_cpu_kernels(std::vector<SlotBase*>& slots) {
   register_rnn(slots);
   register_attention(slots);
   register_fft(slots);
+  register_generate(slots);
 }
 
 }  // namespace tapedeck::kernels

@@ -31,6 +31,7 @@ struct Launch {
   unsigned block[3] = {1, 1, 1};
   unsigned shared = 0;  // bytes of dynamic shared memory
   bool cooperative = false;
+  unsigned cluster = 0;  // > 1: so many neighbouring blocks run side by side and reach each other's shared memory
 };
 
 // What launches and plans ask of a device.
@@ -53,7 +54,7 @@ template <class... P>
 void launch(Device d, const Launch& l, void (*kernel)(P...), std::type_identity_t<P>... args) {
   if (l.grid[0] == 0 || l.grid[1] == 0 || l.grid[2] == 0) return;
 #ifdef TAPEDECK_EMULATED
-  emulation::run(l.grid, l.block, l.shared, l.cooperative, [&] { kernel(args...); });
+  emulation::run(l.grid, l.block, l.shared, l.cooperative || l.cluster > 1, [&] { kernel(args...); });
   static_cast<void>(d);
 #else
   void* pointers[] = {const_cast<void*>(static_cast<const void*>(&args))..., nullptr};
@@ -69,9 +70,19 @@ int resident_blocks(Device d, void (*kernel)(P...), int threads, std::size_t sha
 #else
   make_current(d);
   int blocks = 0;
+  check(cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel), cudaFuncAttributeMaxDynamicSharedMemorySize,
+                             static_cast<int>(shared)),
+        "asking for shared memory");
   check(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, kernel, threads, shared), "occupancy");
   return blocks;
 #endif
+}
+
+// Clusters of `cluster` blocks that run at the same time on the whole device; 0 where there are none.
+int resident_clusters_any(Device d, const void* kernel, unsigned cluster, int threads, std::size_t shared);
+template <class... P>
+int resident_clusters(Device d, void (*kernel)(P...), unsigned cluster, int threads, std::size_t shared) {
+  return resident_clusters_any(d, reinterpret_cast<const void*>(kernel), cluster, threads, shared);
 }
 
 // Memory of the device for the kernels enqueued while it lives (and, in stream order, no longer).
@@ -130,6 +141,7 @@ void add_interpolate();
 void add_attention();
 void add_ctc();
 void add_mixture();
+void add_wavenet();
 
 void register_kernels();  // all of them
 

@@ -24,6 +24,7 @@ void register_kernels() {
   add_attention();
   add_ctc();
   add_mixture();
+  add_wavenet();
 }
 
 }  // namespace tapedeck::kernels::TD_CUDA_NAMESPACE

@@ -129,6 +129,36 @@ void make_current(Device d) {
   if (cudaGetDevice(&now) != cudaSuccess || now != d.index) check(cudaSetDevice(d.index), "selecting the device");
 }
 
+namespace {
+cudaLaunchConfig_t clustered(const Launch& l, cudaStream_t stream, cudaLaunchAttribute& cluster) {
+  cluster = {};
+  cluster.id = cudaLaunchAttributeClusterDimension;
+  cluster.val.clusterDim.x = l.cluster, cluster.val.clusterDim.y = 1, cluster.val.clusterDim.z = 1;
+  cudaLaunchConfig_t c = {};
+  c.gridDim = {l.grid[0], l.grid[1], l.grid[2]}, c.blockDim = {l.block[0], l.block[1], l.block[2]};
+  c.dynamicSmemBytes = l.shared, c.stream = stream, c.attrs = &cluster, c.numAttrs = 1;
+  return c;
+}
+}  // namespace
+
+int resident_clusters_any(Device d, const void* kernel, unsigned cluster, int threads, std::size_t shared) {
+  make_current(d);
+  const State& s = state(d.index);
+  Launch l;
+  l.grid[0] = cluster, l.block[0] = static_cast<unsigned>(threads);
+  l.shared = static_cast<unsigned>(shared), l.cluster = cluster;
+  cudaLaunchAttribute attribute;
+  const cudaLaunchConfig_t c = clustered(l, s.compute, attribute);
+  int count = 0;
+  const bool known = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                          static_cast<int>(shared)) == cudaSuccess &&
+                     cudaFuncSetAttribute(kernel, cudaFuncAttributeNonPortableClusterSizeAllowed, 1) == cudaSuccess &&
+                     cudaOccupancyMaxActiveClusters(&count, kernel, &c) == cudaSuccess;
+  if (known) return count;
+  static_cast<void>(cudaGetLastError());  // a device before clusters
+  return 0;
+}
+
 void launch_any(Device d, const Launch& l, const void* kernel, void** args) {
   make_current(d);
   const State& s = state(d.index);
@@ -136,8 +166,17 @@ void launch_any(Device d, const Launch& l, const void* kernel, void** args) {
     check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(l.shared)),
           "asking for shared memory");
   const dim3 grid(l.grid[0], l.grid[1], l.grid[2]), block(l.block[0], l.block[1], l.block[2]);
-  const cudaError_t code = l.cooperative ? cudaLaunchCooperativeKernel(kernel, grid, block, args, l.shared, s.compute)
-                                         : cudaLaunchKernel(kernel, grid, block, args, l.shared, s.compute);
+  cudaError_t code = cudaSuccess;
+  if (l.cluster > 1) {
+    cudaLaunchAttribute cluster;
+    const cudaLaunchConfig_t c = clustered(l, s.compute, cluster);
+    code = cudaFuncSetAttribute(kernel, cudaFuncAttributeNonPortableClusterSizeAllowed, 1);
+    if (code == cudaSuccess) code = cudaLaunchKernelExC(&c, kernel, args);
+  } else if (l.cooperative) {
+    code = cudaLaunchCooperativeKernel(kernel, grid, block, args, l.shared, s.compute);
+  } else {
+    code = cudaLaunchKernel(kernel, grid, block, args, l.shared, s.compute);
+  }
   if (code == cudaSuccess) [[likely]]
     return;
   static_cast<void>(cudaGetLastError());

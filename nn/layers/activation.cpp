@@ -2,6 +2,7 @@
 #include <tapedeck/nn/layers/activation.h>
 #include <tapedeck/nn/layers/linear.h>
 #include <tapedeck/nn/layers/types.h>
+#include <tapedeck/nn/wavenet_plan.h>
 
 #include <numbers>
 
@@ -53,6 +54,11 @@ void activate(Act act, const TensorView& x, const TensorView& y) {
   } else if (x.data != y.data) {
     kernels::copy(x.device, {x, y});
   }
+}
+
+kernels::PointFunction point_function(Act act) {
+  const ActEntry& e = entry(act);
+  return {e.slot, e.p0, e.p1};
 }
 
 Tensor Threshold::forward(const Tensor& x) {

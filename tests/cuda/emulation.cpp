@@ -87,6 +87,7 @@ struct Block {
   std::vector<Thread*> threads;
   std::vector<Exchange> warps;
   std::vector<char> shared;
+  bool vote = false;
 };
 
 std::recursive_mutex one_launch;
@@ -208,11 +209,27 @@ void run_body(const unsigned (&grid)[3], const unsigned (&block)[3], std::size_t
   }
 }
 
-void* dynamic_shared() {
-  auto p = reinterpret_cast<std::uintptr_t>(blocks[static_cast<std::size_t>(running->block)].shared.data());
-  return reinterpret_cast<void*>((p + 15) / 16 * 16);
+namespace {
+char* shared_start(std::size_t block) {
+  auto p = reinterpret_cast<std::uintptr_t>(blocks[block].shared.data());
+  return reinterpret_cast<char*>((p + 15) / 16 * 16);
+}
+}  // namespace
+void* dynamic_shared() { return shared_start(static_cast<std::size_t>(running->block)); }
+void* shared_of(unsigned block, void* mine) {
+  return shared_start(block) + (static_cast<char*>(mine) - static_cast<char*>(dynamic_shared()));
 }
 void wait_block() { wait(State::at_block); }
+bool any_of_block(bool vote) {
+  Block& b = blocks[static_cast<std::size_t>(running->block)];
+  if (vote) b.vote = true;
+  wait_block();
+  const bool any = b.vote;
+  wait_block();
+  b.vote = false;
+  wait_block();
+  return any;
+}
 void wait_warp() { wait(State::at_warp); }
 void wait_grid() { wait(State::at_grid); }
 unsigned lane() { return running->lane; }

@@ -58,6 +58,8 @@ void* dynamic_shared();
 void wait_block();
 void wait_warp();
 void wait_grid();
+bool any_of_block(bool vote);
+void* shared_of(unsigned block, void* mine);  // what lies there in the other block's shared memory
 unsigned lane();
 void put(const void* value, std::size_t bytes);  // this lane's slot in its warp
 void get(unsigned lane, void* value, std::size_t bytes);
@@ -83,6 +85,7 @@ T from_lane(T v, unsigned source) {
 
 inline void __syncthreads() { emulation::wait_block(); }
 inline void __syncwarp(unsigned = 0xffffffffu) { emulation::wait_warp(); }
+inline int __syncthreads_or(int vote) { return emulation::any_of_block(vote != 0); }
 inline void __threadfence() {}
 inline void __threadfence_block() {}
 inline void __nanosleep(unsigned) { emulation::wait_warp(); }

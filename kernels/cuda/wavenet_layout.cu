@@ -1,0 +1,312 @@
+// Laying out a WaveNet for the kernel of wavenet.cu: host code alone.
+#include <tapedeck/kernels/cuda/wavenet.h>
+
+#include <algorithm>
+#include <cstring>
+#include <functional>
+
+namespace tapedeck::kernels::TD_CUDA_NAMESPACE::wavenet {
+namespace {
+
+float at(const TensorView& v, std::int64_t i, std::int64_t j = 0, std::int64_t k = 0) {
+  return v
+      .ptr<const float>()[i * v.strides[0] + (v.rank > 1 ? j * v.strides[1] : 0) + (v.rank > 2 ? k * v.strides[2] : 0)];
+}
+int width_of(const WaveNetGenerateArgs::Linear& a) {
+  return a.weight.given() ? static_cast<int>(a.weight.sizes[0]) : 0;
+}
+int inputs_of(const WaveNetGenerateArgs::Layer& a) { return static_cast<int>(a.conv.sizes[1] * a.groups); }
+int channels_of(const WaveNetGenerateArgs::Layer& a) { return static_cast<int>(a.conv.sizes[0]) / (a.gated ? 2 : 1); }
+int ceil4(int n) { return (n + 3) / 4 * 4; }
+
+// As many lanes for an output as there are threads for, and float4 to share.
+Product plan_product(int outputs, int inputs, int threads, int most_lanes) {
+  Product a;
+  a.outputs = outputs;
+  while (a.lanes < most_lanes && (outputs << (a.lanes + 1)) <= threads && (4 << a.lanes) < inputs) ++a.lanes;
+  const int at_once = 4 << a.lanes;
+  a.steps = (inputs + at_once - 1) / at_once;
+  return a;
+}
+
+struct Sizes {
+  int in = 0, channels = 0, skip = 0, layers = 0, taps = 0, heads = 0, widest_head = 0;
+};
+Sizes sizes_of(const WaveNetGenerateArgs& a) {
+  Sizes s;
+  s.layers = static_cast<int>(a.layers.size()), s.heads = static_cast<int>(a.head.size());
+  s.in = inputs_of(a.layers[0]), s.channels = channels_of(a.layers[0]), s.skip = width_of(a.layers[0].skip);
+  for (const auto& h : a.head) s.widest_head = std::max(s.widest_head, static_cast<int>(h.linear.weight.sizes[1]));
+  return s;
+}
+
+Product conv_of(const WaveNetGenerateArgs::Layer& a, int threads) {
+  return plan_product(static_cast<int>(a.conv.sizes[0]), inputs_of(a), threads, 4);  // a pair of outputs in a warp
+}
+// Rows of a head layer: block b has [b * outputs / blocks, (b + 1) * outputs / blocks).
+int first_row(int outputs, int blocks, int b) { return static_cast<int>(std::int64_t{outputs} * b / blocks); }
+
+// Everything but the weights themselves.
+Network outline(const WaveNetGenerateArgs& a, const Choice& c) {
+  const Sizes s = sizes_of(a);
+  Network n;
+  n.blocks = c.blocks, n.batch = static_cast<int>(a.batch), n.threads = c.threads, n.cluster = c.cluster;
+  n.streams = (n.batch + c.groups - 1) / c.groups;
+  n.groups = (n.batch + n.streams - 1) / n.streams;
+  n.classes = static_cast<int>(a.table.sizes[0]), n.in = s.in, n.skip = s.skip, n.heads = s.heads;
+  n.width = width_of(a.head.back().linear);
+  n.least_temperature = static_cast<float>(a.least_temperature);
+  n.head_input = {kind_of(a.head_input), static_cast<float>(a.head_input.p0), static_cast<float>(a.head_input.p1)};
+  for (int b = 0; b < n.blocks; ++b)
+    n.most_layers =
+        std::max(n.most_layers, first_layer(s.layers, n.blocks, b + 1) - first_layer(s.layers, n.blocks, b));
+  const auto widen = [](int& row, const Product& p) { row = std::max(row, p.inputs()); };
+  for (const auto& l : a.layers) {
+    widen(n.x_row, conv_of(l, c.threads));
+    widen(n.y_row, conv_of(l, c.threads));  // y is the next input where there is no residual
+    n.x_row = std::max(n.x_row, width_of(l.residual));
+    if (l.residual.weight.given()) widen(n.y_row, plan_product(width_of(l.residual), s.channels, c.threads, 5));
+    if (s.skip > 0) widen(n.y_row, plan_product(s.skip, s.channels, c.threads, 5));
+    n.y_row = std::max(n.y_row, ceil4(s.channels));
+  }
+  n.x_row = ceil4(n.x_row);
+  for (const auto& h : a.head) {
+    const int outputs = width_of(h.linear);
+    for (int b = 0; b < n.blocks; ++b)
+      widen(n.h_row, plan_product(first_row(outputs, n.blocks, b + 1) - first_row(outputs, n.blocks, b),
+                                  static_cast<int>(h.linear.weight.sizes[1]), c.threads, 5));
+  }
+  int place = 0;
+  const auto next = [&](int elements) { return place += elements, place - elements; };
+  n.mail.x = next(s.in), n.mail.skip = next(s.skip);
+  for (int k = 0; k < n.heads; ++k)
+    n.mail.head[k] = next(static_cast<int>(a.head[static_cast<std::size_t>(k)].linear.weight.sizes[1]));
+  n.mail.logits = next(n.width), n.mail.total = place;
+  int byte = 0;
+  const auto room = [&](std::int64_t bytes) {
+    const int start = byte;
+    byte += static_cast<int>((bytes + 15) / 16 * 16);
+    return start;
+  };
+  n.room.layers = room(std::int64_t{n.most_layers} * static_cast<int>(sizeof(Layer)));
+  n.room.part = room(sizeof(Part));
+  n.room.x = room(std::int64_t{n.most_layers + 1} * n.x_row * 4);
+  n.room.y = room(std::int64_t{n.most_layers} * n.y_row * 4);
+  n.room.h = room(std::int64_t{n.heads} * n.h_row * 4);
+  n.room.logits = room(std::int64_t{n.width} * 4);
+  n.room.mail = room(n.cluster ? std::int64_t{n.streams} * n.mail.total * 8 : 0);
+  n.room.weights = n.room.total = byte;
+  return n;
+}
+
+// Collects a part: products in the order in which shared memory serves them best.
+class Packer {
+ public:
+  explicit Packer(std::vector<float>& to) : to_(to), start_(to.size()) {}
+
+  // weight(n, k) for k < inputs; the rest is zeros. Returns where, in float4.
+  int product(const Product& a, int inputs, const std::function<float(int, int)>& weight) {
+    const int where = here();
+    to_.resize(to_.size() + static_cast<std::size_t>(a.size()) * 4, 0.0f);
+    float* const w = to_.data() + start_ + static_cast<std::size_t>(where) * 4;
+    for (int j = 0; j < a.steps; ++j)
+      for (int i = 0; i < a.threads(); ++i)
+        for (int e = 0; e < 4; ++e) {
+          const int k = 4 * ((j << a.lanes) + (i & ((1 << a.lanes) - 1))) + e;
+          if (k < inputs)
+            w[(static_cast<std::size_t>(j) * static_cast<std::size_t>(a.threads()) + static_cast<std::size_t>(i)) * 4 +
+              static_cast<std::size_t>(e)] = weight(i >> a.lanes, k);
+        }
+    ends_.push_back(here());
+    return where;
+  }
+  int row(int n, const std::function<float(int)>& value) {
+    const int where = here();
+    for (int i = 0; i < ceil4(n); ++i) to_.push_back(i < n ? value(i) : 0.0f);
+    ends_.push_back(here());
+    return where;
+  }
+  // The most of it that ends with a whole product, in `room`.
+  int whole(int room) const {
+    int most = 0;
+    for (const int end : ends_)
+      if (end <= room) most = end;
+    return most;
+  }
+  int here() const { return static_cast<int>((to_.size() - start_) / 4); }
+
+ private:
+  std::vector<float>& to_;
+  std::size_t start_;
+  std::vector<int> ends_;
+};
+
+}  // namespace
+
+const char* refuses(const WaveNetGenerateArgs& a) {
+  if (a.layers.empty() || a.head.empty()) return "there are no layers or there is no head";
+  if (a.head.size() > kMostHead) return "the head has more than 8 layers";
+  if (a.table.sizes[0] > kMostClasses) return "there are more than 8192 classes";
+  if (a.batch < 1 || a.batch > 65536) return "the batch is not between 1 and 65536";
+  const Sizes s = sizes_of(a);
+  if (std::max({s.in, s.channels, s.skip, s.widest_head}) > kMostWidth) return "a layer is wider than 4096";
+  for (std::size_t i = 0; i < a.layers.size(); ++i) {
+    const auto& l = a.layers[i];
+    const bool last = i + 1 == a.layers.size();
+    if (inputs_of(l) != s.in || channels_of(l) != s.channels || width_of(l.skip) != s.skip ||
+        l.gated != a.layers[0].gated)
+      return "the layers differ in their widths";
+    if (!last && (l.residual.weight.given() ? width_of(l.residual) : s.channels) != s.in)
+      return "the layers do not fit together";
+    if (kind_of(l.activation) < 0 || (l.gated && kind_of(l.gate) < 0)) return "it has no such activation";
+    const std::int64_t reach = (l.conv.sizes[2] - 1) * l.dilation;
+    if (reach >= std::int64_t{1} << 30) return "a layer reaches back 2^30 steps";
+  }
+  for (const auto& h : a.head)
+    if (kind_of(h.function) < 0) return "it has no such activation";
+  return kind_of(a.head_input) < 0 ? "it has no such activation" : nullptr;
+}
+
+int threads_for(const WaveNetGenerateArgs& a) {
+  const Sizes s = sizes_of(a);
+  const int widest = std::max({2 * s.channels, s.skip, s.in});
+  return widest >= 128 ? 512 : widest >= 64 ? 256 : 64;
+}
+
+bool fits_fixed(const WaveNetGenerateArgs& a, int blocks) {
+  const Sizes s = sizes_of(a);
+  if (s.in != 64 || s.channels != 64 || 2 * blocks < s.layers) return false;
+  for (const auto& l : a.layers)
+    if (!l.gated || l.activation.slot != &kernels::tanh || l.gate.slot != &kernels::sigmoid) return false;
+  return true;
+}
+
+int least_shared(const WaveNetGenerateArgs& a, const Choice& c) { return outline(a, c).room.total; }
+
+Built build(const WaveNetGenerateArgs& a, const Choice& c) {
+  const Sizes s = sizes_of(a);
+  Built out;
+  out.fixed = c.fixed;
+  Network& n = out.net = outline(a, c);
+  out.parts.resize(static_cast<std::size_t>(n.blocks));
+  out.layers.resize(static_cast<std::size_t>(n.blocks) * static_cast<std::size_t>(n.most_layers));
+  out.table.resize(static_cast<std::size_t>(n.classes) * static_cast<std::size_t>(n.in));
+  for (int code = 0; code < n.classes; ++code)
+    for (int i = 0; i < n.in; ++i)
+      out.table[static_cast<std::size_t>(code) * static_cast<std::size_t>(n.in) + static_cast<std::size_t>(i)] =
+          at(a.table, code, i);
+  const auto function = [](const PointFunction& f) {
+    return Function{kind_of(f), static_cast<float>(f.p0), static_cast<float>(f.p1)};
+  };
+  const auto bias_of = [](const TensorView& bias, int i) { return bias.given() ? at(bias, i) : 0.0f; };
+  const int free = (c.shared - n.room.weights) / 16;  // float4
+  int most_resident = 0;
+  std::int64_t state = 0;
+
+  for (int b = 0; b < n.blocks; ++b) {
+    Part& part = out.parts[static_cast<std::size_t>(b)];
+    part.start = static_cast<std::int64_t>(out.weights.size() / 4);
+    Packer pack(out.weights);
+    const int from = first_layer(s.layers, n.blocks, b);
+    part.layers = first_layer(s.layers, n.blocks, b + 1) - from;
+    Layer* const mine = out.layers.data() + static_cast<std::size_t>(b) * static_cast<std::size_t>(n.most_layers);
+    // First what the next block waits for, then the rest: as far as there is room, it stays in shared memory. What
+    // registers hold comes last.
+    const auto conv_row = [&](const WaveNetGenerateArgs::Layer& l, int i) {  // f and g of a channel side by side
+      return l.gated ? (i & 1) * s.channels + i / 2 : i;
+    };
+    const auto conv_weight = [&](const WaveNetGenerateArgs::Layer& l, int tap) {
+      return [&, tap](int i, int k) {
+        const int row = conv_row(l, i), rows = static_cast<int>(l.conv.sizes[0] / l.groups);
+        const int inside = static_cast<int>(l.conv.sizes[1]);
+        return row / rows == k / inside ? at(l.conv, row, k % inside, tap) : 0.0f;
+      };
+    };
+    const auto critical = [&] {
+      for (int i = 0; i < part.layers; ++i) {
+        const auto& l = a.layers[static_cast<std::size_t>(from + i)];
+        Layer& to = mine[i];
+        to.conv.weight = pack.product(to.conv, s.in, conv_weight(l, static_cast<int>(l.conv.sizes[2]) - 1));
+        if (to.residual.outputs == 0) continue;
+        to.residual.weight =
+            pack.product(to.residual, s.channels, [&](int o, int k) { return at(l.residual.weight, o, k); });
+      }
+    };
+    for (int i = 0; i < part.layers; ++i) {
+      const auto& l = a.layers[static_cast<std::size_t>(from + i)];
+      Layer& to = mine[i];
+      to.in = s.in, to.channels = s.channels, to.gated = l.gated;
+      to.taps = static_cast<int>(l.conv.sizes[2]), to.dilation = static_cast<int>(l.dilation);
+      to.activation = function(l.activation), to.gate = function(l.gate);
+      to.conv = conv_of(l, n.threads);
+      const bool last = from + i + 1 == s.layers;
+      if (l.residual.weight.given() && !(last && s.skip > 0))  // nobody would read it
+        to.residual = plan_product(width_of(l.residual), s.channels, n.threads, 5);
+      if (s.skip > 0) to.skip = plan_product(s.skip, s.channels, n.threads, 5);
+      if (l.conv_bias.given())
+        to.conv.bias = pack.row(to.conv.outputs, [&](int o) { return at(l.conv_bias, conv_row(l, o)); });
+      if (to.residual.outputs > 0 && l.residual.bias.given())
+        to.residual.bias = pack.row(to.residual.outputs, [&](int o) { return at(l.residual.bias, o); });
+      if (s.skip > 0 && l.skip.bias.given()) to.skip.bias = pack.row(s.skip, [&](int o) { return at(l.skip.bias, o); });
+    }
+    for (int k = 0; k < n.heads; ++k) {
+      const auto& h = a.head[static_cast<std::size_t>(k)];
+      Head& to = part.head[k];
+      to.inputs = static_cast<int>(h.linear.weight.sizes[1]), to.outputs = width_of(h.linear);
+      to.first = first_row(to.outputs, n.blocks, b);
+      to.function = function(h.function);
+      to.product = plan_product(first_row(to.outputs, n.blocks, b + 1) - to.first, to.inputs, n.threads, 5);
+      if (h.linear.bias.given())
+        to.product.bias = pack.row(to.product.outputs, [&](int o) { return at(h.linear.bias, to.first + o); });
+    }
+    if (!c.fixed) critical();
+    for (int k = 0; k < n.heads; ++k) {
+      const auto& h = a.head[static_cast<std::size_t>(k)];
+      Head& to = part.head[k];
+      to.product.weight =
+          pack.product(to.product, to.inputs, [&](int o, int i) { return at(h.linear.weight, to.first + o, i); });
+    }
+    if (b == 0 && static_cast<int>(out.table.size() / 4) + pack.here() < free / 2)
+      part.table =
+          pack.row(static_cast<int>(out.table.size()), [&](int i) { return out.table[static_cast<std::size_t>(i)]; });
+    for (int i = 0; i < part.layers && s.skip > 0; ++i) {
+      const auto& l = a.layers[static_cast<std::size_t>(from + i)];
+      mine[i].skip.weight =
+          pack.product(mine[i].skip, s.channels, [&](int o, int k) { return at(l.skip.weight, o, k); });
+    }
+    for (int i = 0; i < part.layers; ++i) {
+      const auto& l = a.layers[static_cast<std::size_t>(from + i)];
+      Layer& to = mine[i];
+      to.past = pack.here();
+      for (int tap = 0; tap + 1 < to.taps; ++tap) pack.product(to.conv, s.in, conv_weight(l, tap));
+    }
+    const int before_critical = pack.here();
+    if (c.fixed) critical();
+    part.resident = pack.whole(std::min(before_critical, free));
+    most_resident = std::max(most_resident, part.resident);
+
+    for (int i = 0; i < part.layers; ++i) {
+      Layer& to = mine[i];
+      to.ring_row = to.conv.inputs(), to.ring = state;
+      state += std::int64_t{n.batch} * (to.taps - 1) * to.dilation * to.ring_row;
+    }
+  }
+
+  out.ahead_start = state;
+  for (int b = 0; b < n.blocks; ++b)
+    for (int i = 0; i < out.parts[static_cast<std::size_t>(b)].layers; ++i) {
+      Layer& to = out.layers[static_cast<std::size_t>(b) * static_cast<std::size_t>(n.most_layers) +
+                             static_cast<std::size_t>(i)];
+      const auto& l = a.layers[static_cast<std::size_t>(first_layer(s.layers, n.blocks, b) + i)];
+      to.ahead = state;
+      state += std::int64_t{n.batch} * to.conv.outputs;
+      for (int stream = 0; stream < n.batch; ++stream)
+        for (int o = 0; o < to.conv.outputs; ++o)
+          out.ahead.push_back(bias_of(l.conv_bias, to.gated ? (o & 1) * s.channels + o / 2 : o));
+    }
+  out.state = state;
+  n.room.total = n.room.weights + most_resident * 16;
+  return out;
+}
+
+}  // namespace tapedeck::kernels::TD_CUDA_NAMESPACE::wavenet

@@ -142,6 +142,8 @@ void add_attention();
 void add_ctc();
 void add_mixture();
 void add_wavenet();
+void add_norm();
+void add_scan();
 
 void register_kernels();  // all of them
 

@@ -6,19 +6,31 @@
 
 namespace tapedeck::kernels::TD_CUDA_NAMESPACE {
 
-// Lanes exchange a number, or any plain struct of whole words.
-template <class T>
-__device__ inline T shuffle_xor(T v, int bits) {
+// Lanes exchange a number, or any plain struct of whole words, which f moves.
+template <class T, class F>
+__device__ inline T exchange(T v, F f) {
   if constexpr (std::is_arithmetic_v<T>) {
-    return __shfl_xor_sync(kAllLanes, v, bits);
+    return f(v);
   } else {
     static_assert(sizeof(T) % 4 == 0 && std::is_trivially_copyable_v<T>);
     unsigned word[sizeof(T) / 4];
     memcpy(word, &v, sizeof v);
-    for (unsigned& w : word) w = __shfl_xor_sync(kAllLanes, w, bits);
+    for (unsigned& w : word) w = f(w);
     memcpy(&v, word, sizeof v);
     return v;
   }
+}
+template <class T>
+__device__ inline T shuffle_xor(T v, int bits) {
+  return exchange(v, [=](auto w) { return __shfl_xor_sync(kAllLanes, w, bits); });
+}
+template <class T>
+__device__ inline T shuffle_up(T v, int lanes) {
+  return exchange(v, [=](auto w) { return __shfl_up_sync(kAllLanes, w, static_cast<unsigned>(lanes)); });
+}
+template <class T>
+__device__ inline T shuffle_from(T v, int lane) {
+  return exchange(v, [=](auto w) { return __shfl_sync(kAllLanes, w, lane); });
 }
 
 // f(f(a, b), …) over the lanes of a warp; every lane has the result. All 32 lanes must call it.

@@ -25,6 +25,8 @@ void register_kernels() {
   add_ctc();
   add_mixture();
   add_wavenet();
+  add_norm();
+  add_scan();
 }
 
 }  // namespace tapedeck::kernels::TD_CUDA_NAMESPACE

@@ -97,6 +97,13 @@ struct HeldRow {
         for (int i = 0; i < V; ++i) f(v[p * V + i], place(p) + i);
   }
   template <class F>
+  __device__ void change(F f) {
+#pragma unroll
+    for (int p = 0; p < kPacks; ++p)
+      if (place(p) < n)
+        for (int i = 0; i < V; ++i) v[p * V + i] = f(v[p * V + i], place(p) + i);
+  }
+  template <class F>
   __device__ void write(T* y, F f) const {
 #pragma unroll
     for (int p = 0; p < kPacks; ++p) {

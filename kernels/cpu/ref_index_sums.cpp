@@ -114,7 +114,11 @@ void add_rows(const IndexAddArgs& a, std::int64_t padding = -1) {
         std::fill_n(total, n, Sum<T>{});
         for (std::int64_t k = from; k < to; ++k) {
           const T* x = reinterpret_cast<const T*>(at[0]) + order[k] * source_step;
-          for (std::int64_t i = 0; i < n; ++i) total[i] += load(x[i * s[0]]);
+          if (s[0] == 1) {  // the compiler makes vectors of this one
+            for (std::int64_t i = 0; i < n; ++i) total[i] += load(x[i]);
+          } else {
+            for (std::int64_t i = 0; i < n; ++i) total[i] += load(x[i * s[0]]);
+          }
         }
         for (std::int64_t i = 0; i < n; ++i) y[i * s[1]] = combined(y[i * s[1]], total[i], a.alpha, a.beta);
       });

@@ -11,30 +11,39 @@
 #define HWY_TARGET_INCLUDE "tapedeck/kernels/cpu/simd_reduce.cpp"
 #include <hwy/foreach_target.h>
 // After foreach_target.
+#include <hwy/cache_control.h>
 #include <hwy/highway.h>
 #include <tapedeck/kernels/cpu/simd_lanes-inl.h>
 
 HWY_BEFORE_NAMESPACE();
 namespace tapedeck::kernels::HWY_NAMESPACE {
 
+constexpr std::int64_t kRowAhead = 512;  // floats
+
+// A step takes an element into an accumulator; merge joins two accumulators.
 struct SumStep {
   static constexpr double kStart = 0;
+  static double merge(double a, double b) { return a + b; }
   HWY_INLINE D operator()(D acc, D x) const { return acc + x; }
 };
 struct SquareStep {
   static constexpr double kStart = 0;
+  static double merge(double a, double b) { return a + b; }
   HWY_INLINE D operator()(D acc, D x) const { return fma(x, x, acc); }
 };
 struct ProductStep {
   static constexpr double kStart = 1;
+  static double merge(double a, double b) { return a * b; }
   HWY_INLINE D operator()(D acc, D x) const { return acc * x; }
 };
 struct MaxStep {  // NaN wins
   static constexpr double kStart = -std::numeric_limits<double>::infinity();
+  static double merge(double a, double b) { return b > a || b != b ? (a != a ? a : b) : a; }
   HWY_INLINE D operator()(D acc, D x) const { return select(x > acc, x, select(x == x, acc, x)); }
 };
 struct MinStep {
   static constexpr double kStart = std::numeric_limits<double>::infinity();
+  static double merge(double a, double b) { return b < a || b != b ? (a != a ? a : b) : a; }
   HWY_INLINE D operator()(D acc, D x) const { return select(x < acc, x, select(x == x, acc, x)); }
 };
 
@@ -46,6 +55,21 @@ void row(double* lanes, const float* x, std::int64_t n) {
   each_block(x, n, static_cast<float>(Step::kStart),
              [&](const Block& b, std::int64_t, std::int64_t) HWY_ATTR { l.take(b, Step()); });
   l.store_to(lanes);
+}
+
+// A row that lies in one piece, folded.
+template <class Step>
+double whole_row(const float* x, std::int64_t n) {
+  Lanes l(Step::kStart);
+  each_block(x, n, static_cast<float>(Step::kStart), [&](const Block& b, std::int64_t i, std::int64_t) HWY_ATTR {
+    hwy::Prefetch(x + i + kRowAhead);  // into the next row too, where the processor's own guesses end
+    l.take(b, Step());
+  });
+  HWY_ALIGN double lanes[kBlock];
+  l.store_to(lanes);
+  for (std::int64_t width = kBlock / 2; width > 0; width /= 2)
+    for (std::int64_t i = 0; i < width; ++i) lanes[i] = Step::merge(lanes[i], lanes[i + width]);
+  return lanes[0];
 }
 
 // acc[c] takes x[r * stride + c] for r = 0 … rows - 1; a group of columns at a time stays in registers.
@@ -66,21 +90,26 @@ HWY_INLINE void column_group(double* acc, const float* x, std::int64_t stride, s
     hn::StoreU(high[k].v, DD(), acc + k * kLanes + kLanes / 2);
   }
 }
+// Memory is read in order: few columns stay in registers through all rows, many are taken row by row.
 template <class Step>
 void columns(double* acc, const float* x, std::int64_t stride, std::int64_t rows, std::int64_t n) {
-  std::int64_t c = 0;
-  for (; c + 4 * kLanes <= n; c += 4 * kLanes) column_group<Step, 4>(acc + c, x + c, stride, rows);
-  for (; c + kLanes <= n; c += kLanes) column_group<Step, 1>(acc + c, x + c, stride, rows);
-  if (c == n) return;
-  HWY_ALIGN double rest[kLanes] = {};
-  std::copy(acc + c, acc + n, rest);
-  D low(hn::Load(DD(), rest)), high(hn::Load(DD(), rest + kLanes / 2));
-  for (std::int64_t r = 0; r < rows; ++r) {
-    const F v = load_first(x + r * stride + c, n - c);
-    low = Step()(low, lower(v)), high = Step()(high, upper(v));
+  const std::int64_t strip = n <= 4 * kLanes ? rows : 1;
+  for (std::int64_t r = 0; r < rows; r += strip) {
+    const float* from = x + r * stride;
+    std::int64_t c = 0;
+    for (; c + 4 * kLanes <= n; c += 4 * kLanes) column_group<Step, 4>(acc + c, from + c, stride, strip);
+    for (; c + kLanes <= n; c += kLanes) column_group<Step, 1>(acc + c, from + c, stride, strip);
+    if (c == n) continue;
+    HWY_ALIGN double rest[kLanes] = {};
+    std::copy(acc + c, acc + n, rest);
+    D low(hn::Load(DD(), rest)), high(hn::Load(DD(), rest + kLanes / 2));
+    for (std::int64_t i = 0; i < strip; ++i) {
+      const F v = load_first(from + i * stride + c, n - c);
+      low = Step()(low, lower(v)), high = Step()(high, upper(v));
+    }
+    hn::Store(low.v, DD(), rest), hn::Store(high.v, DD(), rest + kLanes / 2);
+    std::copy(rest, rest + (n - c), acc + c);
   }
-  hn::Store(low.v, DD(), rest), hn::Store(high.v, DD(), rest + kLanes / 2);
-  std::copy(rest, rest + (n - c), acc + c);
 }
 
 }  // namespace tapedeck::kernels::HWY_NAMESPACE
@@ -94,21 +123,17 @@ namespace {
 struct Reduction {
   double start;
   void (*row)(double* lanes, const float* x, std::int64_t n);
+  double (*whole_row)(const float* x, std::int64_t n);
   void (*columns)(double* acc, const float* x, std::int64_t stride, std::int64_t rows, std::int64_t n);
   double (*merge)(double a, double b);
   double (*finish)(double);
 };
-double add_up(double a, double b) { return a + b; }
-double multiply(double a, double b) { return a * b; }
-double larger(double a, double b) { return b > a || b != b ? (a != a ? a : b) : a; }
-double smaller(double a, double b) { return b < a || b != b ? (a != a ? a : b) : a; }
-
 double as_is(double v) { return v; }
 double root(double v) { return std::sqrt(v); }
 
-constexpr std::int64_t kRowChunk = 32768;   // elements of a row that one task takes
-constexpr std::int64_t kTermChunk = 1024;   // terms of a column that one task takes
-constexpr std::int64_t kColumnBlock = 256;  // columns that one task takes
+constexpr std::int64_t kRowChunk = 32768;    // elements of a row that one task takes
+constexpr std::int64_t kTermChunk = 1024;    // terms of a column that one task takes
+constexpr std::int64_t kColumnBlock = 1024;  // columns that one task takes
 
 using Outputs = Walk<2>;  // x and y over the kept dimensions
 using Terms = Walk<1>;    // x over the reduced dimensions
@@ -158,6 +183,10 @@ void reduce_rows(const Outputs& outputs, const Terms& terms, const Reduction& op
              [&](std::int64_t o, std::int64_t, std::int64_t begin, std::int64_t end, double* acc) {
                Terms mine = terms;
                outputs.rows(o, o + 1, [&](const auto& at, const auto&, std::int64_t) { mine.data[0] = at[0]; });
+               if (terms.rank == 1) {
+                 *acc = op.whole_row(reinterpret_cast<const float*>(mine.data[0]) + begin, end - begin);
+                 return;
+               }
                alignas(64) double lanes[16];
                std::fill_n(lanes, 16, op.start);
                mine.rows(begin, end, [&](const auto& p, const auto&, std::int64_t n) {
@@ -197,24 +226,24 @@ const char* supports(const ReduceArgs& a) {
                                                                   : "neither rows nor columns of x are contiguous";
 }
 
-#define TD_REDUCTION(Step, merge, finish)                                                                              \
-  [](const ReduceArgs& a) {                                                                                            \
-    reduce(a, use_avx512() ? Reduction{N_AVX3::Step::kStart, N_AVX3::row<N_AVX3::Step>, N_AVX3::columns<N_AVX3::Step>, \
-                                       merge, finish}                                                                  \
-                           : Reduction{N_AVX2::Step::kStart, N_AVX2::row<N_AVX2::Step>, N_AVX2::columns<N_AVX2::Step>, \
-                                       merge, finish});                                                                \
+#define TD_STEPS(target, Step, finish)                                                                               \
+  Reduction {                                                                                                        \
+    target::Step::kStart, target::row<target::Step>, target::whole_row<target::Step>, target::columns<target::Step>, \
+        target::Step::merge, finish                                                                                  \
   }
+#define TD_REDUCTION(Step, finish) \
+  [](const ReduceArgs& a) { reduce(a, use_avx512() ? TD_STEPS(N_AVX3, Step, finish) : TD_STEPS(N_AVX2, Step, finish)); }
 
 }  // namespace
 
 void add_simd_reduce() {
   constexpr DeviceType cpu = DeviceType::cpu;
-  sum.add(cpu, "simd", TD_REDUCTION(SumStep, add_up, as_is), supports);
-  prod.add(cpu, "simd", TD_REDUCTION(ProductStep, multiply, as_is), supports);
-  sum_squares.add(cpu, "simd", TD_REDUCTION(SquareStep, add_up, as_is), supports);
-  norm.add(cpu, "simd", TD_REDUCTION(SquareStep, add_up, root), supports);
-  amax.add(cpu, "simd", TD_REDUCTION(MaxStep, larger, as_is), supports);
-  amin.add(cpu, "simd", TD_REDUCTION(MinStep, smaller, as_is), supports);
+  sum.add(cpu, "simd", TD_REDUCTION(SumStep, as_is), supports);
+  prod.add(cpu, "simd", TD_REDUCTION(ProductStep, as_is), supports);
+  sum_squares.add(cpu, "simd", TD_REDUCTION(SquareStep, as_is), supports);
+  norm.add(cpu, "simd", TD_REDUCTION(SquareStep, root), supports);
+  amax.add(cpu, "simd", TD_REDUCTION(MaxStep, as_is), supports);
+  amin.add(cpu, "simd", TD_REDUCTION(MinStep, as_is), supports);
 }
 
 }  // namespace tapedeck::kernels

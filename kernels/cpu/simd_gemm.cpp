@@ -42,12 +42,14 @@ struct Out {
   int64_t y_row;
   float* total;
   int64_t total_row;
-  const float* bias;  // of this panel, padded to its width; or nullptr
-  int64_t columns;    // of the panel that exist
+  const float* bias;    // of this panel, padded to its width; or nullptr
+  const float* addend;  // or nullptr
+  int64_t addend_row;
+  int64_t columns;  // of the panel that exist
   bool first, last, add_to_y;
 };
 
-// The general end of a chunk, off the fast path: `part` holds the tile, rows of `width`.
+// The end of a chunk where columns are missing, off the fast path: `part` holds the tile, rows of `width`.
 HWY_NOINLINE void finish(const Out& o, int rows, const float* part, int64_t width) {
   const D d;
   for (int64_t j = 0; j < o.columns; j += kLanes) {
@@ -57,11 +59,13 @@ HWY_NOINLINE void finish(const Out& o, int rows, const float* part, int64_t widt
     const auto load = [&](const float* p)
                           HWY_ATTR { return here == kLanes ? hn::LoadU(d, p) : hn::MaskedLoad(mask, d, p); };
     float *total = o.total + j, *y = o.y + j;
-    for (int i = 0; i < rows; ++i, total += o.total_row, y += o.y_row) {
+    const float* addend = o.addend + j;
+    for (int i = 0; i < rows; ++i, total += o.total_row, y += o.y_row, addend += o.addend_row) {
       V v = hn::Load(d, part + i * width + j);
       if (!o.first) v = hn::Add(load(total), v);
       if (o.last && o.add_to_y) v = hn::Add(v, load(y));
       if (o.last && o.bias) v = hn::Add(v, bias);
+      if (o.last && o.addend) v = hn::Add(v, load(addend));
       float* to = o.last ? y : total;
       here == kLanes ? hn::StoreU(v, d, to) : hn::BlendedStore(v, mask, d, to);
     }
@@ -113,15 +117,24 @@ HWY_NOINLINE void tile(const Segment* a, int segments, const float* b, int64_t b
     }
   }
   constexpr int64_t kWidth = kVectors * kLanes;
-  if (o.first && o.last && !o.add_to_y && o.columns == kWidth) {
+  if (o.columns == kWidth) {
+    const auto add_rows = [&](const float* from, int64_t row) HWY_ATTR {
+      HWY_UNROLL(16)
+      for (int i = 0; i < kRows; ++i) {
+        HWY_UNROLL(8)
+        for (int v = 0; v < kVectors; ++v) acc[i][v] = hn::Add(acc[i][v], hn::LoadU(d, from + i * row + v * kLanes));
+      }
+    };
+    if (!o.first) add_rows(o.total, o.total_row);
+    if (o.last && o.add_to_y) add_rows(o.y, o.y_row);
+    if (o.last && o.bias) add_rows(o.bias, 0);
+    if (o.last && o.addend) add_rows(o.addend, o.addend_row);
+    float* to = o.last ? o.y : o.total;
+    const int64_t to_row = o.last ? o.y_row : o.total_row;
     HWY_UNROLL(16)
     for (int i = 0; i < kRows; ++i) {
       HWY_UNROLL(8)
-      for (int v = 0; v < kVectors; ++v) {
-        V r = acc[i][v];
-        if (o.bias) r = hn::Add(r, hn::LoadU(d, o.bias + v * kLanes));
-        hn::StoreU(r, d, o.y + i * o.y_row + v * kLanes);
-      }
+      for (int v = 0; v < kVectors; ++v) hn::StoreU(acc[i][v], d, to + i * to_row + v * kLanes);
     }
     return;
   }
@@ -281,14 +294,16 @@ class Block {
     out_.total = own_total ? totals : out_.y;
     out_.total_row = own_total ? padded : out_.y_row;
     out_.add_to_y = g_.add_to_y;
+    out_.addend = g_.addend ? g_.addend + i0_ * g_.addend_row + j0_ : nullptr, out_.addend_row = g_.addend_row;
     for (int64_t c = 0; c < chunks; ++c) {
       p0_ = c * kChunk, count_ = std::min(kChunk, g_.k - p0_);
-      out_.first = c == 0, out_.last = c + 1 == chunks;
+      out_.first = c == 0 && !g_.continues, out_.last = c + 1 == chunks;
       if (rows_first_) {
         for (int64_t t = 0; t < tiles_; ++t) {
           find_a(row_of(t), row_of(t + 1));
           for (int64_t j = 0; j < columns_; j += width_) {
             fetch_next_rows(row_of(t + 1) - row_of(t), j, j + width_);
+            if (t + 1 < tiles_) fetch_next_outputs(t + 1, j);
             one_tile(t, j, panels_ + j * count_);
           }
         }
@@ -338,12 +353,27 @@ class Block {
       for (int64_t r = 0; r < rows; ++r)
         copy_row(lies_[s].data + r * lies_[s].row, 1, lies_[s].count, to + r * gathered_row_);
   }
+  // A function that does nothing but prefetch counts as one without effect, and its calls vanish.
+  static HWY_INLINE void keep_prefetches() { asm volatile(""); }
   // The rows behind a tile's `rows` come near, a share of them for the columns [j0, j1) of the block.
   void fetch_next_rows(int64_t rows, int64_t j0, int64_t j1) const {
+    keep_prefetches();
     const int64_t begin = rows * j0 / columns_, end = rows * std::min(j1, columns_) / columns_;
     for (const Segment *s = lies_, *last = lies_ + found_; s != last; ++s)
       for (int64_t r = begin; r < end; ++r)
         for (int64_t i = 0; i < s->count; i += 16) __builtin_prefetch(s->data + (rows + r) * s->row + i, 0, 2);
+  }
+
+  // What tile t will read and write of y and of what is added to it comes near.
+  void fetch_next_outputs(int64_t t, int64_t j) const {
+    keep_prefetches();
+    const int64_t row = row_of(t), rows = row_of(t + 1) - row;
+    const int64_t begin = row + rows * j / columns_, end = row + rows * std::min(j + width_, columns_) / columns_;
+    if (out_.addend)
+      for (int64_t r = begin; r < end; ++r)
+        for (int64_t i = 0; i < columns_; i += 16) __builtin_prefetch(out_.addend + r * out_.addend_row + i, 0, 2);
+    for (int64_t r = begin; r < end; ++r)
+      for (int64_t i = 0; i < columns_; i += 16) __builtin_prefetch(out_.y + r * out_.y_row + i, 1, 2);
   }
 
   // Tile t of the panel that begins in column j; the first tile brings the panel into its place.
@@ -371,6 +401,7 @@ class Block {
     Out out = out_;
     out.y += row * out.y_row + j, out.total += row * out.total_row + j;
     out.bias = g_.bias ? bias_ + j : nullptr, out.columns = here;
+    if (out.addend) out.addend += row * out.addend_row + j;
     const Segment* a = a_;
     Segment below;
     if (row != a_first_) {  // one segment: all rows were found at once
@@ -406,7 +437,7 @@ void run(const Gemm& g) {
   const double all = work * static_cast<double>(g.batches);
   constexpr double alone = 2e6;  // done before a second thread has woken up
   const int threads = num_threads();
-  const int64_t wanted = all < alone || threads == 1
+  const int64_t wanted = all < alone || threads == 1 || g.undivided
                              ? 1
                              : std::clamp<int64_t>(static_cast<int64_t>(all / 2e6), 2, std::min(64, 4 * threads));
   // What a block copies or sums apart stays in the second-level cache.

@@ -39,18 +39,23 @@ struct Matrix {
   const Source* source = nullptr;
 };
 
-// y[batch] (m x n) = a (m x k) b (k x n) [+ y] [+ bias]. `a_is_k_major`: a's source (not its strides) holds the
-// transpose, k x m, so that copying moves whole rows.
+// y[batch] (m x n) = a (m x k) b (k x n) [+ y] [+ bias] [+ addend]. `a_is_k_major`: a's source (not its strides) holds
+// the transpose, k x m, so that copying moves whole rows. `continues`: y holds what the chunks of k before this call
+// have come to. `addend` (of one matrix, without a sink) is added last. `undivided`: the caller divides the work among
+// threads.
 struct Gemm {
   int64_t batches = 1, m = 0, n = 0, k = 0;
   Matrix a, b;
   bool a_is_k_major = false;
   float* y = nullptr;
   int64_t y_row = 0, y_batch = 0;
-  bool add_to_y = false;
+  bool add_to_y = false, continues = false;
   const float* bias = nullptr;
   int64_t bias_stride = 1;
+  const float* addend = nullptr;
+  int64_t addend_row = 0;
   const Sink* sink = nullptr;
+  bool undivided = false;
 };
 
 void gemm(const Gemm& g);

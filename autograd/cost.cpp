@@ -52,6 +52,11 @@ double detail::flops_of(std::string_view op, Tensors outputs, Tensors inputs) {
     return last(y) > 0 ? 2 * count(y) / last(y) * count(b) : 0;
   if (op == "scaled_dot_product_attention" && in.size() > 2)  // queries with keys, then weights with values
     return a.rank() > 1 && b.rank() > 1 ? 2 * (count(a) + count(y)) * static_cast<double>(b[b.rank() - 2]) : 0;
+  if (op == "wavenet_layer" && in.size() > 6) {
+    const auto rows = [](const Shape& s) { return last(s) > 0 ? count(s) / last(s) : 0; };
+    return 2 * rows(y) * (count(in[2]) + count(in[4])) +
+           (outputs.size() > 1 ? 2 * rows(outputs[1]->sizes()) * count(in[6]) : 0);
+  }
   if (!op.starts_with("conv") || b.rank() < 1 || b[0] == 0) return 0;
   const bool adjoint = op.find("transpose") != std::string_view::npos;
   return 2 * count(adjoint ? a : y) * count(b) / static_cast<double>(b[0]);

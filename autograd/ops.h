@@ -480,6 +480,22 @@ RnnResult rnn(const Tensor& x, const Tensor& h0, const std::vector<Tensor>& weig
 RnnResult gru(const Tensor& x, const Tensor& h0, const std::vector<Tensor>& weights, const RnnOptions& options = {});
 LstmResult lstm(const Tensor& x, const Tensor& h0, const Tensor& c0, const std::vector<Tensor>& weights,
                 const RnnOptions& options = {});
+// A layer of WaveNet (van den Oord et al., 2016) in one pass: u = conv1d(x, weight, bias), c = gated_activation(u).
+// x [batch, time, in]; skips [batch, keep, S] or undefined (zeros), which those of this layer are added to. weights:
+// weight [2C, in, k], bias [2C], residual [in, C, 1], residual_bias [in], skip [S, C, 1], skip_bias [S]; biases,
+// residual and skip may be undefined.
+struct WaveNetLayerOptions {
+  std::int64_t dilation = 1;
+  Padding padding = Padding::valid;                              // or causal
+  std::int64_t keep = std::numeric_limits<std::int64_t>::max();  // skips are made of the last `keep` steps
+};
+struct WaveNetLayerResult {
+  Tensor
+      output;    // [batch, time', in] = the last steps of x + conv1d(c, residual); without residual c [batch, time', C]
+  Tensor skips;  // [batch, min(keep, time'), S] = skips + conv1d(c, skip); without skip the skips that were given
+};
+WaveNetLayerResult wavenet_layer(const Tensor& x, const Tensor& skips, const std::vector<Tensor>& weights,
+                                 const WaveNetLayerOptions& options = {});
 struct AttentionOptions {
   Tensor mask{};           // bool (true: take part) or real (added to the scores), broadcasts to [..., queries, keys]
   double dropout_p = 0;    // of the weights

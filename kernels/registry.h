@@ -22,6 +22,7 @@ void register_optim(std::vector<SlotBase*>& slots);
 void register_norm(std::vector<SlotBase*>& slots);
 void register_rnn(std::vector<SlotBase*>& slots);
 void register_attention(std::vector<SlotBase*>& slots);
+void register_wavenet(std::vector<SlotBase*>& slots);
 void register_fft(std::vector<SlotBase*>& slots);
 void register_generate(std::vector<SlotBase*>& slots);
 

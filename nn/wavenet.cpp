@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <typeinfo>
 
 namespace tapedeck::nn {
 namespace {
@@ -84,6 +85,16 @@ Tensor gate(const WaveNetLayerConfig& c, const Tensor& u) {
   if (c.activation == Act::tanh && *c.gate == Act::sigmoid) return gated_activation(u);
   return mul(activate(c.activation, narrow(u, 2, 0, c.channels)),
              activate(*c.gate, narrow(u, 2, c.channels, c.channels)));
+}
+
+// Is calling this part (or none) nothing but conv1d: no hook sees it, no other module has taken its place?
+bool just_convolves(const Part<Conv1d>& part, std::int64_t kernel = 1, std::int64_t dilation = 1,
+                    Padding padding = Padding::valid) {
+  if (!part) return true;
+  const Conv1dConfig& c = part->config();
+  return typeid(*part) == typeid(Conv1d) && part->plain() && c.kernel_size == kernel && c.stride == 1 &&
+         c.dilation == dilation && c.groups == 1 && c.padding == padding && c.pad == 0 &&
+         c.padding_mode == PaddingMode::zeros;
 }
 
 Tensor last_steps(const Tensor& x, std::int64_t n) { return x.size(1) == n ? x : narrow(x, 1, x.size(1) - n, n); }
@@ -169,7 +180,20 @@ WaveNetLayer::WaveNetLayer(WaveNetLayerConfig config) : Configured(std::move(con
 }
 
 std::pair<Tensor, Tensor> WaveNetLayer::forward(const Tensor& x, const Tensor& skips, std::int64_t keep) {
-  const Tensor y = gate(config(), conv_(x));
+  const WaveNetLayerConfig& c = config();
+  if (c.groups == 1 && c.activation == Act::tanh && c.gate == Act::sigmoid &&
+      just_convolves(conv_, c.kernel, c.dilation, c.padding) && just_convolves(skip_) && just_convolves(residual_)) {
+    const std::int64_t before = c.padding == Padding::causal ? 0 : (c.kernel - 1) * c.dilation;
+    const auto weight = [](const Part<Conv1d>& part) { return part ? part->weight.get() : Tensor(); };
+    const auto bias = [](const Part<Conv1d>& part) { return part && part->bias ? part->bias.get() : Tensor(); };
+    const bool longer = skips.defined() && skip_ && x.size(1) > before;
+    const Tensor so_far = longer ? last_steps(skips, std::min(keep, x.size(1) - before)) : skips;
+    const WaveNetLayerResult y = wavenet_layer(
+        x, so_far, {weight(conv_), bias(conv_), weight(residual_), bias(residual_), weight(skip_), bias(skip_)},
+        {c.dilation, c.padding, keep});
+    return {y.output, y.skips};
+  }
+  const Tensor y = gate(c, conv_(x));
   Tensor sum = skips;
   if (skip_) {
     sum = skip_(last_steps(y, std::min(keep, y.size(1))));

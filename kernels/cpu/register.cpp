@@ -17,6 +17,7 @@ void register_cpu_kernels(std::vector<SlotBase*>& slots) {
   register_norm(slots);
   register_rnn(slots);
   register_attention(slots);
+  register_wavenet(slots);
   register_fft(slots);
   register_generate(slots);
 }

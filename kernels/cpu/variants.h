@@ -39,6 +39,8 @@ void add_simd_rnn();
 void add_ref_rnn();
 void add_simd_attention();
 void add_ref_attention();
+void add_simd_wavenet();
+void add_ref_wavenet();
 void add_simd_fft();
 void add_stockham_fft();
 void add_ref_fft();

@@ -41,7 +41,7 @@ constexpr Promise kPromises[] = {
      "poisson_nll_loss hinge_embedding_loss cosine_embedding_loss triplet_margin_loss margin_ranking_loss "
      "ctc_loss discretized_mix_logistic_loss mix_gaussian_loss soft_margin_loss multi_margin_loss "
      "multilabel_soft_margin_loss multilabel_margin_loss"},
-    {100, "sequences", "rnn gru lstm scaled_dot_product_attention rotary_embedding sinusoidal_positions"},
+    {100, "sequences", "rnn gru lstm wavenet_layer scaled_dot_product_attention rotary_embedding sinusoidal_positions"},
     {100, "signal", "rfft irfft fft ifft stft istft overlap_add"},
     {60, "windows", "hann_window hamming_window blackman_window bartlett_window kaiser_window"},
     {100, "random",

@@ -307,6 +307,30 @@ TEST(WaveNet, OneAndTwoThreadsGiveTheSameBits) {
   EXPECT_EQ(std::memcmp(results[0].data(), results[1].data(), results[0].size() * sizeof(float)), 0);
 }
 
+// A hook on a convolution of a layer makes it run op by op.
+TEST(WaveNet, OneOpPerLayerAndSeveralGiveTheSameBits) {
+  for (const Padding padding : {Padding::valid, Padding::causal}) {
+    WaveNet net(WaveNetConfig{
+        .blocks = {5, 5}, .channels = 32, .residual_channels = 24, .skip_channels = 48, .padding = padding});
+    const Tensor codes = some_codes(3, 900, 256);
+    std::vector<float> results[2];
+    for (const bool hooked : {false, true}) {
+      int calls = 0;
+      const HookHandle hook(net, hooked ? "layers.*.conv" : "head", [&](const Call&) { ++calls; });
+      materialise(net, {.seed = 4});
+      Tape tape;
+      const Tensor loss = net.loss(codes);
+      tape.backward(loss);
+      EXPECT_EQ(calls, hooked ? 10 : 1);
+      results[hooked] = net.arenas()[0].gradients.to_vector<float>();
+      results[hooked].push_back(static_cast<float>(loss.item()));
+    }
+    const std::size_t bytes = results[0].size() * sizeof(float);
+    EXPECT_EQ(std::memcmp(results[0].data(), results[1].data(), bytes), 0)
+        << (padding == Padding::valid ? "valid" : "causal");
+  }
+}
+
 TEST(WaveNet, TrainingMakesNoHiddenCopies) {
   for (const Padding padding : {Padding::valid, Padding::causal}) {
     WaveNet net(small_config(padding, true));

@@ -36,7 +36,21 @@ void add_bad_sequence(BadCalls& t) {
       f(g, {}, other, {});
     });
   }
-  const char* op = "scaled_dot_product_attention";
+  const auto layer = [](In g, const WaveNetLayerOptions& o, int broken = -1, const Tensor& skips = {}) {
+    std::vector<Tensor> w{zeros({6, 4, 2}), zeros({6}), zeros({4, 3, 1}), zeros({4}), zeros({2, 3, 1}), zeros({2})};
+    if (broken >= 0) w[static_cast<std::size_t>(broken)] = zeros({5, 5, 5});
+    wavenet_layer(g.x, skips, w, o);
+  };
+  const char* op = "wavenet_layer";
+  t.values(op, {0, -1, kHuge, -kHuge}, [=](In g, std::int64_t n) { layer(g, {.dilation = n}); });
+  t.values(op, {0, -1, -kHuge}, [=](In g, std::int64_t n) { layer(g, {.keep = n}); });
+  t.value(op, {"valid or causal"}, [=](In g) { layer(g, {.padding = Padding::same}); });
+  t.value(op, {"6 weights", "got 1"}, [](In g) { wavenet_layer(g.x, {}, {zeros({6, 4, 2})}); });
+  t.shape(op, {"9 time steps", "5"}, [=](In g) { layer(g, {.dilation = 8}); });
+  t.shape(op, {"[batch, time, channels]"}, [](In g) { wavenet_layer(g.m, {}, std::vector<Tensor>(6)); });
+  for (int i = 0; i < 6; ++i) t.shape(op, {"[5,5,5]"}, [=](In g) { layer(g, {}, i); });
+  t.shape(op, {"[2,4,2]", "[2,5,2]"}, [=](In g) { layer(g, {}, -1, zeros({2, 5, 2})); });
+  op = "scaled_dot_product_attention";
   const auto attend = [](In g, const AttentionOptions& o) { scaled_dot_product_attention(g.x, g.x, g.x, o); };
   t.reals(op, {-0.5, 1.5, kNan}, [=](In g, double p) { attend(g, {.dropout_p = p}); });
   t.values(op, {-1, kHuge, -kHuge}, [=](In g, std::int64_t n) { attend(g, {.is_causal = true, .past = n}); });

@@ -144,6 +144,9 @@ void add_mixture();
 void add_wavenet();
 void add_norm();
 void add_scan();
+void add_rnn();
+void add_fft();
+void add_distance();
 
 void register_kernels();  // all of them
 

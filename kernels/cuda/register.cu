@@ -27,6 +27,9 @@ void register_kernels() {
   add_wavenet();
   add_norm();
   add_scan();
+  add_rnn();
+  add_fft();
+  add_distance();
 }
 
 }  // namespace tapedeck::kernels::TD_CUDA_NAMESPACE

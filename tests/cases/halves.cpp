@@ -117,6 +117,53 @@ void add_sums(std::vector<OpCase>& t) {
           }
 }
 
+// Products of bf16 and f16 matrices, where devices have them; elsewhere the same numbers in the case's own type. One
+// rounding to few digits of the result, of its gradient, and of what comes out: c counts f32's.
+Tensor few_digits(const Tensor& x, DType dtype) {
+  const Tensor rounded = cast(x, dtype);
+  return x.device().type == DeviceType::cuda ? rounded : cast(rounded, x.dtype());
+}
+
+using Product = std::function<Tensor(const std::vector<Tensor>&)>;
+void add_product(std::vector<OpCase>& t, const char* op, const std::vector<Shape>& shapes, const Product& f) {
+  for (const DType dtype : kHalves) {
+    OpCase c{.op = op, .text = name(dtype), .inputs = {}, .call = [=](Args inputs) {
+               std::vector<Tensor> x;
+               for (const Tensor& i : inputs) x.push_back(few_digits(i, dtype));
+               return Outputs{cast(f(x), inputs[0].dtype())};
+             }};
+    for (const Shape& s : shapes) c.inputs.push_back({s, DType::f32});
+    c.prepares = true, c.differentiable = true;
+    c.bound = {.c = dtype == DType::f16 ? 1e4 : 8e4}, c.relative = Relative::absolute;
+    c.gradient_bound = {.c = dtype == DType::f16 ? 3e4 : 2.4e5}, c.gradient_relative = Relative::absolute;
+    t.push_back(std::move(c));
+  }
+}
+
+void add_products(std::vector<OpCase>& t) {
+  for (const auto& [a, b] : std::vector<std::pair<Shape, Shape>>{
+           {{5, 7}, {7, 3}}, {{65, 40}, {40, 72}}, {{130, 600}, {600, 16}}, {{3, 33, 20}, {3, 20, 70}}})
+    add_product(t, "matmul", {a, b}, [](const std::vector<Tensor>& x) { return matmul(x[0], x[1]); });
+  add_product(t, "linear", {{4, 30, 48}, {24, 48}, {24}},
+              [](const std::vector<Tensor>& x) { return linear(x[0], x[1], x[2]); });
+  struct Form {
+    Shape x, w;
+    Conv1dOptions o;
+  };
+  for (const Form& f : std::vector<Form>{{{2, 50, 16}, {32, 16, 3}, {.dilation = 2, .padding = Padding::causal}},
+                                         {{3, 140, 32}, {64, 32, 2}, {.dilation = 4}},
+                                         {{2, 41, 5}, {7, 5, 3}, {.stride = 2, .padding = 1}},
+                                         {{2, 40, 12}, {12, 1, 3}, {.groups = 12}},
+                                         {{1, 60, 64}, {32, 16, 3}, {.groups = 4, .padding = Padding::same}}})
+    add_product(t, "conv1d", {f.x, f.w, {f.w[0]}},
+                [o = f.o](const std::vector<Tensor>& x) { return conv1d(x[0], x[1], x[2], o); });
+  add_product(t, "conv_transpose1d", {{2, 20, 32}, {32, 16, 4}}, [](const std::vector<Tensor>& x) {
+    return conv_transpose1d(x[0], x[1], {}, {.stride = 2, .padding = 1});
+  });
+  add_product(t, "conv2d", {{2, 9, 11, 6}, {20, 6, 3, 3}},
+              [](const std::vector<Tensor>& x) { return conv2d(x[0], x[1], {}, {.stride = 2, .padding = 1}); });
+}
+
 // Three views of one tensor: the gradient of its elements is the sum of three, exact in few digits.
 void add_gathered(std::vector<OpCase>& t) {
   for (const DType dtype : kHalves)
@@ -150,6 +197,7 @@ void add_halves(std::vector<OpCase>& t) {
   add_arithmetic(t);
   add_sums(t);
   add_gathered(t);
+  add_products(t);
 }
 
 }  // namespace tapedeck::cases

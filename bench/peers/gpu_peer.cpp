@@ -106,12 +106,10 @@ std::map<std::string, Row> rows() {
         const std::shared_ptr<nn::GenerationPlan> plan = net.plan(batch);
         plan->prime(full({batch, net.shift()}, 128, {DType::i64}));
         return [=, draws = std::uint64_t{0}]() mutable {
-          std::vector<int64_t> codes(static_cast<std::size_t>(batch));
+          std::vector<int64_t> codes(static_cast<std::size_t>(1000 * batch));
           std::vector<float> u(codes.size());
-          for (int i = 0; i < 1000; ++i) {
-            for (float& v : u) v = static_cast<float>(mix64(7, draws++) >> 40) * 0x1p-24f;
-            plan->step(u, 1, codes);
-          }
+          for (float& v : u) v = static_cast<float>(mix64(7, draws++) >> 40) * 0x1p-24f;
+          plan->steps(u, 1, codes);
         };
       };
   return r;

@@ -27,7 +27,7 @@ struct Extent {
   std::int64_t parts, rows, channels, groups, width;  // width: channels of a group
   Extent(const TensorView& x, const TensorView& stats)
       : parts(x.sizes[0]), rows(x.sizes[1]), channels(x.sizes[2]), groups(stats.sizes[1]), width(channels / groups) {}
-  std::int64_t sets() const { return parts * groups; }
+  TD_HD std::int64_t sets() const { return parts * groups; }
   double terms() const { return static_cast<double>(rows * width); }
 };
 // Where part r, row s of a tensor begins.

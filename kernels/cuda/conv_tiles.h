@@ -80,6 +80,7 @@ template <class Type, int Space>
 struct ForwardProblem {
   using T = Type;
   using C = Compute<T>;
+  static constexpr bool kLean = Space == 1;
   struct LineA {
     const T* x;
     std::int64_t at[Space];
@@ -227,6 +228,7 @@ template <class Type, int Space>
 struct InputGradProblem {
   using T = Type;
   using C = Compute<T>;
+  static constexpr bool kLean = Space == 1;
   struct LineA {
     const T* gy;
     std::int64_t at[Space];
@@ -370,6 +372,7 @@ template <class Type, int Space>
 struct WeightGradProblem {
   using T = Type;
   using C = Compute<T>;
+  static constexpr bool kLean = Space == 1;
   using LineA = const T*;
   struct LineB {
     std::int64_t n, at[Space];

@@ -107,6 +107,7 @@ struct MatrixProblem {
   using T = Type;
   using LineA = const T*;
   using LineB = const T*;
+  static constexpr bool kLean = true;
   std::int64_t m, n, k, entered = 0;
   Strided<T> left, right;
   T* y;

@@ -4,6 +4,7 @@
 //
 // A problem P has
 //   T                          the type of its factors; sums are Compute<T>
+//   kLean                      its fetches leave registers for the largest tiles
 //   enter(z)                   makes this copy the z-th problem: sets m, n, k (sizes; any may be 0)
 //   a_along_k(), b_along_k()   four neighbours along k are fetched together, not along m, or n
 //   a_line(m), b_line(n)       what is known of a row or column, whatever k
@@ -242,22 +243,30 @@ inline TileGrid plan_tiles(std::int64_t m, std::int64_t n, std::int64_t k, std::
   const std::int64_t tiles = g.tiles_m * g.tiles_n * problems, wanted = 2 * l.multiprocessors;
   if (tiles < wanted && k >= 512) {
     const std::int64_t parts = std::min(ceil_div(wanted, tiles), k / 256);
-    g.part = ceil_div(ceil_div(k, parts), kTileDepth) * kTileDepth;
+    g.part = ceil_div(ceil_div(k, parts), 32) * 32;
     g.parts = ceil_div(k, g.part);
   }
   return g;
 }
 
-template <int M, int N, class P>
-void run_tiles(Device d, const P& p, std::int64_t m, std::int64_t n, std::int64_t k, std::int64_t problems) {
+}  // namespace tapedeck::kernels::TD_CUDA_NAMESPACE
+#ifndef TAPEDECK_EMULATED
+#include <tapedeck/kernels/cuda/tile_units.h>
+#endif
+namespace tapedeck::kernels::TD_CUDA_NAMESPACE {
+
+// With a kernel for tiles of these sizes.
+template <class P>
+void run_tiles(Device d, void (*kernel)(P, TileGrid, Compute<typename P::T>*), int tile_m, int tile_n, const P& p,
+               std::int64_t m, std::int64_t n, std::int64_t k, std::int64_t problems) {
   using C = Compute<typename P::T>;
-  const TileGrid grid = plan_tiles(m, n, k, problems, 16 * M, 16 * N, limits(d));
+  const TileGrid grid = plan_tiles(m, n, k, problems, tile_m, tile_n, limits(d));
   Launch l;
   l.grid[0] = static_cast<unsigned>(grid.tiles_m * grid.tiles_n * grid.parts * problems);
   l.block[0] = kTileThreads;
-  if (grid.parts == 1) return launch(d, l, tile_kernel<M, N, P>, p, grid, nullptr);
+  if (grid.parts == 1) return launch(d, l, kernel, p, grid, nullptr);
   const Scratch parts(d, static_cast<std::size_t>(grid.parts * problems * m * n) * sizeof(C));
-  launch(d, l, tile_kernel<M, N, P>, p, grid, parts.as<C>());
+  launch(d, l, kernel, p, grid, parts.as<C>());
   launch(d, plan_items(problems * m * n), tile_parts_kernel<P>, p, grid, parts.as<C>());
 }
 
@@ -265,13 +274,24 @@ void run_tiles(Device d, const P& p, std::int64_t m, std::int64_t n, std::int64_
 template <class P>
 void solve_tiles(Device d, const P& p, std::int64_t m, std::int64_t n, std::int64_t k, std::int64_t problems) {
   if (m == 0 || n == 0 || problems == 0) return;
-  if constexpr (std::is_same_v<typename P::T, float>) {  // large tiles where they fill the device
-    const std::int64_t fill = limits(d).multiprocessors;
-    if (n > 64 && m > 64 && ceil_div(m, 128) * ceil_div(n, 128) * problems >= fill)
-      return run_tiles<8, 8>(d, p, m, n, k, problems);
-    if (n <= 32 && ceil_div(m, 128) * problems >= fill) return run_tiles<8, 2>(d, p, m, n, k, problems);
+  using T = typename P::T;
+  // Large tiles where they, or they and the parts of their sums, fill the device.
+  const std::int64_t fill = limits(d).multiprocessors, parts = std::max<std::int64_t>(1, k / 512) * problems;
+  constexpr bool kLargest = P::kLean || !kHalf<T>;
+  const bool large = kLargest && n > 64 && m > 64 && ceil_div(m, 128) * ceil_div(n, 128) * parts >= fill;
+#ifndef TAPEDECK_EMULATED
+  if constexpr (kHalf<T>) {
+    if constexpr (kLargest)
+      if (large) return run_tiles(d, unit_kernel<128, 128, P>, 128, 128, p, m, n, k, problems);
+    return run_tiles(d, unit_kernel<64, 64, P>, 64, 64, p, m, n, k, problems);
   }
-  run_tiles<4, 4>(d, p, m, n, k, problems);
+#endif
+  if constexpr (std::is_same_v<T, float>) {
+    if (large) return run_tiles(d, tile_kernel<8, 8, P>, 128, 128, p, m, n, k, problems);
+    if (n <= 32 && ceil_div(m, 128) * parts >= fill)
+      return run_tiles(d, tile_kernel<8, 2, P>, 128, 32, p, m, n, k, problems);
+  }
+  run_tiles(d, tile_kernel<4, 4, P>, 64, 64, p, m, n, k, problems);
 }
 
 }  // namespace tapedeck::kernels::TD_CUDA_NAMESPACE

@@ -303,7 +303,7 @@ class Block {
           find_a(row_of(t), row_of(t + 1));
           for (int64_t j = 0; j < columns_; j += width_) {
             fetch_next_rows(row_of(t + 1) - row_of(t), j, j + width_);
-            if (t + 1 < tiles_) fetch_next_outputs(t + 1, j);
+            if (out_.addend && t + 1 < tiles_) fetch_next_outputs(t + 1, j);
             one_tile(t, j, panels_ + j * count_);
           }
         }
@@ -326,6 +326,7 @@ class Block {
     if (!gather_) {
       const float* data = g_.a.data + batch_ * g_.a.batch + (i0_ + r0) * g_.a.row + p0_ * g_.a.column;
       a_[0] = {data, count_, unit_ ? g_.a.row : g_.a.column};
+      if (rows_first_) lies_[0] = a_[0], found_ = 1;
       return;
     }
     if (count_ > 0 && g_.a.source) {
@@ -364,14 +365,14 @@ class Block {
         for (int64_t i = 0; i < s->count; i += 16) __builtin_prefetch(s->data + (rows + r) * s->row + i, 0, 2);
   }
 
-  // What tile t will read and write of y and of what is added to it comes near.
+  // What tile t will read and write where something is added to y comes near, in the order in which it lies: a share
+  // for each panel.
   void fetch_next_outputs(int64_t t, int64_t j) const {
     keep_prefetches();
     const int64_t row = row_of(t), rows = row_of(t + 1) - row;
     const int64_t begin = row + rows * j / columns_, end = row + rows * std::min(j + width_, columns_) / columns_;
-    if (out_.addend)
-      for (int64_t r = begin; r < end; ++r)
-        for (int64_t i = 0; i < columns_; i += 16) __builtin_prefetch(out_.addend + r * out_.addend_row + i, 0, 2);
+    for (int64_t r = begin; r < end; ++r)  // one after the other: in turns they come slower
+      for (int64_t i = 0; i < columns_; i += 16) __builtin_prefetch(out_.addend + r * out_.addend_row + i, 0, 2);
     for (int64_t r = begin; r < end; ++r)
       for (int64_t i = 0; i < columns_; i += 16) __builtin_prefetch(out_.y + r * out_.y_row + i, 1, 2);
   }

@@ -1,4 +1,4 @@
-// Attention by tiles of 64 queries and 64 keys: scores live in shared memory, each query keeps its largest score so far
+// Attention by tiles of 64 queries and 64 keys: scores never leave the block, each query keeps its largest score so far
 // and what it has summed relative to that. The backward pass makes the weights again from the kept statistics: one
 // kernel sums the gradients of keys and values over queries, one those of queries over keys; nothing is added by
 // several blocks.
@@ -11,49 +11,37 @@ namespace {
 
 using namespace tiles;
 
-template <class A>
-__device__ inline void clear(A (&x)[kEach][kEach]) {
-  for (int i = 0; i < kEach; ++i)
-    for (int j = 0; j < kEach; ++j) x[i][j] = 0;
-}
-
-// dots = the products of the rows from a0 on of a and those from b0 on of b. Starts and ends with the tiles free.
-template <class T>
-__device__ inline void scores_of(Real<T> (&dots)[kEach][kEach], Real<T>* a_tile, Real<T>* b_tile,
-                                 const Rows<const T>& a, std::int64_t ha, std::int64_t a0, std::int64_t a_rows,
-                                 const Rows<const T>& b, std::int64_t hb, std::int64_t b0, std::int64_t b_rows,
-                                 std::int64_t n, std::int64_t columns) {
-  clear(dots);
-  for (std::int64_t c = 0; c < columns; c += kTile) {
-    fetch_tile<T>(a_tile, a, n, ha, a0, a_rows, c, columns);
-    fetch_tile<T>(b_tile, b, n, hb, b0, b_rows, c, columns);
-    __syncthreads();
-    add_dots(dots, a_tile, b_tile, columns - c);
-    __syncthreads();
-  }
-}
+// Blocks of the backward pass that share a multiprocessor: what bounds their registers.
+template <class T, int W>
+inline constexpr int kKeyBlocks = W == 1 && sizeof(T) < 8 ? 2 : 1;
+template <class T, int W>
+inline constexpr int kQueryBlocks = W == 1 && kHalf<T> ? 2 : 1;
 
 // A block: one tile of queries of one head (x), W tiles of the value channels (y).
 template <class T, int W>
 __global__ void __launch_bounds__(kThreads)
     attend_kernel(Sizes s, Rows<const T> q, Rows<const T> k, Rows<const T> v, Mask mask, Rows<T> y, double* stats) {
   using A = Real<T>;
-  A *const a = dynamic_shared<A>(), *const b = a + kTileSize, *const p = b + kTileSize;
+  constexpr int kB = 1, kWeights = 2;  // tiles
   const std::int64_t tiles = (s.queries + kTile - 1) / kTile, which = blockIdx.x / tiles;
   const std::int64_t q0 = blockIdx.x % tiles * kTile, h = which % s.heads, n = which / s.heads, g = h / s.per_group;
   const std::int64_t e0 = std::int64_t{blockIdx.y} * kTile * W;
   const int tx = static_cast<int>(threadIdx.x) % kSide, ty = static_cast<int>(threadIdx.x) / kSide;
   const A none = -static_cast<A>(INFINITY), scale = static_cast<A>(s.scale);
-  A most[kEach], total[kEach], sums[W][kEach][kEach], dots[kEach][kEach];
+  A most[kEach], total[kEach];
+  Block<A> sums[W], dots;
+#pragma unroll
   for (int i = 0; i < kEach; ++i) most[i] = none, total[i] = 0;
+#pragma unroll
   for (int w = 0; w < W; ++w) clear(sums[w]);
   const std::int64_t keys = s.visible((q0 + kTile < s.queries ? q0 + kTile : s.queries) - 1);
   for (std::int64_t j0 = 0; j0 < keys; j0 += kTile) {
-    scores_of<T>(dots, a, b, q, h, q0, s.queries, k, g, j0, s.keys, n, s.channels);
-    std::int64_t low[kEach], high[kEach];
+    scores_of<T>(dots, q, h, q0, s.queries, k, g, j0, s.keys, n, s.channels);
+    int low[kEach], high[kEach];
+#pragma unroll
     for (int i = 0; i < kEach; ++i) {
       const std::int64_t t = q0 + ty + kSide * i;
-      low[i] = 0, high[i] = t < s.queries ? s.visible(t) - j0 : 0;
+      low[i] = 0, high[i] = t < s.queries ? within(s.visible(t) - j0) : 0;
       A here = none;
       for (int j = 0; j < kEach; ++j) {
         const int c = tx + kSide * j;
@@ -64,25 +52,25 @@ __global__ void __launch_bounds__(kThreads)
       const A now = Most()(most[i], row_of_16(here, Most()));
       const A from = now == none ? A(0) : now, fade = math::exp(most[i] - from);
       most[i] = now, total[i] *= fade;
+#pragma unroll
       for (int w = 0; w < W; ++w)
         for (int j = 0; j < kEach; ++j) sums[w][i][j] *= fade;
       for (int j = 0; j < kEach; ++j) {
         const A weight = math::exp(dots[i][j] - from);
         total[i] += weight;
-        p[(ty + kSide * i) * kRow + tx + kSide * j] = weight;
+        Tiles<T>::put(kWeights, ty + kSide * i, tx + kSide * j, weight);
       }
     }
+#pragma unroll
     for (int w = 0; w < W; ++w) {
-      if (e0 + w * kTile >= s.width) break;
-      fetch_tile<T>(b, v, n, g, j0, s.keys, e0 + w * kTile, s.width);
+      if (e0 + w * kTile >= s.width) continue;
+      Tiles<T>::fetch(kB, v, n, g, j0, s.keys, e0 + w * kTile, s.width);
       __syncthreads();
-      if (s.visible(q0) >= j0 + kTile)
-        add_sums<false>(sums[w], p, b, kTile, low, high);
-      else
-        add_sums<true>(sums[w], p, b, kTile, low, high);
+      Tiles<T>::add(sums[w], kWeights, kB, s.visible(q0) >= j0 + kTile, low, high);
       __syncthreads();
     }
   }
+#pragma unroll
   for (int i = 0; i < kEach; ++i) {
     const std::int64_t t = q0 + ty + kSide * i;
     const A sum = row_of_16(total[i], Plus());
@@ -92,6 +80,7 @@ __global__ void __launch_bounds__(kThreads)
       kept[0] = most[i] == none ? 0 : static_cast<double>(most[i]), kept[1] = static_cast<double>(sum);
     }
     T* const to = y.row(n, h, t);
+#pragma unroll
     for (int w = 0; w < W; ++w)
       for (int j = 0; j < kEach; ++j) {
         const std::int64_t e = e0 + w * kTile + 4 * tx + j;
@@ -134,25 +123,28 @@ struct Gradients {
 // A block: one tile of keys of one head of k and v (x), W tiles of their channels (y). Queries are met head by head, in
 // order; the tiles of scores stand on their side: rows are keys, columns queries.
 template <class T, int W>
-__global__ void __launch_bounds__(kThreads) key_gradient_kernel(Sizes s, Gradients<T> in, Rows<T> gk, Rows<T> gv) {
+__global__ void __launch_bounds__(kThreads, kKeyBlocks<T, W>)
+    key_gradient_kernel(Sizes s, Gradients<T> in, Rows<T> gk, Rows<T> gv) {
   using A = Real<T>;
-  A *const a = dynamic_shared<A>(), *const b = a + kTileSize, *const p = b + kTileSize, *const f = p + kTileSize;
+  constexpr int kA = 0, kB = 1, kWeights = 2, kSlopes = 3;  // tiles
   const std::int64_t tiles = (s.keys + kTile - 1) / kTile, which = blockIdx.x / tiles;
   const std::int64_t j0 = blockIdx.x % tiles * kTile, g = which % s.groups, n = which / s.groups;
   const std::int64_t c0 = std::int64_t{blockIdx.y} * kTile * W;
   const int tx = static_cast<int>(threadIdx.x) % kSide, ty = static_cast<int>(threadIdx.x) / kSide;
   const A scale = static_cast<A>(s.scale);
-  A of_k[W][kEach][kEach], of_v[W][kEach][kEach], dots[kEach][kEach], back[kEach][kEach];
+  Block<A> of_k[W], of_v[W], dots, back;
+#pragma unroll
   for (int w = 0; w < W; ++w) clear(of_k[w]), clear(of_v[w]);
   const std::int64_t first = s.causal && j0 > s.past ? (j0 - s.past) / kTile * kTile : 0;
   for (std::int64_t h = g * s.per_group; h < (g + 1) * s.per_group; ++h)
     for (std::int64_t q0 = first; q0 < s.queries; q0 += kTile) {
-      scores_of<T>(dots, a, b, in.k, g, j0, s.keys, in.q, h, q0, s.queries, n, s.channels);
-      scores_of<T>(back, a, b, in.v, g, j0, s.keys, in.gy, h, q0, s.queries, n, s.width);
+      scores_of<T>(dots, in.k, g, j0, s.keys, in.q, h, q0, s.queries, n, s.channels);
+      scores_of<T>(back, in.v, g, j0, s.keys, in.gy, h, q0, s.queries, n, s.width);
       for (int j = 0; j < kEach; ++j) {
         const std::int64_t t = q0 + tx + kSide * j;
         const Flow<T> flow(in.stats, in.means, (n * s.heads + h) * s.queries + t, t < s.queries);
-        const std::int64_t seen = t < s.queries ? s.visible(t) - j0 : 0;
+        const int seen = t < s.queries ? within(s.visible(t) - j0) : 0;
+#pragma unroll
         for (int i = 0; i < kEach; ++i) {
           const int r = ty + kSide * i;
           A weight = 0, slope = 0;
@@ -160,28 +152,30 @@ __global__ void __launch_bounds__(kThreads) key_gradient_kernel(Sizes s, Gradien
             weight = math::exp(in.mask.template apply<T>(dots[i][j] * scale, n, h, t, j0 + r) - flow.most) * flow.part;
             slope = weight * (back[i][j] - flow.mean) * scale;
           }
-          p[r * kRow + tx + kSide * j] = weight, f[r * kRow + tx + kSide * j] = slope;
+          Tiles<T>::put(kWeights, r, tx + kSide * j, weight), Tiles<T>::put(kSlopes, r, tx + kSide * j, slope);
         }
       }
-      std::int64_t low[kEach], high[kEach];  // the queries that see a key
+      int low[kEach], high[kEach];  // the queries that see a key
+#pragma unroll
       for (int i = 0; i < kEach; ++i)
-        low[i] = s.causal ? j0 + ty + kSide * i - s.past - q0 : 0, high[i] = s.queries - q0;
+        low[i] = s.causal ? within(j0 + ty + kSide * i - s.past - q0) : 0, high[i] = within(s.queries - q0);
       const bool all = s.visible(q0) >= j0 + kTile;
+#pragma unroll
       for (int w = 0; w < W; ++w) {
         const std::int64_t c = c0 + w * kTile;
-        if (gv.data != nullptr && c < s.width) fetch_tile<T>(a, in.gy, n, h, q0, s.queries, c, s.width);
-        if (gk.data != nullptr && c < s.channels) fetch_tile<T>(b, in.q, n, h, q0, s.queries, c, s.channels);
+        if (gv.data != nullptr && c < s.width) Tiles<T>::fetch(kA, in.gy, n, h, q0, s.queries, c, s.width);
+        if (gk.data != nullptr && c < s.channels) Tiles<T>::fetch(kB, in.q, n, h, q0, s.queries, c, s.channels);
         __syncthreads();
-        if (gv.data != nullptr && c < s.width)
-          all ? add_sums<false>(of_v[w], p, a, kTile, low, high) : add_sums<true>(of_v[w], p, a, kTile, low, high);
-        if (gk.data != nullptr && c < s.channels)
-          all ? add_sums<false>(of_k[w], f, b, kTile, low, high) : add_sums<true>(of_k[w], f, b, kTile, low, high);
+        if (gv.data != nullptr && c < s.width) Tiles<T>::add(of_v[w], kWeights, kA, all, low, high);
+        if (gk.data != nullptr && c < s.channels) Tiles<T>::add(of_k[w], kSlopes, kB, all, low, high);
         __syncthreads();
       }
     }
+#pragma unroll
   for (int i = 0; i < kEach; ++i) {
     const std::int64_t key = j0 + ty + kSide * i;
     if (key >= s.keys) break;
+#pragma unroll
     for (int w = 0; w < W; ++w)
       for (int j = 0; j < kEach; ++j) {
         const std::int64_t c = c0 + w * kTile + 4 * tx + j;
@@ -193,28 +187,31 @@ __global__ void __launch_bounds__(kThreads) key_gradient_kernel(Sizes s, Gradien
 
 // A block: one tile of queries of one head (x), W tiles of the channels (y). The first of those writes gmask.
 template <class T, int W>
-__global__ void __launch_bounds__(kThreads) query_gradient_kernel(Sizes s, Gradients<T> in, Rows<T> gq, Rows<T> gmask) {
+__global__ void __launch_bounds__(kThreads, kQueryBlocks<T, W>)
+    query_gradient_kernel(Sizes s, Gradients<T> in, Rows<T> gq, Rows<T> gmask) {
   using A = Real<T>;
-  A *const a = dynamic_shared<A>(), *const b = a + kTileSize, *const f = b + kTileSize;
+  constexpr int kB = 1, kSlopes = 2;  // tiles
   const std::int64_t tiles = (s.queries + kTile - 1) / kTile, which = blockIdx.x / tiles;
   const std::int64_t q0 = blockIdx.x % tiles * kTile, h = which % s.heads, n = which / s.heads, g = h / s.per_group;
   const std::int64_t c0 = std::int64_t{blockIdx.y} * kTile * W;
   const bool whole = gmask.data != nullptr && blockIdx.y == 0;
   const int tx = static_cast<int>(threadIdx.x) % kSide, ty = static_cast<int>(threadIdx.x) / kSide;
   const A scale = static_cast<A>(s.scale);
-  A of_q[W][kEach][kEach], dots[kEach][kEach], back[kEach][kEach];
+  Block<A> of_q[W], dots, back;
+#pragma unroll
   for (int w = 0; w < W; ++w) clear(of_q[w]);
   const std::int64_t seen = s.visible((q0 + kTile < s.queries ? q0 + kTile : s.queries) - 1);
   for (std::int64_t j0 = 0; j0 < (whole ? s.keys : seen); j0 += kTile) {
     if (j0 < seen) {
-      scores_of<T>(dots, a, b, in.q, h, q0, s.queries, in.k, g, j0, s.keys, n, s.channels);
-      scores_of<T>(back, a, b, in.gy, h, q0, s.queries, in.v, g, j0, s.keys, n, s.width);
+      scores_of<T>(dots, in.q, h, q0, s.queries, in.k, g, j0, s.keys, n, s.channels);
+      scores_of<T>(back, in.gy, h, q0, s.queries, in.v, g, j0, s.keys, n, s.width);
     }
-    std::int64_t low[kEach], high[kEach];
+    int low[kEach], high[kEach];
+#pragma unroll
     for (int i = 0; i < kEach; ++i) {
       const std::int64_t t = q0 + ty + kSide * i;
       const Flow<T> flow(in.stats, in.means, (n * s.heads + h) * s.queries + t, t < s.queries);
-      low[i] = 0, high[i] = t < s.queries ? s.visible(t) - j0 : 0;
+      low[i] = 0, high[i] = t < s.queries ? within(s.visible(t) - j0) : 0;
       for (int j = 0; j < kEach; ++j) {
         const int c = tx + kSide * j;
         A slope = 0;
@@ -222,23 +219,26 @@ __global__ void __launch_bounds__(kThreads) query_gradient_kernel(Sizes s, Gradi
           slope = math::exp(in.mask.template apply<T>(dots[i][j] * scale, n, h, t, j0 + c) - flow.most) * flow.part *
                   (back[i][j] - flow.mean);
         if (whole && t < s.queries && j0 + c < s.keys) gmask.row(n, h, t)[j0 + c] = store<T>(slope);
-        f[(ty + kSide * i) * kRow + c] = slope * scale;
+        Tiles<T>::put(kSlopes, ty + kSide * i, c, slope * scale);
       }
     }
     if (gq.data == nullptr || j0 >= seen) continue;
     const bool all = s.visible(q0) >= j0 + kTile;
+#pragma unroll
     for (int w = 0; w < W; ++w) {
-      if (c0 + w * kTile >= s.channels) break;
-      fetch_tile<T>(b, in.k, n, g, j0, s.keys, c0 + w * kTile, s.channels);
+      if (c0 + w * kTile >= s.channels) continue;
+      Tiles<T>::fetch(kB, in.k, n, g, j0, s.keys, c0 + w * kTile, s.channels);
       __syncthreads();
-      all ? add_sums<false>(of_q[w], f, b, kTile, low, high) : add_sums<true>(of_q[w], f, b, kTile, low, high);
+      Tiles<T>::add(of_q[w], kSlopes, kB, all, low, high);
       __syncthreads();
     }
   }
   if (gq.data == nullptr) return;
+#pragma unroll
   for (int i = 0; i < kEach; ++i) {
     const std::int64_t t = q0 + ty + kSide * i;
     if (t >= s.queries) break;
+#pragma unroll
     for (int w = 0; w < W; ++w)
       for (int j = 0; j < kEach; ++j) {
         const std::int64_t c = c0 + w * kTile + 4 * tx + j;
@@ -261,7 +261,7 @@ Launch plan(std::int64_t rows, std::int64_t heads, std::int64_t columns, int w, 
   l.grid[0] = static_cast<unsigned>(ceil_div(rows, kTile) * heads);
   l.grid[1] = static_cast<unsigned>(ceil_div(columns, kTile * w));
   l.block[0] = kThreads;
-  l.shared = static_cast<unsigned>(shared_tiles * kTileSize * static_cast<int>(sizeof(Real<T>)));
+  l.shared = static_cast<unsigned>(Tiles<T>::shared(shared_tiles));
   return l;
 }
 

@@ -137,7 +137,12 @@ class DevicePlan final : public GenerationPlan {
 }  // namespace
 
 std::unique_ptr<GenerationPlan> device_plan(WaveNet& net, std::int64_t batch, DType weights) {
-  return std::make_unique<DevicePlan>(net, batch, weights, net.layers().as<WaveNetLayer>(0).conv().weight.get().device());
+  const Device device = net.layers().as<WaveNetLayer>(0).conv().weight.get().device();
+  try {
+    return std::make_unique<DevicePlan>(net, batch, weights, device);
+  } catch (const DeviceError&) {  // widths that the kernel does not take
+    return forward_plan(net, batch, weights);
+  }
 }
 
 }  // namespace tapedeck::nn

@@ -84,19 +84,18 @@ __device__ inline void wait_cluster() {
 #ifdef TAPEDECK_EMULATED
   emulation::wait_grid();
 #elif __CUDA_ARCH__ >= 900
-  asm volatile("barrier.cluster.arrive.aligned;\nbarrier.cluster.wait.aligned;" ::: "memory");
+  asm volatile("barrier.cluster.arrive;\nbarrier.cluster.wait;" ::: "memory");
 #endif
 }
 
 struct Wait {
-  long long patience;
-  int* error;
   bool lost;  // the same in all lanes of a warp
 
   // Elements first, first + step … below `end` of a message, kMost at most, when all lanes of the warp have theirs.
   template <int kMost>
-  __device__ void receive(const Message* from, int first, int step, int end, unsigned tag, float (&v)[kMost]) {
-    for (long long looks = 0;; ++looks) {
+  __device__ void receive(const Message* from, int first, int step, int end, unsigned tag, float (&v)[kMost],
+                          int patience, int* error) {
+    for (int looks = 0;; ++looks) {
       bool here = true;
 #pragma unroll
       for (int m = 0; m < kMost; ++m) {
@@ -127,22 +126,35 @@ __device__ inline void add_product(float4& sum, float4 w, float4 x) {
 }
 __device__ inline float total(float4 v) { return (v.x + v.y) + (v.z + v.w); }
 // This thread's share of its output: its lanes have the rest.
-__device__ inline float share(const Product& a, const float4* w, const float* x, int thread) {
+template <int kUnroll>
+__device__ inline float share_of(const Product& a, const float4* w, const float* x, int thread) {
   const float4* x4 = reinterpret_cast<const float4*>(x) + (thread & ((1 << a.lanes) - 1));
   const int stride = a.threads();
   float4 sum = make_float4(0, 0, 0, 0);
   w += thread;
-#pragma unroll 4
+#pragma unroll kUnroll
   for (int j = 0; j < a.steps; ++j) add_product(sum, w[j * stride], x4[j << a.lanes]);
   return total(sum);
 }
-template <int kSteps, int kLanes>
-__device__ inline float share(const float4 (&w)[kSteps], const float* x, int thread) {
+template <int kLanes>
+__device__ inline float share(const float4 (&w)[2], const float* x, int thread) {
   const float4* x4 = reinterpret_cast<const float4*>(x) + (thread & ((1 << kLanes) - 1));
   float4 sum = make_float4(0, 0, 0, 0);
 #pragma unroll
-  for (int j = 0; j < kSteps; ++j) add_product(sum, w[j], x4[j << kLanes]);
+  for (int j = 0; j < 2; ++j) add_product(sum, w[j], x4[j << kLanes]);
   return total(sum);
+}
+// Two outputs at once: w has the float4 of the first, then of the second.
+template <int kLanes>
+__device__ inline float2 share_pair(const float4 (&w)[4], const float* x, int thread) {
+  const float4* x4 = reinterpret_cast<const float4*>(x) + (thread & ((1 << kLanes) - 1));
+  float4 a = make_float4(0, 0, 0, 0), b = a;
+#pragma unroll
+  for (int j = 0; j < 2; ++j) {
+    const float4 v = x4[j << kLanes];
+    add_product(a, w[j], v), add_product(b, w[2 + j], v);
+  }
+  return make_float2(total(a), total(b));
 }
 __device__ inline float over_lanes(float v, int lanes) {
   for (int k = 0; k < lanes; ++k) v += __shfl_xor_sync(kAllLanes, v, 1 << k);
@@ -175,7 +187,7 @@ struct Run {
   unsigned tag;                 // of the first step
   unsigned long long position;  // codes taken in before
   int* error;
-  long long patience;
+  int patience;
 };
 
 struct Turn {  // which step and stream an operation has in this slot
@@ -187,25 +199,21 @@ struct Turn {  // which step and stream an operation has in this slot
   __device__ bool has(int steps, int streams) const { return time >= 0 && time < steps && stream < streams; }
 };
 
-// Weights that never leave the registers: WaveNets of 64 channels, two layers to a block, blocks of 512 threads.
+// Weights that never leave the registers: WaveNets of 64 channels, two layers to a block, blocks of 512 threads. Eight
+// lanes have a channel: both halves of its gate, then the residual.
 struct Fixed {
   static constexpr bool kHeld = true;
-  static constexpr int kThreads = 512, kLayers = 2, kConvLanes = 2, kConvSteps = 4, kResidualLanes = 3,
-                       kResidualSteps = 2, kOutputs = 128;
+  static constexpr int kThreads = 512, kLayers = 2, kLanes = 3, kConvSteps = 4, kResidualSteps = 2, kUnroll = 2;
 };
 struct Any {
   static constexpr bool kHeld = false;
-  static constexpr int kThreads = 512, kLayers = 1, kConvSteps = 1, kResidualSteps = 1;
+  static constexpr int kThreads = 512, kLayers = 1, kConvSteps = 1, kResidualSteps = 1, kUnroll = 4;
 };
 
 template <class S>
 struct Block {
   const Run& r;
   const Network& net;
-  unsigned char* shared;
-  const Layer* layers;
-  const Part* part;
-  const float4* outside;  // the part in global memory
   int group, block, thread, first_stream, streams;
   Wait wait;
   float4 conv[S::kLayers][S::kConvSteps], residual[S::kLayers][S::kResidualSteps];
@@ -215,32 +223,34 @@ struct Block {
   __device__ explicit Block(const Run& run)
       : r(run),
         net(run.net),
-        shared(dynamic_shared<unsigned char>()),
-        layers(reinterpret_cast<const Layer*>(shared + net.room.layers)),
-        part(reinterpret_cast<const Part*>(shared + net.room.part)),
         group(static_cast<int>(blockIdx.x) / net.blocks),
         block(static_cast<int>(blockIdx.x) % net.blocks),
         thread(static_cast<int>(threadIdx.x)),
         first_stream(group * net.streams),
-        wait{run.patience, run.error, false} {
+        wait{false} {
     streams = net.batch - first_stream < net.streams ? net.batch - first_stream : net.streams;
   }
-  __device__ float* floats(int at) const { return reinterpret_cast<float*>(shared + at); }
+  __device__ static unsigned char* shared() { return dynamic_shared<unsigned char>(); }
+  __device__ const Layer* layers() const { return reinterpret_cast<const Layer*>(shared() + net.room.layers); }
+  __device__ const Layer& layer(int l) const { return layers()[l]; }
+  __device__ const Part* part() const { return reinterpret_cast<const Part*>(shared() + net.room.part); }
+  __device__ const float4* outside() const { return r.weights + part()->start; }  // the part in global memory
+  __device__ float* floats(int at) const { return reinterpret_cast<float*>(shared() + at); }
   __device__ float* x_row(int l) const { return floats(net.room.x) + l * net.x_row; }
   __device__ float* y_row(int l) const { return floats(net.room.y) + l * net.y_row; }
   // What layer l takes in; behind the last one, what it gives.
   __device__ const float* input(int l) const {
-    return l == 0 || layers[l - 1].residual.outputs > 0 ? x_row(l) : y_row(l - 1);
+    return l == 0 || layer(l - 1).residual.outputs > 0 ? x_row(l) : y_row(l - 1);
   }
   __device__ const float4* weights(int at) const {
-    return at < part->resident ? reinterpret_cast<const float4*>(shared + net.room.weights) + at : outside + at;
+    return at < part()->resident ? reinterpret_cast<const float4*>(shared() + net.room.weights) + at : outside() + at;
   }
   __device__ float bias(const Product& a, int n) const {
     return a.bias < 0 ? 0.0f : reinterpret_cast<const float*>(weights(a.bias))[n];
   }
   __device__ Message* mailbox(int of, int stream) const {
     Message* const start = r.mail ? r.mail + (std::int64_t{group} * net.blocks + of) * net.streams * net.mail.total
-                                  : static_cast<Message*>(in_block(shared + net.room.mail, mail_rank(of)));
+                                  : static_cast<Message*>(in_block(shared() + net.room.mail, mail_rank(of)));
     return start + std::int64_t{stream} * net.mail.total;
   }
   __device__ unsigned mail_rank(int of) const {
@@ -258,28 +268,27 @@ struct Block {
   }
   __device__ void begin() {
     const int threads = static_cast<int>(blockDim.x);
-    copy_words(shared + net.room.part, r.parts + block, sizeof(Part));
-    copy_words(shared + net.room.layers, r.layers + block * net.most_layers,
+    copy_words(shared() + net.room.part, r.parts + block, sizeof(Part));
+    copy_words(shared() + net.room.layers, r.layers + block * net.most_layers,
                static_cast<int>(sizeof(Layer)) * net.most_layers);
     for (int i = thread; i < (net.room.weights - net.room.x) / 4; i += threads) floats(net.room.x)[i] = 0;
     __syncthreads();
-    outside = r.weights + part->start;
-    float4* const held = reinterpret_cast<float4*>(shared + net.room.weights);
-    for (int i = thread; i < part->resident; i += threads) held[i] = outside[i];
+    float4* const held = reinterpret_cast<float4*>(shared() + net.room.weights);
+    for (int i = thread; i < part()->resident; i += threads) held[i] = outside()[i];
     __syncthreads();
     if constexpr (S::kHeld) {
 #pragma unroll
       for (int l = 0; l < S::kLayers; ++l) {
-        const bool mine = l < part->layers;
-        has_residual[l] = mine && layers[l].residual.outputs > 0;
-        residual_bias[l] = has_residual[l] ? bias(layers[l].residual, thread >> S::kResidualLanes) : 0.0f;
+        const bool mine = l < part()->layers;
+        has_residual[l] = mine && layer(l).residual.outputs > 0;
+        residual_bias[l] = has_residual[l] ? bias(layer(l).residual, thread >> S::kLanes) : 0.0f;
 #pragma unroll
         for (int j = 0; j < S::kConvSteps; ++j)
-          conv[l][j] = mine ? outside[layers[l].conv.weight + j * S::kThreads + thread] : make_float4(0, 0, 0, 0);
+          conv[l][j] = mine ? outside()[layer(l).conv.weight + j * S::kThreads + thread] : make_float4(0, 0, 0, 0);
 #pragma unroll
         for (int j = 0; j < S::kResidualSteps; ++j)
-          residual[l][j] =
-              has_residual[l] ? outside[layers[l].residual.weight + j * S::kThreads + thread] : make_float4(0, 0, 0, 0);
+          residual[l][j] = has_residual[l] ? outside()[layer(l).residual.weight + j * S::kThreads + thread]
+                                           : make_float4(0, 0, 0, 0);
       }
     }
     if (!r.mail) wait_cluster();  // every mailbox is empty before the first message
@@ -305,22 +314,22 @@ struct Block {
     }
   }
   __device__ void convolve(int l, int stream) const {
-    const Layer& a = layers[l];
+    const Layer& a = layer(l);
     const float4* const w = weights(a.conv.weight);
     const float* const ahead = r.state + a.ahead + std::int64_t{first_stream + stream} * a.conv.outputs;
     const int all = whole_warps(a.conv.threads()), threads = static_cast<int>(blockDim.x);
     for (int i = thread; i < all; i += threads) {
       const int n = i >> a.conv.lanes;
       const bool live = n < a.conv.outputs;
-      float u = over_lanes(live ? share(a.conv, w, input(l), i) : 0.0f, a.conv.lanes);
+      float u = over_lanes(live ? share_of<S::kUnroll>(a.conv, w, input(l), i) : 0.0f, a.conv.lanes);
       if (live) u += ahead[n];
       const float other = __shfl_xor_sync(kAllLanes, u, 1 << a.conv.lanes);
       if (live && (i & ((1 << a.conv.lanes) - 1)) == 0) activate(a, l, n, u, other);
     }
   }
   __device__ void hand_on(int l, int stream, unsigned tag) const {
-    const Layer& a = layers[l];
-    const bool last = l + 1 == part->layers;
+    const Layer& a = layer(l);
+    const bool last = l + 1 == part()->layers;
     const int threads = static_cast<int>(blockDim.x);
     if (a.residual.outputs == 0) {
       if (last)
@@ -332,7 +341,7 @@ struct Block {
     for (int i = thread; i < all; i += threads) {
       const int n = i >> a.residual.lanes;
       const bool live = n < a.residual.outputs;
-      const float sum = over_lanes(live ? share(a.residual, w, y_row(l), i) : 0.0f, a.residual.lanes);
+      const float sum = over_lanes(live ? share_of<S::kUnroll>(a.residual, w, y_row(l), i) : 0.0f, a.residual.lanes);
       if (!live || (i & ((1 << a.residual.lanes) - 1)) != 0) continue;
       const float x = input(l)[n] + (sum + bias(a.residual, n));
       x_row(l + 1)[n] = x;
@@ -341,20 +350,21 @@ struct Block {
   }
   __device__ void add_skips(int stream, unsigned tag) {
     if (net.skip == 0) return;
-    const Product& a = layers[0].skip;  // all have the same sizes
+    const Product& a = layer(0).skip;  // all have the same sizes
     const int all = whole_warps(a.threads()), threads = static_cast<int>(blockDim.x), lanes = 1 << a.lanes;
     const Message* const from = mailbox(block, stream) + net.mail.skip;
     for (int i = thread; i < all; i += threads) {
       const int n = i >> a.lanes, lane = i & (lanes - 1);
       const bool live = n < a.outputs;
       float sum = 0;
-      for (int l = 0; l < part->layers; ++l) {
-        const Product& skip = layers[l].skip;
-        const float one = over_lanes(live ? share(skip, weights(skip.weight), y_row(l), i) : 0.0f, a.lanes);
+      for (int l = 0; l < part()->layers; ++l) {
+        const Product& skip = layer(l).skip;
+        const float one =
+            over_lanes(live ? share_of<S::kUnroll>(skip, weights(skip.weight), y_row(l), i) : 0.0f, a.lanes);
         if (live) sum += one + bias(skip, n);
       }
       float before[1] = {0};
-      if (block > 0) wait.receive(from, live ? n : a.outputs, 0, a.outputs, tag, before);
+      if (block > 0) wait.receive(from, live ? n : a.outputs, 0, a.outputs, tag, before, r.patience, r.error);
       sum += before[0];
       if (!live) continue;
       if (block + 1 < net.blocks) {
@@ -368,15 +378,15 @@ struct Block {
   __device__ void look_ahead(int stream, unsigned long long position) const {
     const int threads = static_cast<int>(blockDim.x);
     const std::int64_t of = first_stream + stream;
-    for (int l = 0; l < part->layers; ++l) {
-      const Layer& a = layers[l];
+    for (int l = 0; l < part()->layers; ++l) {
+      const Layer& a = layer(l);
       const unsigned reach = static_cast<unsigned>(a.taps - 1) * static_cast<unsigned>(a.dilation);
       float* const row = r.state + a.ring + (of * reach + static_cast<std::int64_t>(position % reach)) * a.ring_row;
       for (int i = thread; i < a.in; i += threads) row[i] = input(l)[i];
     }
     __syncthreads();  // also: x and y have been read
-    for (int l = 0; l < part->layers; ++l) {
-      const Layer& a = layers[l];
+    for (int l = 0; l < part()->layers; ++l) {
+      const Layer& a = layer(l);
       const unsigned reach = static_cast<unsigned>(a.taps - 1) * static_cast<unsigned>(a.dilation);
       const float* const ring = r.state + a.ring + of * reach * a.ring_row;
       const unsigned oldest = static_cast<unsigned>((position + 1) % reach);
@@ -389,7 +399,8 @@ struct Block {
         for (int k = 0; live && k + 1 < a.taps; ++k) {
           unsigned place = oldest + static_cast<unsigned>(k) * static_cast<unsigned>(a.dilation);
           if (place >= reach) place -= reach;
-          u += share(a.conv, weights(a.past + k * a.conv.size()), ring + std::int64_t{place} * a.ring_row, i);
+          u += share_of<S::kUnroll>(a.conv, weights(a.past + k * a.conv.size()),
+                                    ring + std::int64_t{place} * a.ring_row, i);
         }
         u = over_lanes(u, a.conv.lanes);
         if (live && (i & ((1 << a.conv.lanes) - 1)) == 0) ahead[n] = u + bias(a.conv, n);
@@ -402,7 +413,7 @@ struct Block {
     const int threads = static_cast<int>(blockDim.x);
     for (int i = thread; i < whole_warps(count); i += threads) {
       float v[1] = {0};
-      wait.receive(from, i, 0, count, tag, v);
+      wait.receive(from, i, 0, count, tag, v, r.patience, r.error);
       if (i < count) to[i] = v[0];
     }
     wait.lost = __syncthreads_or(wait.lost) != 0;
@@ -411,40 +422,39 @@ struct Block {
   __device__ bool run_layers(const Turn& at) {
     const unsigned tag = r.tag + static_cast<unsigned>(at.time);
     const int stream = at.stream;
-    float ahead[S::kLayers];
+    float2 ahead[S::kLayers];
+    const int held = part()->layers;
     if constexpr (S::kHeld) {  // asked for before x is there
+      const int mine = (first_stream + stream) * (S::kThreads >> S::kLanes) + (thread >> S::kLanes);
 #pragma unroll
       for (int l = 0; l < S::kLayers; ++l)
-        ahead[l] = l < part->layers ? r.state[layers[l].ahead + std::int64_t{first_stream + stream} * S::kOutputs +
-                                              (thread >> S::kConvLanes)]
-                                    : 0.0f;
+        ahead[l] = l < held ? reinterpret_cast<const float2*>(r.state + layer(l).ahead)[mine] : make_float2(0, 0);
     }
-    if (!take_in(mailbox(block, stream) + net.mail.x, layers[0].in, tag, x_row(0))) return false;
+    if (!take_in(mailbox(block, stream) + net.mail.x, layer(0).in, tag, x_row(0))) return false;
     if constexpr (S::kHeld) {
 #pragma unroll
       for (int l = 0; l < S::kLayers; ++l) {
-        if (l >= part->layers) break;
+        if (l >= held) break;
         if (l > 0) __syncthreads();
-        const float u =
-            over_lanes<S::kConvLanes>(share<S::kConvSteps, S::kConvLanes>(conv[l], input(l), thread)) + ahead[l];
-        const float other = __shfl_xor_sync(kAllLanes, u, 1 << S::kConvLanes);
-        if (thread % (2 << S::kConvLanes) == 0) y_row(l)[thread / (2 << S::kConvLanes)] = usual_gate(u, other);
+        const float* const x = l == 0 || has_residual[l - 1] ? x_row(l) : y_row(l - 1);
+        float2 u = share_pair<S::kLanes>(conv[l], x, thread);
+        u.x = over_lanes<S::kLanes>(u.x) + ahead[l].x, u.y = over_lanes<S::kLanes>(u.y) + ahead[l].y;
+        if (thread % (1 << S::kLanes) == 0) y_row(l)[thread >> S::kLanes] = usual_gate(u.x, u.y);
         __syncthreads();
         if (!has_residual[l]) {
           hand_on(l, stream, tag);
           continue;
         }
-        const float sum =
-            over_lanes<S::kResidualLanes>(share<S::kResidualSteps, S::kResidualLanes>(residual[l], y_row(l), thread));
-        if (thread % (1 << S::kResidualLanes) == 0) {
-          const int n = thread >> S::kResidualLanes;
-          const float x = input(l)[n] + (sum + residual_bias[l]);
-          if (l + 1 == part->layers) send_x(n, stream, x, tag);
-          x_row(l + 1)[n] = x;
+        const float sum = over_lanes<S::kLanes>(share<S::kLanes>(residual[l], y_row(l), thread));
+        if (thread % (1 << S::kLanes) == 0) {
+          const int n = thread >> S::kLanes;
+          const float next = x[n] + (sum + residual_bias[l]);
+          if (l + 1 == held) send_x(n, stream, next, tag);
+          x_row(l + 1)[n] = next;
         }
       }
     } else {
-      for (int l = 0; l < part->layers; ++l) {
+      for (int l = 0; l < held; ++l) {
         if (l > 0) __syncthreads();
         convolve(l, stream);
         __syncthreads();
@@ -456,7 +466,7 @@ struct Block {
     return true;
   }
   __device__ bool run_head(int k, const Turn& at) {
-    const Head& a = part->head[k];
+    const Head& a = part()->head[k];
     if (a.product.outputs == 0) return true;
     const unsigned tag = r.tag + static_cast<unsigned>(at.time);
     float* const h = floats(net.room.h) + k * net.h_row;
@@ -467,7 +477,7 @@ struct Block {
     for (int i = thread; i < all; i += threads) {
       const int n = i >> a.product.lanes, lane = i & (lanes - 1);
       const bool live = n < a.product.outputs;
-      float v = over_lanes(live ? share(a.product, w, h, i) : 0.0f, a.product.lanes);
+      float v = over_lanes(live ? share_of<S::kUnroll>(a.product, w, h, i) : 0.0f, a.product.lanes);
       if (!live) continue;
       v += bias(a.product, n);
       if (k + 1 < net.heads)
@@ -492,7 +502,8 @@ struct Block {
     constexpr int kAtOnce = 8;
     for (int j = 0; j < net.width; j += kAtOnce * kWarp) {
       float v[kAtOnce] = {};
-      wait.receive(from, j + lane, kWarp, net.width, r.tag + static_cast<unsigned>(at.time - 1), v);
+      wait.receive(from, j + lane, kWarp, net.width, r.tag + static_cast<unsigned>(at.time - 1), v, r.patience,
+                   r.error);
 #pragma unroll
       for (int m = 0; m < kAtOnce; ++m)
         if (j + lane + m * kWarp < net.width) z[j + lane + m * kWarp] = v[m];
@@ -525,30 +536,45 @@ struct Block {
     float most = z[0];
     for (int j = lane; j < net.classes; j += kWarp) most = Most()(z[j], most);
     most = warp_fold(most, Most());
-    double sum = 0;
-    for (int j = begin; j < end; ++j) {
-      const float e = ::expf((z[j] - most) / r.temperature);
-      z[j] = e;
-      sum += static_cast<double>(e);
-    }
-    double up_to = sum;  // of all lanes so far, with this one
-    for (int step = 1; step < kWarp; step *= 2) {
-      const double other = __shfl_up_sync(kAllLanes, up_to, static_cast<unsigned>(step));
-      if (lane >= step) up_to += other;
-    }
-    const double bound = static_cast<double>(u) * __shfl_sync(kAllLanes, up_to, kWarp - 1);
-    double running = __shfl_up_sync(kAllLanes, up_to, 1u);
-    if (lane == 0) running = 0;
-    int found = -1, last = -1;
-    for (int j = begin; j < end; ++j) {
-      running += static_cast<double>(z[j]);
-      if (z[j] > 0) last = j;
-      if (running > bound) {
-        found = j;
-        break;
+    constexpr int kInRegisters = 8;
+    const bool few = run <= kInRegisters;
+    double upto[kInRegisters] = {}, sum = 0;  // sums of the lane's classes
+    unsigned positive = 0;
+    if (few) {
+#pragma unroll
+      for (int m = 0; m < kInRegisters; ++m) {
+        const float e = begin + m < end ? ::expf((z[begin + m] - most) / r.temperature) : 0.0f;
+        upto[m] = sum = sum + static_cast<double>(e);
+        positive |= e > 0 ? 1u << m : 0u;
+      }
+    } else {
+      for (int j = begin; j < end; ++j) {
+        z[j] = ::expf((z[j] - most) / r.temperature);
+        sum += static_cast<double>(z[j]);
       }
     }
-    unsigned have = __ballot_sync(kAllLanes, found >= 0);
+    double before = sum;  // of all lanes so far: first with this one, then without
+    for (int step = 1; step < kWarp; step *= 2) {
+      const double other = __shfl_up_sync(kAllLanes, before, static_cast<unsigned>(step));
+      if (lane >= step) before += other;
+    }
+    const double bound = static_cast<double>(u) * __shfl_sync(kAllLanes, before, kWarp - 1);
+    before = __shfl_up_sync(kAllLanes, before, 1u);
+    if (lane == 0) before = 0;
+    int found = -1, last = -1;
+    if (few) {
+#pragma unroll
+      for (int m = kInRegisters - 1; m >= 0; --m)
+        if (begin + m < end && before + upto[m] > bound) found = begin + m;
+      if (positive != 0) last = begin + kWarp - 1 - __clz(static_cast<int>(positive));
+    } else {
+      for (int j = begin; j < end && found < 0; ++j) {
+        before += static_cast<double>(z[j]);
+        if (z[j] > 0) last = j;
+        if (before > bound) found = j;
+      }
+    }
+    const unsigned have = __ballot_sync(kAllLanes, found >= 0);
     const unsigned some = __ballot_sync(kAllLanes, last >= 0);
     if (have != 0) return __shfl_sync(kAllLanes, found, __ffs(static_cast<int>(have)) - 1);
     if (some != 0) return __shfl_sync(kAllLanes, last, kWarp - 1 - __clz(static_cast<int>(some)));
@@ -571,9 +597,9 @@ struct Block {
     }
     if (code < 0) code = draw(z, u);
     Message* const to = mailbox(0, at.stream) + net.mail.x;
-    const float* const x = part->table < 0
+    const float* const x = part()->table < 0
                                ? r.table + std::int64_t{code} * net.in
-                               : reinterpret_cast<const float*>(weights(part->table)) + std::int64_t{code} * net.in;
+                               : reinterpret_cast<const float*>(weights(part()->table)) + std::int64_t{code} * net.in;
     for (int i = lane; i < net.in; i += kWarp) post(to + i, x[i], r.tag + static_cast<unsigned>(at.time));
     if (lane == 0) r.drawn[place] = code;
     __syncwarp();  // z has been read
@@ -733,7 +759,8 @@ class Generator final : public StreamGenerator {
       r.uniforms = to;
     }
     r.temperature = static_cast<float>(temperature), r.steps = static_cast<int>(steps);
-    r.tag = tag_, r.position = position_, r.patience = patience_;
+    r.tag = tag_, r.position = position_,
+    r.patience = static_cast<int>(std::clamp<std::int64_t>(patience_, 0, 1 << 30));
     tag_ += static_cast<unsigned>(steps), position_ += static_cast<unsigned long long>(steps);
     Launch l;
     l.grid[0] = static_cast<unsigned>(n.groups * n.blocks), l.block[0] = static_cast<unsigned>(n.threads);

@@ -226,7 +226,14 @@ Built build(const WaveNetGenerateArgs& a, const Choice& c) {
       for (int i = 0; i < part.layers; ++i) {
         const auto& l = a.layers[static_cast<std::size_t>(from + i)];
         Layer& to = mine[i];
-        to.conv.weight = pack.product(to.conv, s.in, conv_weight(l, static_cast<int>(l.conv.sizes[2]) - 1));
+        const auto newest = conv_weight(l, static_cast<int>(l.conv.sizes[2]) - 1);
+        if (c.fixed) {  // a channel's f and g belong to the same threads
+          const Product half = plan_product(s.channels, s.in, n.threads, 5);
+          to.conv.weight = pack.product(half, s.in, [&](int o, int k) { return newest(2 * o, k); });
+          pack.product(half, s.in, [&](int o, int k) { return newest(2 * o + 1, k); });
+        } else {
+          to.conv.weight = pack.product(to.conv, s.in, newest);
+        }
         if (to.residual.outputs == 0) continue;
         to.residual.weight =
             pack.product(to.residual, s.channels, [&](int o, int k) { return at(l.residual.weight, o, k); });
@@ -292,7 +299,7 @@ Built build(const WaveNetGenerateArgs& a, const Choice& c) {
     }
   }
 
-  out.ahead_start = state;
+  out.ahead_start = state;  // even: rows of rings are whole float4
   for (int b = 0; b < n.blocks; ++b)
     for (int i = 0; i < out.parts[static_cast<std::size_t>(b)].layers; ++i) {
       Layer& to = out.layers[static_cast<std::size_t>(b) * static_cast<std::size_t>(n.most_layers) +

@@ -164,6 +164,13 @@ TEST(DevicePlan, EveryActivationOfTheTable) {
   }
 }
 
+TEST(DevicePlan, ANetworkThatTheKernelDoesNotTake) {  // more layers on top than it has places for
+  WaveNetConfig c = small_config(Padding::valid);
+  c.head.layers = 9, c.blocks = {2};
+  compare(c, 2, 2, 8);
+  compare(c, 2, 2, 8, DType::bf16);
+}
+
 std::shared_ptr<WaveNet> on_device(const WaveNetConfig& config, std::uint64_t seed = 3) {
   const auto net = std::make_shared<WaveNet>(config);
   materialise(*net, {.seed = seed});

@@ -147,6 +147,8 @@ void add_scan();
 void add_rnn();
 void add_fft();
 void add_distance();
+void add_sort();
+void add_nonzero();
 
 void register_kernels();  // all of them
 

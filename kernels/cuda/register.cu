@@ -30,6 +30,8 @@ void register_kernels() {
   add_rnn();
   add_fft();
   add_distance();
+  add_sort();
+  add_nonzero();
 }
 
 }  // namespace tapedeck::kernels::TD_CUDA_NAMESPACE

@@ -37,6 +37,14 @@ void real_type(DType t, F&& f) {
   if (t == DType::bf16) return f(BFloat16());
   f(Float16());
 }
+template <class F>
+void plain_type(DType t, F&& f) {  // all but bf16 and f16; a bool is the byte that it is
+  if (t == DType::f32) return f(float());
+  if (t == DType::f64) return f(double());
+  if (t == DType::i64) return f(std::int64_t());
+  if (t == DType::i32) return f(std::int32_t());
+  f(std::uint8_t());
+}
 template <class Args>
 const char* takes_real_type(const Args& a) {
   return is_real(a.dtype()) ? nullptr : "dtype is not real";

@@ -1,7 +1,6 @@
 // Scans along one dimension. Lines that lie side by side are walked by a thread each, others by a warp or a block; long
 // lines are cut into parts, whose totals are found first. Everything is joined in a fixed order.
-#include <tapedeck/kernels/cuda/map.h>
-#include <tapedeck/kernels/cuda/reduce.h>
+#include <tapedeck/kernels/cuda/rows.h>
 #include <tapedeck/kernels/scan.h>
 
 #include <cmath>
@@ -35,7 +34,7 @@ ScanPlan plan_scan(std::int64_t lines, std::int64_t n, bool side_by_side) {
 }
 
 // An Op has State; load(at, k): that of element k, in the order of the scan, of the line at `at`; join(earlier, later);
-// store(at, k, before, state): `state` of the elements up to k; `before` without k, nullptr where k is the first.
+// store(at, k, any, before, state): `state` of the elements up to k; `before` of those without k, when there are any.
 // totals: given in the first of two passes over lines in parts, [part, line]; the second continues from them.
 template <bool kTotals, class Op, int N, class State = typename Op::State>
 __global__ void __launch_bounds__(kScanThreads) scan_lines(Op op, ScanPlan p, Layout<N> lines, State* totals) {
@@ -102,7 +101,7 @@ __global__ void __launch_bounds__(kScanThreads) scan_lines(Op op, ScanPlan p, La
       for (int i = 0; i < kScanItems; ++i) {
         if (first + i >= end) continue;
         const State below = i == 0 ? before : any ? op.join(before, s[i - 1]) : s[i > 0 ? i - 1 : 0];
-        op.store(at, first + i, i > 0 || any ? &below : nullptr, any ? op.join(before, s[i]) : s[i]);
+        op.store(at, first + i, i > 0 || any, below, any ? op.join(before, s[i]) : s[i]);
       }
     }
     carry = carried ? op.join(carry, total) : total;
@@ -153,7 +152,7 @@ struct Accumulate {
   Walked<Result<T>> y;
   __device__ State load(const std::int64_t (&at)[2], std::int64_t k) const { return static_cast<State>(x(at[0], k)); }
   __device__ State join(State a, State b) const { return product ? a * b : a + b; }
-  __device__ void store(const std::int64_t (&at)[2], std::int64_t k, const State*, State s) const {
+  __device__ void store(const std::int64_t (&at)[2], std::int64_t k, bool, State, State s) const {
     y(at[1], k) = static_cast<Result<T>>(s);
   }
 };
@@ -175,19 +174,11 @@ struct LogSumExp {
     if (b.most > a.most) return {b.most, a.total * exp(a.most - b.most) + b.total};
     return {a.most, a.total + (a.most == b.most ? b.total : b.total * exp(b.most - a.most))};
   }
-  __device__ void store(const std::int64_t (&at)[2], std::int64_t k, const State*, const State& s) const {
+  __device__ void store(const std::int64_t (&at)[2], std::int64_t k, bool, const State&, const State& s) const {
     y(at[1], k) = static_cast<T>(s.most + log(s.total));
   }
 };
 
-template <class F>
-void plain_type(DType t, F&& f) {
-  if (t == DType::f32) return f(float());
-  if (t == DType::f64) return f(double());
-  if (t == DType::i64) return f(std::int64_t());
-  if (t == DType::i32) return f(std::int32_t());
-  f(std::uint8_t());  // a bool is the byte that it is
-}
 template <bool product>
 void accumulate(const ScanArgs& a) {
   plain_type(a.dtype(), [&](auto zero) {
@@ -217,7 +208,7 @@ struct Extremes {
   __device__ State join(const State& a, const State& b) const {
     return b.value != b.value || (largest ? b.value >= a.value : b.value <= a.value) ? b : a;
   }
-  __device__ void store(const std::int64_t (&at)[2], std::int64_t k, const State*, const State& s) const {
+  __device__ void store(const std::int64_t (&at)[2], std::int64_t k, bool, const State&, const State& s) const {
     y(at[1], k) = s.place;
   }
 };
@@ -246,7 +237,7 @@ struct Recurrence : Composed {
   __device__ Affine load(const std::int64_t (&at)[3], std::int64_t k) const {
     return {k == 0 ? 0 : static_cast<double>(a(at[0], k)), static_cast<double>(b(at[1], k))};
   }
-  __device__ void store(const std::int64_t (&at)[3], std::int64_t k, const Affine*, const Affine& s) const {
+  __device__ void store(const std::int64_t (&at)[3], std::int64_t k, bool, const Affine&, const Affine& s) const {
     y(at[2], k) = static_cast<T>(s.b);
   }
 };
@@ -266,7 +257,7 @@ struct LogsGrad : Composed {
     const bool alone = k == 0 || here == -static_cast<double>(INFINITY);
     return {alone ? 0 : exp(here - static_cast<double>(y(at[2], k - 1))), static_cast<double>(gy(at[0], k))};
   }
-  __device__ void store(const std::int64_t (&at)[4], std::int64_t k, const Affine*, const Affine& s) const {
+  __device__ void store(const std::int64_t (&at)[4], std::int64_t k, bool, const Affine&, const Affine& s) const {
     const double v = x(at[1], k), here = y(at[2], k);
     gx(at[3], k) = static_cast<T>(v == -static_cast<double>(INFINITY) ? 0 : exp(v - here) * s.b);
   }
@@ -287,8 +278,8 @@ struct ProductsBefore : Multiplied {
   Walked<const T> x;
   Walked<double> y;
   __device__ double load(const std::int64_t (&at)[2], std::int64_t k) const { return x(at[0], k); }
-  __device__ void store(const std::int64_t (&at)[2], std::int64_t k, const double* before, double) const {
-    y(at[1], k) = before ? *before : 1;
+  __device__ void store(const std::int64_t (&at)[2], std::int64_t k, bool any, double before, double) const {
+    y(at[1], k) = any ? before : 1;
   }
 };
 template <class T>
@@ -297,8 +288,8 @@ struct ProductsBehind : Multiplied {
   Walked<const double> before;
   Walked<T> y;
   __device__ double load(const std::int64_t (&at)[3], std::int64_t k) const { return x(at[0], k); }
-  __device__ void store(const std::int64_t (&at)[3], std::int64_t k, const double* behind, double) const {
-    y(at[2], k) = static_cast<T>(before(at[1], k) * (behind ? *behind : 1));
+  __device__ void store(const std::int64_t (&at)[3], std::int64_t k, bool any, double behind, double) const {
+    y(at[2], k) = static_cast<T>(before(at[1], k) * (any ? behind : 1));
   }
 };
 // r[k] = gy[k] + x[k + 1] r[k + 1].
@@ -310,7 +301,7 @@ struct CumprodGrad : Composed {
   __device__ Affine load(const std::int64_t (&at)[4], std::int64_t k) const {
     return {k == 0 ? 0 : static_cast<double>(x(at[1], k - 1)), static_cast<double>(gy(at[0], k))};
   }
-  __device__ void store(const std::int64_t (&at)[4], std::int64_t k, const Affine*, const Affine& s) const {
+  __device__ void store(const std::int64_t (&at)[4], std::int64_t k, bool, const Affine&, const Affine& s) const {
     gx(at[3], k) = static_cast<T>(before(at[2], k) * s.b);
   }
 };

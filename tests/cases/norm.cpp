@@ -27,12 +27,12 @@ const Range kRanges[] = {{"", Values::normal},
 // The standardised x by definition, seen as [R, S, G, C / G] like the kernels; in f64.
 struct Standard {
   Shape view, shape;
-  Tensor x, rstd, value, offset;  // offset: |mean| / std
+  Tensor x, rstd, value, offset;  // offset: mean |x| / std, what the mean's rounding is relative to
   Standard(const Tensor& from, const Shape& grouped, double eps, bool centred) : view(grouped), shape(from.sizes()) {
     x = reshape(from, view);
     const Tensor m = mean(x, {1, 3}, true), d = centred ? x - m : x;
     rstd = rsqrt(mean(square(d), {1, 3}, true) + eps);
-    value = d * rstd, offset = abs(m) * rstd;
+    value = d * rstd, offset = mean(abs(x), {1, 3}, true) * rstd;
   }
   Tensor per_channel(const Tensor& w) const {
     return w.defined() ? reshape(abs(w), {1, 1, view[2], view[3]}) : Tensor();
@@ -59,12 +59,12 @@ void add_case(std::vector<OpCase>& t, const Family& f, DType dtype, Layout layou
     c.inputs.push_back({f.param, dtype, f.param.rank() > 1 ? layout : Layout::contiguous});
   const auto at = [](Args x, std::size_t i) { return i < x.size() ? x[i] : Tensor(); };
   c.call = [=](Args x) { return Outputs{f.call(x[0], at(x, 1), at(x, 2))}; };
-  c.bound = {.c = 8};
+  c.bound = {.c = dtype == DType::f64 ? 24. : 8.};  // f64 is summed in f64, f32 in double
   c.magnitude = [=](Args x, const Outputs& y) {
     if (x[0].numel() == 0) return Magnitudes{{}};
     const Standard s(x[0], f.grouped, f.eps, f.centred);
     const Tensor w = s.per_channel(at(x, 1)), b = s.per_channel(at(x, 2));
-    Tensor m = abs(s.value) + s.offset * 0x1p-24;
+    Tensor m = abs(s.value) + s.offset * (dtype == DType::f64 ? 1 : 0x1p-24);
     if (w.defined()) m = m * w;
     if (b.defined()) m = m + b;
     return Magnitudes{values_of(reshape(m, y[0].sizes()))};
@@ -225,9 +225,14 @@ void add_running(std::vector<OpCase>& t) {
                          return Outputs{y, mean, var};
                        });
                      }};
+            const std::int64_t parts = instance ? x[0] : 1;
+            const Shape grouped{parts, x.numel() / channels / parts, channels, 1};
+            const double share = dtype == DType::f64 ? 1 : 0x1p-24;
             c.bound = {.c = 8};
-            c.magnitude = [](Args v, const Outputs& y) {
-              return Magnitudes{values_of(abs(y[0])), values_of(abs(v[1]) + abs(y[1])), values_of(v[2] + y[2])};
+            c.magnitude = [=](Args v, const Outputs& y) {
+              const Standard s(v[0], grouped, 1e-5, true);
+              return Magnitudes{values_of(reshape(abs(s.value) + s.offset * share, y[0].sizes())),
+                                values_of(abs(v[1]) + abs(y[1])), values_of(v[2] + y[2])};
             };
             t.push_back(c);
             c.text = "by running statistics";

@@ -118,6 +118,8 @@ void add_attention(std::vector<OpCase>& table) {
                          {{1, 3, 2}, {1, 600, 2}, {1, 600, 3}},  // several blocks of keys, of queries, of both
                          {{2, 140, 3}, {2, 6, 3}, {2, 6, 2}},
                          {{130, 1}, {270, 1}, {270, 1}},
+                         {{1, 3, 70}, {1, 130, 70}, {1, 130, 72}},  // several blocks of channels
+                         {{70, 65}, {8, 65}, {8, 3}},
                          {{0, 3, 4}, {0, 5, 4}, {0, 5, 4}},
                          {{3, 0, 4}, {3, 5, 4}, {3, 5, 4}}};
   enum class Kind { plain, causal, past, boolean, real, scaled };

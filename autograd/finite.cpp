@@ -1,7 +1,10 @@
 // check_finite: who made the first NaN or infinity.
 #include <tapedeck/autograd/inspect.h>
+#include <tapedeck/autograd/ops.h>
 #include <tapedeck/autograd/recording.h>
 #include <tapedeck/autograd/watchers.h>
+#include <tapedeck/kernels/elementwise.h>
+#include <tapedeck/kernels/reduce.h>
 #include <tapedeck/tensor/detail_views.h>
 #include <tapedeck/tensor/random.h>
 
@@ -39,10 +42,28 @@ std::optional<Found> find(const Tensor& x) {
   return {};
 }
 
+// By a reduction where x is; only what has something to show moves to the host.
+bool all_finite_there(const Tensor& x) {
+  if (x.numel() == 0) return true;
+  const TensorOptions flags{DType::boolean, x.device()};
+  Shape one = x.sizes();
+  for (int d = 0; d < one.rank(); ++d) one[d] = 1;
+  const Tensor finite = empty(x.sizes(), flags), least = empty(one, flags);
+  kernels::isfinite(x.device(), {x, finite});
+  kernels::amin(x.device(), {finite, least, (1u << x.dim()) - 1u});
+  return *least.to(kCpu).data<bool>();
+}
+Tensor on_host(const Tensor& x) {
+  if (x.device() == kCpu) return x;
+  const Tensor dense = empty(x.sizes(), x.options());  // only contiguous tensors move between devices
+  kernels::copy(x.device(), {x, dense});
+  return dense.to(kCpu);
+}
+
 std::optional<Found> not_finite(const Tensor& x) {
   if (!x.defined() || !is_real(x.dtype())) return {};
-  if (x.device() != kCpu && !x.is_contiguous()) return {};  // only contiguous tensors move between devices
-  const Tensor host = x.to(kCpu);
+  if (x.device() != kCpu && all_finite_there(x)) return {};
+  const Tensor host = on_host(x);
   switch (x.dtype()) {
     case DType::f32:
       return find<float>(host);

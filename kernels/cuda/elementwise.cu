@@ -1,5 +1,5 @@
 // Functions of one element and predicates: the functors of common/elementwise_math.h, f32 in float unless it loses the
-// result (kWide), then in double.
+// result (kWide), then in double (float_math.h).
 #include <tapedeck/kernels/cuda/elementwise.h>
 
 namespace tapedeck::kernels::TD_CUDA_NAMESPACE {
@@ -12,7 +12,7 @@ struct UnaryOf {
 };
 template <class F, class T>
 struct PredicateOf {
-  __device__ bool operator()(T x) const { return F::value(x); }
+  __device__ bool operator()(T x) const { return F::value(load(x)); }
 };
 
 template <class F>
@@ -24,7 +24,7 @@ void unary(const UnaryArgs& a) {
 }
 template <class F>
 void predicate(const UnaryArgs& a) {
-  each_plain_type(a.dtype(), [&](auto zero) {
+  visit(a.dtype(), [&](auto zero) {
     using T = decltype(zero);
     map<bool, T>(PredicateOf<F, T>{}, a.y, a.x);
   });
@@ -37,7 +37,7 @@ void add_elementwise() {
   TD_UNARY_LIST(TD_ADD)
   TD_MAP_LIST(TD_ADD)
 #undef TD_ADD
-#define TD_ADD(name, Name) name.add(DeviceType::cuda, "cuda", predicate<math::Name>, takes_plain<UnaryArgs>);
+#define TD_ADD(name, Name) name.add(DeviceType::cuda, "cuda", predicate<math::Name>);
   TD_PREDICATE_LIST(TD_ADD)
 #undef TD_ADD
 }

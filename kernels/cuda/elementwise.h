@@ -1,6 +1,8 @@
 // Which element types a functor of elementwise_math.h takes on the device, and in what it is computed.
 #pragma once
 #include <tapedeck/kernels/common/elementwise_math.h>
+#include <tapedeck/kernels/cuda/convert.h>
+#include <tapedeck/kernels/cuda/float_math.h>
 #include <tapedeck/kernels/cuda/map.h>
 #include <tapedeck/kernels/elementwise.h>
 
@@ -14,22 +16,31 @@ inline constexpr bool kIntegers =
            math::MulScalar, math::Sign, math::Floor, math::Ceil, math::Round, math::Trunc, math::Add, math::Sub,
            math::Mul, math::Maximum, math::Minimum, math::Fmod, math::Remainder, math::Addcmul>;
 
+// bf16 and f16 with a scalar of f32: float would round before the 16 bits do.
 template <class F, class T>
-using Working = std::conditional_t<F::kWide && kReal<T>, double, Compute<T>>;
+inline constexpr bool kRoundsTwice = kHalf<T>&& any_of<F, math::AddScalar, math::MulScalar>;
+template <class F, class T>
+using Working =
+    std::conditional_t<std::is_same_v<Compute<T>, float>,
+                       std::conditional_t<kRoundsTwice<F, T>, double, std::conditional_t<F::kWide, Double, Float>>,
+                       Compute<T>>;
 template <class F, class T>
 __device__ inline Working<F, T> start(T v) {
   return static_cast<Working<F, T>>(load(v));
 }
 template <class T, class C>
 __device__ inline T finish(C v) {
-  return store<T>(static_cast<Compute<T>>(v));
+  if constexpr (kHalf<T> && std::is_same_v<C, double>)
+    return convert<T>(v);
+  else
+    return store<T>(static_cast<Compute<T>>(v));
 }
 
 // Parameters of f32 functions are f32 numbers; limits of clamp are infinite by default: saturated for integers.
 template <class F, class T>
 Working<F, T> parameter(double p) {
-  if constexpr (std::is_same_v<T, float> || kHalf<T>)
-    return static_cast<float>(p);
+  if constexpr (std::is_same_v<Compute<T>, float>)
+    return static_cast<Working<F, T>>(static_cast<float>(p));
   else if constexpr (std::is_same_v<T, double>)
     return p;
   else
@@ -63,10 +74,6 @@ void each_type(DType t, F&& f) {
 template <class Args>
 const char* takes_real(const Args& a) {
   return is_real(a.dtype()) ? nullptr : "dtype is not real";
-}
-template <class Args>
-const char* takes_plain(const Args& a) {
-  return a.dtype() == DType::bf16 || a.dtype() == DType::f16 ? "dtype is bf16 or f16" : nullptr;
 }
 template <class F, class Args>
 const char* takes(const Args& a) {

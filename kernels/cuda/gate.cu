@@ -5,18 +5,22 @@ namespace tapedeck::kernels::TD_CUDA_NAMESPACE {
 namespace {
 
 template <class T>
-__device__ inline Compute<T> tanh_of(Compute<T> u) {
-  return math::Tanh::value(u, Compute<T>(0), Compute<T>(0));
+using Real = Working<math::Tanh, T>;  // Sigmoid's too
+template <class T>
+__device__ inline Real<T> tanh_of(Real<T> u) {
+  return math::Tanh::value(u, Real<T>(0), Real<T>(0));
 }
 template <class T>
-__device__ inline Compute<T> sigmoid_of(Compute<T> v) {
-  return math::Sigmoid::value(v, Compute<T>(0), Compute<T>(0));
+__device__ inline Real<T> sigmoid_of(Real<T> v) {
+  return math::Sigmoid::value(v, Real<T>(0), Real<T>(0));
 }
 template <class T>
 struct Gate {
-  __device__ T operator()(T u, T v) const { return store<T>(tanh_of<T>(load(u)) * sigmoid_of<T>(load(v))); }
+  __device__ T operator()(T u, T v) const {
+    return finish<T>(tanh_of<T>(Real<T>(load(u))) * sigmoid_of<T>(Real<T>(load(v))));
+  }
   __device__ T operator()(T u, T v, T cu, T cv) const {
-    return store<T>(tanh_of<T>(load(u) + load(cu)) * sigmoid_of<T>(load(v) + load(cv)));
+    return finish<T>(tanh_of<T>(Real<T>(load(u) + load(cu))) * sigmoid_of<T>(Real<T>(load(v) + load(cv))));
   }
 };
 
@@ -44,7 +48,7 @@ void gate(const GateArgs& a) {
 template <class T, int V, bool given>
 __global__ void gate_backward_kernel(Groups<given ? 7 : 5> l, T* gu, T* gv, const T* gy, const T* u, const T* v,
                                      const T* cu, const T* cv) {
-  using C = Compute<T>;
+  using C = Real<T>;
   const std::int64_t step = std::int64_t{gridDim.x} * blockDim.x;
   for (std::int64_t n = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x; n < l.groups.numel; n += step) {
     std::int64_t at[given ? 7 : 5];
@@ -55,18 +59,18 @@ __global__ void gate_backward_kernel(Groups<given ? 7 : 5> l, T* gu, T* gv, cons
     Pack<T, V> b = fetch<T, V>(v + at[4], l.inner[4], wide >> 4 & 1u, count);
     C x[V], y[V];
 #pragma unroll
-    for (int i = 0; i < V; ++i) x[i] = load(a.v[i]), y[i] = load(b.v[i]);
+    for (int i = 0; i < V; ++i) x[i] = C(load(a.v[i])), y[i] = C(load(b.v[i]));
     if constexpr (given) {
       const Pack<T, V> s = fetch<T, V>(cu + at[5], l.inner[5], wide >> 5 & 1u, count);
       const Pack<T, V> t = fetch<T, V>(cv + at[6], l.inner[6], wide >> 6 & 1u, count);
 #pragma unroll
-      for (int i = 0; i < V; ++i) x[i] += load(s.v[i]), y[i] += load(t.v[i]);
+      for (int i = 0; i < V; ++i) x[i] = x[i] + C(load(s.v[i])), y[i] = y[i] + C(load(t.v[i]));
     }
 #pragma unroll
     for (int i = 0; i < V; ++i) {
-      const C t = tanh_of<T>(x[i]), z = sigmoid_of<T>(y[i]), slope = load(g.v[i]);
-      a.v[i] = store<T>(math::Tanh::grad(slope * z, x[i], t, C(0), C(0)));
-      b.v[i] = store<T>(math::Sigmoid::grad(slope * t, y[i], z, C(0), C(0)));
+      const C t = tanh_of<T>(x[i]), z = sigmoid_of<T>(y[i]), slope(load(g.v[i]));
+      a.v[i] = finish<T>(math::Tanh::grad(slope * z, x[i], t, C(0), C(0)));
+      b.v[i] = finish<T>(math::Sigmoid::grad(slope * t, y[i], z, C(0), C(0)));
     }
     put(gu + at[0], l.inner[0], wide & 1u, count, a);
     put(gv + at[1], l.inner[1], wide >> 1 & 1u, count, b);

@@ -19,7 +19,8 @@ TrainingStep::TrainingStep(std::int64_t residual, std::int64_t skip, std::int64_
                            Device device, DType dtype)
     : net_(std::make_shared<nn::WaveNet>(wavenet_config(residual, skip))) {
   nn::materialise(*net_);
-  if (device != kCpu || dtype != DType::f32) net_->to(device, dtype);
+  if (device != kCpu) net_->to(device, DType::f32);
+  if (dtype != DType::f32) short_.emplace(nn::Part<nn::Network>(net_), dtype);
   optimizer_ = train::make_optimizer(train::AdamConfig{}, *net_);
   const RandomScope scope(7, 0);
   codes_ = randint(0, 256, {batch, time}), targets_ = randint(0, 256, {batch * time});
@@ -27,12 +28,15 @@ TrainingStep::TrainingStep(std::int64_t residual, std::int64_t skip, std::int64_
 }
 
 double TrainingStep::run() {
-  net_->zero_grad();
+  nn::Network& net = short_ ? short_->network() : *net_;
+  if (short_) short_->take_weights();
+  net.zero_grad();
   Tape tape;
-  const Tensor logits = net_->forward(codes_);
+  const Tensor logits = net.forward(codes_);
   const Tensor rows = reshape(logits, {targets_.size(0), logits.size(-1)});
   const Tensor loss = cross_entropy(rows.dtype() == DType::f32 ? rows : cast(rows, DType::f32), targets_);
   tape.backward(loss);
+  if (short_) short_->give_gradients();
   optimizer_->step(1e-3);
   return loss.item();
 }

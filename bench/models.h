@@ -2,8 +2,10 @@
 #pragma once
 #include <tapedeck/nn/wavenet.h>
 #include <tapedeck/train/optim.h>
+#include <tapedeck/train/precision.h>
 
 #include <memory>
+#include <optional>
 
 namespace tapedeck::bench {
 
@@ -19,6 +21,7 @@ class TrainingStep {
 
  private:
   std::shared_ptr<nn::WaveNet> net_;
+  std::optional<train::ShortNetwork> short_;  // with a dtype that is not f32
   std::unique_ptr<train::Optimizer> optimizer_;
   Tensor codes_, targets_;
 };

@@ -403,7 +403,7 @@ void check_device(const ModuleType& type) {
   expect(got.size() == expected.size(), "another number of tensors");
   for (std::size_t i = 0; i < got.size(); ++i) {
     if (!expected[i].defined() || !is_real(expected[i].dtype())) continue;
-    const auto a = expected[i].to_vector<float>(), b = got[i].to(kCpu).to_vector<float>();
+    const auto a = expected[i].to_vector<float>(), b = got[i].to_vector<float>();
     float largest = 0;
     for (const float v : a) largest = std::max(largest, std::fabs(v));
     for (std::size_t k = 0; k < a.size(); ++k)

@@ -24,6 +24,19 @@ __device__ inline float float_to_odd(double v) {
   if (beyond && (bits & 1u) == 0) bits -= 1;
   return __uint_as_float(bits | 1u);
 }
+// A double to f16 in one rounding, to even, subnormal results too: by whole numbers of its last place.
+__device__ inline Float16 half_from_double(double v) {
+  const auto bits = static_cast<std::uint64_t>(__double_as_longlong(v));
+  const auto sign = static_cast<std::uint16_t>(bits >> 48 & 0x8000u);
+  if (v != v) return {static_cast<std::uint16_t>(sign | 0x7e00u)};
+  const double size = v < 0 ? -v : v;
+  if (size >= 65520) return {static_cast<std::uint16_t>(sign | 0x7c00u)};
+  int exponent = static_cast<int>(bits >> 52 & 0x7ffu) - 1023;
+  if (exponent < -14) exponent = -14;
+  const double places = __longlong_as_double(static_cast<std::int64_t>(1023 + 10 - exponent) << 52);
+  const auto whole = static_cast<int>(rint(size * places));  // below 1024: subnormal; 2048: the next power of two
+  return {static_cast<std::uint16_t>(sign + ((exponent + 14) << 10) + whole)};
+}
 // The same from an integer to double: what is cut off stays as a last bit.
 __device__ inline double double_to_odd(std::int64_t v) {
   std::uint64_t m = v < 0 ? 0 - static_cast<std::uint64_t>(v) : static_cast<std::uint64_t>(v);
@@ -42,7 +55,10 @@ __device__ inline To convert(From v) {
     if constexpr (std::is_same_v<From, float>)
       return from_float<To>(v);
     else if constexpr (std::is_same_v<From, double>)
-      return from_float<To>(float_to_odd(v));
+      if constexpr (std::is_same_v<To, Float16>)
+        return half_from_double(v);
+      else
+        return from_float<To>(float_to_odd(v));
     else
       return from_float<To>(float_to_odd(double_to_odd(static_cast<std::int64_t>(v))));
   } else if constexpr (std::is_same_v<To, bool>) {

@@ -27,7 +27,8 @@ void use_another_device() {
       [](int, void* p) { std::free(p); },
       [](void* to, Device, const void* from, Device, std::size_t bytes) { std::memcpy(to, from, bytes); },
       [](int, void* p, std::size_t bytes) { std::memset(p, 0, bytes); },
-      [](int) {}};
+      [](int) {},
+      [] { return ""; }};
   set_runtime(DeviceType::cuda, &other);
 }
 

@@ -38,7 +38,9 @@ count() {  # count NAME PASSED FAILED SECONDS LOG
   passed=$((passed + $2)); failed=$((failed + $3))
   say "- $1: $2 passed, $3 failed ($4 s)"
   [ "$3" = 0 ] && return
-  say '```'; grep -aE 'FAILED|failed|threw|error|Error' "$5" | cut -c1-300 | head -"${6:-60}" | tee /dev/fd/3; say '```'
+  say '```'
+  grep -aE 'FAILED|failed|threw|error|Error' "$5" | cut -c1-300 | head -"${6:-60}" >"$work/shown"; say "$(<"$work/shown")"
+  say '```'
 }
 totals() {  # sums `N passed, N failed` lines of a log
   sed -nE 's/^([0-9]+) passed, ([0-9]+) failed.*/\1 \2/p' "$1" | awk '{a += $1; b += $2} END {print a + 0, b + 0}'

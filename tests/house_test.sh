@@ -52,7 +52,8 @@ run_outside() {  # run_outside FILE: compiled and linked as a user would, and ru
   for f in tensor kernels autograd io nn train; do roots+=("-I$build/include/$f"); done
   for f in train nn io autograd kernels tensor; do libs+=("$build/libtapedeck_$f.a"); done
   local flags=(); grep -q '^TAPEDECK_SANITIZE:STRING=.' "$build/CMakeCache.txt" && flags=("-fsanitize=$(sed -n 's/^TAPEDECK_SANITIZE:STRING=//p' "$build/CMakeCache.txt")")
-  "${CXX:-g++}" -std=c++20 -O1 -Wall -Wextra "${flags[@]}" "${roots[@]}" "$1" "${libs[@]}" $(pkg-config --libs sndfile soxr libhwy) -lpng -lz -lfmt -lpthread -o "$work/example" && (cd "$work" && ./example)
+  local cuda=(); grep -q '^CMAKE_CUDA_COMPILER:.*nvcc' "$build/CMakeCache.txt" && mapfile -t cuda < <(sed -nE 's/^CUDA_(cudart_static|cublas|cublasLt)_LIBRARY:FILEPATH=//p' "$build/CMakeCache.txt"; echo -ldl; echo -lrt)
+  "${CXX:-g++}" -std=c++20 -O1 -Wall -Wextra "${flags[@]}" "${roots[@]}" "$1" "${libs[@]}" "${cuda[@]}" $(pkg-config --libs sndfile soxr libhwy) -lpng -lz -lfmt -lpthread -o "$work/example" && (cd "$work" && ./example)
 }
 readme_example_compiles() {
   awk '/^```cpp$/{on=1;next} /^```$/{on=0} on' README.md >"$work/example.cpp"

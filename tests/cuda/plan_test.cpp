@@ -1,0 +1,40 @@
+// Launch plans: every item and every row has its threads, within what devices take.
+#define TAPEDECK_EMULATED
+#include <gtest/gtest.h>
+#include <tapedeck/kernels/cuda/plan.h>
+
+namespace tapedeck::kernels::cuda_emulated {
+namespace {
+
+constexpr std::int64_t kSizes[] = {
+    0, 1, 31, 32, 33, 255, 256, 257, 4096, 100000, std::int64_t{1} << 31, std::int64_t{1} << 40};
+
+TEST(LaunchPlans, ItemsAreCoveredOrWalked) {
+  for (const std::int64_t n : kSizes)
+    for (const int threads : {32, 128, 256, 1024}) {
+      const Launch l = plan_items(n, threads);
+      EXPECT_EQ(l.block[0], static_cast<unsigned>(threads));
+      EXPECT_LE(l.grid[0], 0x7fffffffu);
+      const std::int64_t made = std::int64_t{l.grid[0]} * threads;
+      EXPECT_TRUE(made >= n || l.grid[0] == 1u << 20) << n;
+      EXPECT_LT(made - n, threads) << n << ": a block without work";
+    }
+  EXPECT_EQ(plan_items(0).grid[0], 0u);
+}
+
+TEST(LaunchPlans, RowsHaveWholeWarps) {
+  for (const std::int64_t rows : kSizes)
+    for (const std::int64_t width : kSizes) {
+      const RowPlan p = plan_rows(rows, width);
+      EXPECT_EQ(p.threads_per_row % kWarp, 0);
+      EXPECT_LE(p.threads_per_row * p.rows_per_block, 1024);
+      EXPECT_EQ(p.launch.block[0], static_cast<unsigned>(p.threads_per_row));
+      EXPECT_EQ(p.launch.block[1], static_cast<unsigned>(p.rows_per_block));
+      const std::int64_t covered = std::int64_t{p.launch.grid[0]} * p.rows_per_block;
+      EXPECT_TRUE(covered >= rows || p.launch.grid[0] == 1u << 20) << rows;
+      EXPECT_TRUE(p.threads_per_row == kWarp || p.threads_per_row * 4 < 2 * width) << width << ": idle threads";
+    }
+}
+
+}  // namespace
+}  // namespace tapedeck::kernels::cuda_emulated

@@ -1,17 +1,13 @@
 #include <tapedeck/kernels/precision.h>
+#include <tapedeck/tensor/env.h>
 
 #include <atomic>
-#include <cstdlib>
-#include <string_view>
 
 namespace tapedeck::kernels {
 namespace {
 
 std::atomic<Precision>& chosen() {
-  static std::atomic<Precision> p{[] {
-    const char* text = std::getenv("TAPEDECK_TF32");
-    return text && std::string_view(text) == "1" ? Precision::tf32 : Precision::f32;
-  }()};
+  static std::atomic<Precision> p{[] { return env("TAPEDECK_TF32") == "1" ? Precision::tf32 : Precision::f32; }()};
   return p;
 }
 

@@ -59,10 +59,10 @@ plain() {  # plain NAME COMMAND...: a program whose last line says `N passed, N 
 # The kernels of kernels/cuda on the emulated device: every case, in two halves at once.
 if [ -x "$build/bin/op_cases" ] && [ -z "$sanitize" ]; then
   for half in 0 1; do
-    "$build/bin/op_cases" --device emulated --shard $half/2 >"$build/test-logs/cuda_cases_$half.log" 2>&1 &
+    "$build/bin/op_cases" --device emulated --shard $half/2 >"$build/test-logs/cuda_cases_$half.out" 2>&1 &
   done
   wait
-  for half in 0 1; do plain cuda_cases_$half cat "$build/test-logs/cuda_cases_$half.log"; done
+  for half in 0 1; do plain cuda_cases_$half cat "$build/test-logs/cuda_cases_$half.out"; done
   plain cuda_modules "$build/bin/conformance" --property device --device emulated
 fi
 [ -x "$build/bin/op_cases" ] && [ -z "$sanitize" ] && plain op_cases_sweep "$build/bin/op_cases" --sweep ${full:+--full}

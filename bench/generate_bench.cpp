@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <string>
 #include <vector>
 
@@ -67,7 +68,11 @@ void report(const char* name, const nn::WaveNetConfig& config, double seconds) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const double seconds = argc > 1 ? std::stod(argv[1]) : 1;
+  const double seconds = argc > 1 ? std::strtod(argv[1], nullptr) : 1;
+  if (argc > 2 || !(seconds > 0 && seconds <= 600)) {
+    std::fprintf(stderr, "usage: generate_bench [SECONDS of each row, up to 600; default 1]\n");
+    return 2;
+  }
   set_num_threads(1);
   std::printf("%s\n", bench::to_table(bench::machine()).c_str());
   nn::WaveNetConfig small{.blocks = {9}, .channels = 32, .residual_channels = 32, .skip_channels = 32};

@@ -49,6 +49,17 @@ struct Out {
   bool first, last, add_to_y;
 };
 
+// What comes near while tiles compute: `rows` of `lines`, `jump` bytes between the end of one and the next.
+struct Run {
+  const char* at;
+  int64_t lines, jump, rows;
+};
+// Of the runs from `run` on a tile fetches `quota` lines, one per k index.
+struct Fetch {
+  Run* run;
+  int64_t left, quota;  // left: lines of this row
+};
+
 // The end of a chunk where columns are missing, off the fast path: `part` holds the tile, rows of `width`.
 HWY_NOINLINE void finish(const Out& o, int rows, const float* part, int64_t width) {
   const D d;
@@ -72,12 +83,21 @@ HWY_NOINLINE void finish(const Out& o, int rows, const float* part, int64_t widt
   }
 }
 
+HWY_INLINE const char* next_row(Fetch& f, const char* at) {
+  if (--f.run->rows > 0) return at + f.run->jump;
+  return (++f.run)->at;
+}
+
 // A tile of kRows x kVectors vectors over the k indices of all segments. kUnit: a's columns are neighbours in memory,
 // rows a segment's `row` apart; otherwise its rows are neighbours, columns `row` apart. kPack: the rows of b, which lie
 // far apart, are copied to `packed` in passing.
 template <int kRows, int kVectors, bool kUnit, bool kPack>
-HWY_NOINLINE void tile(const Segment* a, int segments, const float* b, int64_t b_row, float* packed, const Out& o) {
+HWY_NOINLINE void tile(const Segment* a, int segments, const float* b, int64_t b_row, float* packed, const Out& o,
+                       Fetch& fetch) {
   const D d;
+  constexpr bool kFetch = kVectors == 2;
+  int64_t quota = fetch.quota, lines = fetch.left;
+  const char* near = fetch.run->at;
   V acc[kRows][kVectors];
   HWY_UNROLL(16)
   for (int i = 0; i < kRows; ++i) {
@@ -95,6 +115,11 @@ HWY_NOINLINE void tile(const Segment* a, int segments, const float* b, int64_t b
       asm("" : "+r"(rows[i]));
     }
     for (int64_t p = a->count; p > 0; --p) {
+      if (kFetch && --quota >= 0) {
+        __builtin_prefetch(near, 0, 2);
+        near += 64;
+        if (--lines == 0) near = next_row(fetch, near), lines = fetch.run->lines;
+      }
       V bv[kVectors];
       HWY_UNROLL(8)
       for (int v = 0; v < kVectors; ++v) {
@@ -116,6 +141,7 @@ HWY_NOINLINE void tile(const Segment* a, int segments, const float* b, int64_t b
       if constexpr (kPack) packed += kVectors * kLanes;
     }
   }
+  if (kFetch) fetch.left = lines, fetch.run->at = near;
   constexpr int64_t kWidth = kVectors * kLanes;
   if (o.columns == kWidth) {
     const auto add_rows = [&](const float* from, int64_t row) HWY_ATTR {
@@ -147,7 +173,7 @@ HWY_NOINLINE void tile(const Segment* a, int segments, const float* b, int64_t b
   finish(o, kRows, part, kWidth);
 }
 
-using Tile = void (*)(const Segment*, int, const float*, int64_t, float*, const Out&);
+using Tile = void (*)(const Segment*, int, const float*, int64_t, float*, const Out&, Fetch&);
 
 // The tiles of 1, 2, … rows.
 template <int kVectors, bool kUnit, bool kPack, int... kRows>
@@ -268,7 +294,7 @@ class Block {
     // would meet each line of a long matrix at its first use.
     const bool neighbours = k_major_ || g.a.column == 1 || rows_ == 1 || g.k <= 1;
     const bool crowded = tiles_ > 1 && !k_major_ && g.a.row % 256 == 0;
-    gather_ = g.a.source || !neighbours || ((crowded || rows_first_) && columns_ > width_);
+    gather_ = g.a.source || !neighbours || (crowded && columns_ > width_);
     gathered_row_ = k_major_ ? rows_ + 16 : std::min(kGatherStride, (g.k + 31) / 16 * 16);
   }
 
@@ -299,18 +325,28 @@ class Block {
       p0_ = c * kChunk, count_ = std::min(kChunk, g_.k - p0_);
       out_.first = c == 0 && !g_.continues, out_.last = c + 1 == chunks;
       if (rows_first_) {
+        if (!gather_) find_a(0, rows_);
         for (int64_t t = 0; t < tiles_; ++t) {
-          find_a(row_of(t), row_of(t + 1));
+          if (gather_) find_a(row_of(t), row_of(t + 1));
+          fetch_tile(t + 1);
           for (int64_t j = 0; j < columns_; j += width_) {
-            fetch_next_rows(row_of(t + 1) - row_of(t), j, j + width_);
-            if (out_.addend && t + 1 < tiles_) fetch_next_outputs(t + 1, j);
+            // A share of what is left for each panel.
+            const int64_t panels = (columns_ - j + width_ - 1) / width_;
+            fetch_.quota = (lines_ + panels - 1) / panels;
+            lines_ -= fetch_.quota;
             one_tile(t, j, panels_ + j * count_);
           }
         }
       } else {
         find_a(0, rows_);
-        for (int64_t j = 0; j < columns_; j += width_)
-          for (int64_t t = 0; t < tiles_; ++t) one_tile(t, j, panels_);
+        for (int64_t j = 0; j < columns_; j += width_) {
+          fetch_panel(j + width_);
+          for (int64_t t = 0; t < tiles_; ++t) {
+            fetch_.quota = (lines_ + tiles_ - t - 1) / (tiles_ - t);
+            lines_ -= fetch_.quota;
+            one_tile(t, j, panels_);
+          }
+        }
       }
     }
     if (g_.sink) g_.sink->put(i0_, i0_ + rows_, j0_, j0_ + columns_, totals, padded);
@@ -332,7 +368,8 @@ class Block {
     if (count_ > 0 && g_.a.source) {
       const int64_t p1 = p0_ + count_, i0 = i0_ + r0, i1 = i0_ + r1;
       if (rows_first_) found_ = g_.a.source->in_place(batch_, i0, i1, p0_, p1, lies_);
-      if (found_ > 0 && columns_ <= width_) return std::copy_n(lies_, segments_ = found_, a_), void();
+      if (found_ > 0 && (columns_ <= width_ || lies_[0].row % 256 != 0))
+        return unit_ = true, std::copy_n(lies_, segments_ = found_, a_), void();
       if (found_ > 0)
         copy_segments(r1 - r0);
       else
@@ -354,27 +391,45 @@ class Block {
       for (int64_t r = 0; r < rows; ++r)
         copy_row(lies_[s].data + r * lies_[s].row, 1, lies_[s].count, to + r * gathered_row_);
   }
-  // A function that does nothing but prefetch counts as one without effect, and its calls vanish.
-  static HWY_INLINE void keep_prefetches() { asm volatile(""); }
-  // The rows behind a tile's `rows` come near, a share of them for the columns [j0, j1) of the block.
-  void fetch_next_rows(int64_t rows, int64_t j0, int64_t j1) const {
-    keep_prefetches();
-    const int64_t begin = rows * j0 / columns_, end = rows * std::min(j1, columns_) / columns_;
-    for (const Segment *s = lies_, *last = lies_ + found_; s != last; ++s)
-      for (int64_t r = begin; r < end; ++r)
-        for (int64_t i = 0; i < s->count; i += 16) __builtin_prefetch(s->data + (rows + r) * s->row + i, 0, 2);
+  // Lists what tile t will read and write, to be fetched.
+  void fetch_tile(int64_t t) {
+    runs_ = lines_ = 0;
+    if (t < tiles_) {
+      const int64_t row = row_of(t), rows = row_of(t + 1) - row, below = row - a_first_;
+      for (const Segment *s = lies_, *last = lies_ + found_; s != last; ++s)
+        fetch_rows(s->data + below * s->row, s->row, rows, s->count);
+      if (out_.last && out_.addend) fetch_rows(out_.addend + row * out_.addend_row, out_.addend_row, rows, columns_);
+      if (out_.last) fetch_rows(out_.y + row * out_.y_row, out_.y_row, rows, columns_);
+      if (!(out_.first && out_.last)) fetch_rows(out_.total + row * out_.total_row, out_.total_row, rows, columns_);
+    }
+    start_fetch();
   }
-
-  // What tile t will read and write where something is added to y comes near, in the order in which it lies: a share
-  // for each panel.
-  void fetch_next_outputs(int64_t t, int64_t j) const {
-    keep_prefetches();
-    const int64_t row = row_of(t), rows = row_of(t + 1) - row;
-    const int64_t begin = row + rows * j / columns_, end = row + rows * std::min(j + width_, columns_) / columns_;
-    for (int64_t r = begin; r < end; ++r)  // one after the other: in turns they come slower
-      for (int64_t i = 0; i < columns_; i += 16) __builtin_prefetch(out_.addend + r * out_.addend_row + i, 0, 2);
-    for (int64_t r = begin; r < end; ++r)
-      for (int64_t i = 0; i < columns_; i += 16) __builtin_prefetch(out_.y + r * out_.y_row + i, 1, 2);
+  // Lists the panel of b from column j on in this chunk or, behind the last, the first panel and the rows of a in the
+  // next.
+  void fetch_panel(int64_t j) {
+    runs_ = lines_ = 0;
+    int64_t p = p0_, count = count_;
+    if (j >= columns_) {
+      j = 0, p += count_, count = std::min(kChunk, g_.k - p);
+      if (count > 0 && !g_.a.source && k_major_)
+        fetch_rows(g_.a.data + batch_ * g_.a.batch + p * g_.a.column + i0_, g_.a.column, count, rows_);
+      if (count > 0 && !g_.a.source && g_.a.column == 1)
+        fetch_rows(g_.a.data + batch_ * g_.a.batch + p + i0_ * g_.a.row, g_.a.row, rows_, count);
+    }
+    if (count > 0 && !g_.b.source && g_.b.column == 1)
+      fetch_rows(g_.b.data + batch_ * g_.b.batch + p * g_.b.row + j0_ + j, g_.b.row, count,
+                 std::min(width_, columns_ - j));
+    start_fetch();
+  }
+  void fetch_rows(const float* data, int64_t row, int64_t rows, int64_t count) {
+    if (row == count) count *= rows, rows = 1;
+    const int64_t lines = (count + 15) / 16;
+    run_[runs_++] = {reinterpret_cast<const char*>(data), lines, (row - lines * 16) * 4, rows};
+    lines_ += lines * rows;
+  }
+  void start_fetch() {
+    run_[runs_] = {nullptr, INT64_MAX, 0, 1};
+    fetch_ = {run_, run_[0].lines, 0};
   }
 
   // Tile t of the panel that begins in column j; the first tile brings the panel into its place.
@@ -412,7 +467,7 @@ class Block {
     }
     const Tile f = in_passing && t == 0 ? (unit_ ? pick_packing<true>(rows) : pick_packing<false>(rows))
                                         : (unit_ ? pick<true>(vectors, rows) : pick<false>(vectors, rows));
-    f(a, segments_, b, b_row, panel, out);
+    f(a, segments_, b, b_row, panel, out, fetch_);
   }
 
   const Gemm& g_;
@@ -425,6 +480,11 @@ class Block {
   Segment a_[kMaxSegments], lies_[kMaxSegments];  // what the tiles read, and where it comes from (if it is known)
   int segments_ = 1, found_ = 0;
   bool unit_ = true;
+  static constexpr int kRuns = kMaxSegments + 3;
+  Run run_[kRuns + 1];
+  int runs_ = 0;
+  int64_t lines_ = 0;
+  Fetch fetch_{};
 };
 
 }  // namespace

@@ -49,15 +49,16 @@ struct Out {
   bool first, last, add_to_y;
 };
 
-// What comes near while tiles compute: `rows` of `lines`, `jump` bytes between the end of one and the next.
+// What comes near while tiles compute: `rows` of `pairs` of cache lines, `jump` bytes between the end of one and the
+// next.
 struct Run {
   const char* at;
-  int64_t lines, jump, rows;
+  int64_t pairs, jump, rows;
 };
-// Of the runs from `run` on a tile fetches `quota` lines, one per k index.
+// Of the runs from `run` on a tile fetches `quota` pairs of lines, one per k index.
 struct Fetch {
   Run* run;
-  int64_t left, quota;  // left: lines of this row
+  int64_t left, quota;  // left: pairs of this row
 };
 
 // The end of a chunk where columns are missing, off the fast path: `part` holds the tile, rows of `width`.
@@ -96,7 +97,7 @@ HWY_NOINLINE void tile(const Segment* a, int segments, const float* b, int64_t b
                        Fetch& fetch) {
   const D d;
   constexpr bool kFetch = kVectors == 2;
-  int64_t quota = fetch.quota, lines = fetch.left;
+  int64_t quota = fetch.quota, pairs = fetch.left;
   const char* near = fetch.run->at;
   V acc[kRows][kVectors];
   HWY_UNROLL(16)
@@ -117,8 +118,9 @@ HWY_NOINLINE void tile(const Segment* a, int segments, const float* b, int64_t b
     for (int64_t p = a->count; p > 0; --p) {
       if (kFetch && --quota >= 0) {
         __builtin_prefetch(near, 0, 2);
-        near += 64;
-        if (--lines == 0) near = next_row(fetch, near), lines = fetch.run->lines;
+        __builtin_prefetch(near + 64, 0, 2);
+        near += 128;
+        if (--pairs == 0) near = next_row(fetch, near), pairs = fetch.run->pairs;
       }
       V bv[kVectors];
       HWY_UNROLL(8)
@@ -141,7 +143,7 @@ HWY_NOINLINE void tile(const Segment* a, int segments, const float* b, int64_t b
       if constexpr (kPack) packed += kVectors * kLanes;
     }
   }
-  if (kFetch) fetch.left = lines, fetch.run->at = near;
+  if (kFetch) fetch.left = pairs, fetch.run->at = near;
   constexpr int64_t kWidth = kVectors * kLanes;
   if (o.columns == kWidth) {
     const auto add_rows = [&](const float* from, int64_t row) HWY_ATTR {
@@ -332,8 +334,8 @@ class Block {
           for (int64_t j = 0; j < columns_; j += width_) {
             // A share of what is left for each panel.
             const int64_t panels = (columns_ - j + width_ - 1) / width_;
-            fetch_.quota = (lines_ + panels - 1) / panels;
-            lines_ -= fetch_.quota;
+            fetch_.quota = (pairs_ + panels - 1) / panels;
+            pairs_ -= fetch_.quota;
             one_tile(t, j, panels_ + j * count_);
           }
         }
@@ -342,8 +344,8 @@ class Block {
         for (int64_t j = 0; j < columns_; j += width_) {
           fetch_panel(j + width_);
           for (int64_t t = 0; t < tiles_; ++t) {
-            fetch_.quota = (lines_ + tiles_ - t - 1) / (tiles_ - t);
-            lines_ -= fetch_.quota;
+            fetch_.quota = (pairs_ + tiles_ - t - 1) / (tiles_ - t);
+            pairs_ -= fetch_.quota;
             one_tile(t, j, panels_);
           }
         }
@@ -393,7 +395,7 @@ class Block {
   }
   // Lists what tile t will read and write, to be fetched.
   void fetch_tile(int64_t t) {
-    runs_ = lines_ = 0;
+    runs_ = pairs_ = 0;
     if (t < tiles_) {
       const int64_t row = row_of(t), rows = row_of(t + 1) - row, below = row - a_first_;
       for (const Segment *s = lies_, *last = lies_ + found_; s != last; ++s)
@@ -407,7 +409,7 @@ class Block {
   // Lists the panel of b from column j on in this chunk or, behind the last, the first panel and the rows of a in the
   // next.
   void fetch_panel(int64_t j) {
-    runs_ = lines_ = 0;
+    runs_ = pairs_ = 0;
     int64_t p = p0_, count = count_;
     if (j >= columns_) {
       j = 0, p += count_, count = std::min(kChunk, g_.k - p);
@@ -423,13 +425,13 @@ class Block {
   }
   void fetch_rows(const float* data, int64_t row, int64_t rows, int64_t count) {
     if (row == count) count *= rows, rows = 1;
-    const int64_t lines = (count + 15) / 16;
-    run_[runs_++] = {reinterpret_cast<const char*>(data), lines, (row - lines * 16) * 4, rows};
-    lines_ += lines * rows;
+    const int64_t pairs = (count + 31) / 32;
+    run_[runs_++] = {reinterpret_cast<const char*>(data), pairs, (row - pairs * 32) * 4, rows};
+    pairs_ += pairs * rows;
   }
   void start_fetch() {
     run_[runs_] = {nullptr, INT64_MAX, 0, 1};
-    fetch_ = {run_, run_[0].lines, 0};
+    fetch_ = {run_, run_[0].pairs, 0};
   }
 
   // Tile t of the panel that begins in column j; the first tile brings the panel into its place.
@@ -483,7 +485,7 @@ class Block {
   static constexpr int kRuns = kMaxSegments + 3;
   Run run_[kRuns + 1];
   int runs_ = 0;
-  int64_t lines_ = 0;
+  int64_t pairs_ = 0;
   Fetch fetch_{};
 };
 

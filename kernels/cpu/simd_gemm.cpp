@@ -402,6 +402,9 @@ class Block {
         fetch_rows(s->data + below * s->row, s->row, rows, s->count);
       if (out_.last && out_.addend) fetch_rows(out_.addend + row * out_.addend_row, out_.addend_row, rows, columns_);
       if (out_.last) fetch_rows(out_.y + row * out_.y_row, out_.y_row, rows, columns_);
+      if (out_.last)
+        for (const Soon& s : g_.soon)
+          if (s.data) fetch_rows(s.data + (i0_ + row) * s.row, s.row, rows, s.count);
       if (!(out_.first && out_.last)) fetch_rows(out_.total + row * out_.total_row, out_.total_row, rows, columns_);
     }
     start_fetch();
@@ -482,7 +485,7 @@ class Block {
   Segment a_[kMaxSegments], lies_[kMaxSegments];  // what the tiles read, and where it comes from (if it is known)
   int segments_ = 1, found_ = 0;
   bool unit_ = true;
-  static constexpr int kRuns = kMaxSegments + 3;
+  static constexpr int kRuns = kMaxSegments + 5;
   Run run_[kRuns + 1];
   int runs_ = 0;
   int64_t pairs_ = 0;

@@ -39,6 +39,12 @@ struct Matrix {
   const Source* source = nullptr;
 };
 
+// What the caller will read after a product, a row for each of y's: it comes near meanwhile, where y has many rows.
+struct Soon {
+  const float* data = nullptr;
+  int64_t row = 0, count = 0;
+};
+
 // y[batch] (m x n) = a (m x k) b (k x n) [+ y] [+ bias] [+ addend]. `a_is_k_major`: a's source (not its strides) holds
 // the transpose, k x m, so that copying moves whole rows. `continues`: y holds what the chunks of k before this call
 // have come to. `addend` (of one matrix, without a sink) is added last. `undivided`: the caller divides the work among
@@ -55,6 +61,7 @@ struct Gemm {
   const float* addend = nullptr;
   int64_t addend_row = 0;
   const Sink* sink = nullptr;
+  Soon soon[2];
   bool undivided = false;
 };
 

@@ -103,35 +103,43 @@ HWY_INLINE ExpParts<D> exp_parts(D x) {
   const D r = fma(n, D(-0x1.abc9e3b39803fp-56), fma(n, D(-0x1.62e42fefa39efp-1), x));
   return {n, fma(r * r, horner(r, q), r)};
 }
-// NaN fails both comparisons and passes.
+// NaN passes: it stands where these instructions take the second operand.
 template <class T>
 HWY_INLINE T clamped(T x, double low, double high) {
-  return select(x < T(low), T(low), select(x > T(high), T(high), x));
+  return hn::Min(T(high).v, hn::Max(T(low).v, x.v));
 }
 
-// The scale is applied in two halves: the second product rounds once into subnormals, or overflows to Inf.
+// x 2^n, rounded once into subnormals, or Inf.
+HWY_INLINE F times_power(F x, F n) {
+#if HWY_TARGET == HWY_AVX3
+  return hn::Vec<DF>{_mm512_scalef_ps(x.v.raw, n.v.raw)};
+#else
+  const F half = round(n * F(0.5));
+  return x * power_of_two(half) * power_of_two(n - half);
+#endif
+}
 HWY_INLINE F exp(F x) {
   const ExpParts<F> e = exp_parts(clamped(x, -110, 90));
-  const F half = round(e.n * F(0.5));
-  return (F(1) + e.s) * power_of_two(half) * power_of_two(e.n - half);
+  return times_power(F(1) + e.s, e.n);
 }
 HWY_INLINE D exp(D x) {  // results below 1e-307 become 0
   const ExpParts<D> e = exp_parts(clamped(x, -708, 709));
   const D scale = power_of_two(e.n), y = fma(e.s, scale, scale);
   return select(x < D(-708), D(0), select(x > D(709), D(std::numeric_limits<double>::infinity()), y));
 }
-HWY_INLINE F expm1(F x) {  // for x <= 88
-  const ExpParts<F> e = exp_parts(clamped(x, -30, 88));
+// e^x - 1 of what exp_parts took apart.
+HWY_INLINE F less_one(ExpParts<F> e) {
   const F scale = power_of_two(e.n);
   return fma(e.s, scale, scale - F(1));
 }
+HWY_INLINE F expm1(F x) { return less_one(exp_parts(clamped(x, -30, 88))); }  // for x <= 88
 HWY_INLINE D expm1(D x) {  // above 709 the largest it knows, which is Inf in float
   const ExpParts<D> e = exp_parts(clamped(x, -50, 709));
   const D scale = power_of_two(e.n);
   return fma(e.s, scale, scale - D(1));
 }
 HWY_INLINE F tanh(F x) {  // by expm1(2|x|); 1 in float from 9.02 on
-  const F a = abs(x), e = expm1(F(2) * select(a > F(10), F(10), a));
+  const F a = abs(x), e = less_one(exp_parts(F(2) * F(hn::Min(F(10).v, a.v))));
   return copysign(e / (e + F(2)), x);
 }
 

@@ -360,6 +360,9 @@ class Backward {
                          rows_of(data(a_.gskips) + skip_row(sequence, step + without) * s_.skips, s_.skips),
                          rows_of(data(a_.skip), c), gc + (r + without - r0) * c, c);
         g.add_to_y = from_out || !joined_;
+        const int64_t row = r + without, x_row = s_.before + step + without;
+        g.soon[0] = {data(a_.gates) + row * wide_, wide_, wide_};
+        g.soon[1] = {data(a_.x) + sequence * a_.x.strides[0] + x_row * a_.x.strides[1], a_.x.strides[1], s_.in};
         simd::gemm(g);
       });
     const auto gate = use_avx512() ? N_AVX3::wavenet_gate_backward : N_AVX2::wavenet_gate_backward;

@@ -295,7 +295,7 @@ class Block {
     // a is used in place where its rows or columns are neighbours, unless the tiles would meet in few cache sets or
     // would meet each line of a long matrix at its first use.
     const bool neighbours = k_major_ || g.a.column == 1 || rows_ == 1 || g.k <= 1;
-    const bool crowded = tiles_ > 1 && !k_major_ && g.a.row % 256 == 0;
+    const bool crowded = tiles_ > 1 && !k_major_ && g.a.row % 1024 == 0;
     gather_ = g.a.source || !neighbours || (crowded && columns_ > width_);
     gathered_row_ = k_major_ ? rows_ + 16 : std::min(kGatherStride, (g.k + 31) / 16 * 16);
   }
@@ -328,24 +328,21 @@ class Block {
       out_.first = c == 0 && !g_.continues, out_.last = c + 1 == chunks;
       if (rows_first_) {
         if (!gather_) find_a(0, rows_);
+        const int64_t panels = padded / width_;
         for (int64_t t = 0; t < tiles_; ++t) {
           if (gather_) find_a(row_of(t), row_of(t + 1));
+          start_row(t);
           fetch_tile(t + 1);
-          for (int64_t j = 0; j < columns_; j += width_) {
-            // A share of what is left for each panel.
-            const int64_t panels = (columns_ - j + width_ - 1) / width_;
-            fetch_.quota = (pairs_ + panels - 1) / panels;
-            pairs_ -= fetch_.quota;
-            one_tile(t, j, panels_ + j * count_);
-          }
+          share_ = (pairs_ + panels - 1) / panels;
+          for (int64_t j = 0; j < columns_; j += width_) one_tile(t, j, panels_ + j * count_);
         }
       } else {
         find_a(0, rows_);
         for (int64_t j = 0; j < columns_; j += width_) {
           fetch_panel(j + width_);
+          share_ = (pairs_ + tiles_ - 1) / tiles_;
           for (int64_t t = 0; t < tiles_; ++t) {
-            fetch_.quota = (pairs_ + tiles_ - t - 1) / (tiles_ - t);
-            pairs_ -= fetch_.quota;
+            start_row(t);
             one_tile(t, j, panels_);
           }
         }
@@ -370,7 +367,7 @@ class Block {
     if (count_ > 0 && g_.a.source) {
       const int64_t p1 = p0_ + count_, i0 = i0_ + r0, i1 = i0_ + r1;
       if (rows_first_) found_ = g_.a.source->in_place(batch_, i0, i1, p0_, p1, lies_);
-      if (found_ > 0 && (columns_ <= width_ || lies_[0].row % 256 != 0))
+      if (found_ > 0 && (columns_ <= width_ || lies_[0].row % 1024 != 0))
         return unit_ = true, std::copy_n(lies_, segments_ = found_, a_), void();
       if (found_ > 0)
         copy_segments(r1 - r0);
@@ -439,11 +436,16 @@ class Block {
 
   // Tile t of the panel that begins in column j; the first tile brings the panel into its place.
   void one_tile(int64_t t, int64_t j, float* panel) {
-    const int64_t here = std::min(width_, columns_ - j);
+    fetch_.quota = std::min(share_, pairs_), pairs_ -= fetch_.quota;
+    Out out = row_out_;
+    out.y += j, out.total += j, out.columns = std::min(width_, columns_ - j);
+    if (out.bias) out.bias += j;
+    if (out.addend) out.addend += j;
     int vectors = vectors_;
-    while (vectors > 1 && here <= vectors / 2 * kLanes) vectors /= 2;
+    if (t > 0 && out.columns == width_) return row_tile_(row_a_, segments_, panel, width_, panel, out, fetch_);
+    while (vectors > 1 && out.columns <= vectors / 2 * kLanes) vectors /= 2;
     const int64_t width = vectors * kLanes;
-    const bool whole = here == width;
+    const bool whole = out.columns == width;
     bool in_passing = b_packs_in_passing_ && whole && vectors == 2;
     const float* b = panel;
     int64_t b_row = width;
@@ -452,27 +454,32 @@ class Block {
       b_row = g_.b.row;
     } else if (Segment lies[kMaxSegments];
                t == 0 && g_.b.source && whole && vectors == 2 && count_ > 0 &&
-               g_.b.source->in_place(batch_, p0_, p0_ + count_, j0_ + j, j0_ + j + here, lies) == 1) {
+               g_.b.source->in_place(batch_, p0_, p0_ + count_, j0_ + j, j0_ + j + width, lies) == 1) {
       b = lies[0].data, b_row = lies[0].row, in_passing = true;
     } else if (t == 0) {
-      pack_b(g_.b, batch_, p0_, count_, j0_ + j, here, width, panel);
+      pack_b(g_.b, batch_, p0_, count_, j0_ + j, out.columns, width, panel);
     }
+    const Tile f = in_passing && t == 0 ? (unit_ ? pick_packing<true>(row_rows_) : pick_packing<false>(row_rows_))
+                                        : pick_for_row(vectors);
+    f(row_a_, segments_, b, b_row, panel, out, fetch_);
+  }
+
+  Tile pick_for_row(int vectors) const {
+    return unit_ ? pick<true>(vectors, row_rows_) : pick<false>(vectors, row_rows_);
+  }
+  // What all tiles of row t of tiles share.
+  void start_row(int64_t t) {
     const int64_t row = row_of(t);
-    const int rows = static_cast<int>(row_of(t + 1) - row);
-    Out out = out_;
-    out.y += row * out.y_row + j, out.total += row * out.total_row + j;
-    out.bias = g_.bias ? bias_ + j : nullptr, out.columns = here;
-    if (out.addend) out.addend += row * out.addend_row + j;
-    const Segment* a = a_;
-    Segment below;
+    row_rows_ = static_cast<int>(row_of(t + 1) - row), row_tile_ = pick_for_row(vectors_);
+    row_out_ = out_;
+    row_out_.y += row * out_.y_row, row_out_.total += row * out_.total_row, row_out_.bias = g_.bias ? bias_ : nullptr;
+    if (out_.addend) row_out_.addend += row * out_.addend_row;
+    row_a_ = a_;
     if (row != a_first_) {  // one segment: all rows were found at once
-      below = a_[0];
-      below.data += (row - a_first_) * (unit_ ? below.row : 1);
-      a = &below;
+      below_ = a_[0];
+      below_.data += (row - a_first_) * (unit_ ? below_.row : 1);
+      row_a_ = &below_;
     }
-    const Tile f = in_passing && t == 0 ? (unit_ ? pick_packing<true>(rows) : pick_packing<false>(rows))
-                                        : (unit_ ? pick<true>(vectors, rows) : pick<false>(vectors, rows));
-    f(a, segments_, b, b_row, panel, out, fetch_);
   }
 
   const Gemm& g_;
@@ -480,7 +487,11 @@ class Block {
   int vectors_;
   bool b_in_place_, b_packs_in_passing_, k_major_, rows_first_, gather_;
   float *panels_, *bias_, *gathered_;
-  Out out_{};
+  Out out_{}, row_out_{};
+  int row_rows_ = 0;
+  Tile row_tile_ = nullptr;
+  const Segment* row_a_ = nullptr;
+  Segment below_{};
   int64_t p0_ = 0, count_ = 0, a_first_ = 0;
   Segment a_[kMaxSegments], lies_[kMaxSegments];  // what the tiles read, and where it comes from (if it is known)
   int segments_ = 1, found_ = 0;
@@ -488,7 +499,7 @@ class Block {
   static constexpr int kRuns = kMaxSegments + 5;
   Run run_[kRuns + 1];
   int runs_ = 0;
-  int64_t pairs_ = 0;
+  int64_t pairs_ = 0, share_ = 0;
   Fetch fetch_{};
 };
 

@@ -390,11 +390,12 @@ Timed time_case(const Wanted& w, SlotBase& slot, const OpCase& c, CallsSlot wher
   const int calls = watched.calls / times;
   kernels::detail::kernel_watch = nullptr;
   const NoGrad pause;
+  const double products = w.slot.ends_with("_backward") ? 2 : 1;  // one for inputs, one for weights
   const double in = bytes_of(inputs), out = bytes_of(cases::call_case(c, inputs));
   Timed r{{median_of(seconds[0]), median_of(seconds[1])},
           median_of(ratios),
           {},
-          c.flops * calls,
+          c.flops * calls * products,
           (in + out) * (where == CallsSlot::backward ? calls : 1),
           0,
           false,

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "cases/fused.h"
+
 namespace tapedeck::bench {
 namespace {
 
@@ -82,6 +84,11 @@ std::vector<OpCase> shapes() {
   for (const int64_t dilation : {1, 32, 512}) s.convolution(4, 4000, 32, 64, 2, dilation);  // R = 32
   s.convolution(4, 4000, 32, 128, 1, 1);
   s.convolution(8, 1024, 256, 256, 3, 1);
+  for (const int64_t channels : {64, 32})  // its layers, whole
+    for (const int64_t dilation : {1, 512}) {
+      s.all.push_back(cases::layer_case({4, 4000, channels, channels, 4 * channels, 2, dilation}, DType::f32));
+      s.all.back().differentiable = true;
+    }
   s.add("gated_activation", "", {{4, 4000, 128}}), s.add("gated_activation", "", {{4, 4000, 64}});
   for (const char* op : {"softmax", "log_softmax", "logsumexp"}) s.add(op, "dim 1", {{16000, 256}});
   for (const char* op : {"exp", "log", "tanh", "sigmoid", "gelu", "sin", "relu", "silu", "neg"})

@@ -22,6 +22,11 @@ parser.add_argument("--rounds", type=int, default=3)
 parser.add_argument("--filter", default="", help="rows whose name holds this text")
 parser.add_argument("--json", help="also write the rows to this file")
 args = parser.parse_args()
+if args.json:  # better now than behind all the measuring
+    try:
+        open(args.json, "a", encoding="utf-8").close()
+    except OSError as error:
+        sys.exit(f"models.py: --json {args.json}: {error.strerror}")
 os.environ["OPENBLAS_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = str(args.threads)
 
 try:

@@ -1,9 +1,9 @@
 // The gated activation of WaveNet, with and without a condition, and its layers.
+#include "cases/fused.h"
+
 #include <tapedeck/autograd/ops.h>
 
 #include <cmath>
-
-#include "cases/op_case.h"
 
 namespace tapedeck::cases {
 namespace {
@@ -26,13 +26,6 @@ Magnitudes gradient_magnitude(Args x, const Outputs&, const Tensor& gy) {
   const auto m = values_of(cat({to_a, to_b}, -1));
   return Magnitudes(x.size(), m);
 }
-
-struct LayerForm {
-  std::int64_t batch, time, in, channels, skip, kernel, dilation;
-  Padding padding = Padding::causal;
-  std::int64_t keep = 1 << 20;
-  bool residual = true, bias = true, given = true;
-};
 
 // The layer on absolute inputs with a gate that hands both halves on: the absolute terms of every sum, and how far the
 // rounding of u reaches. Inputs in the order of the call.
@@ -61,7 +54,9 @@ std::vector<Tensor> absolutes(Args x) {
   return out;
 }
 
-void add_layer(std::vector<OpCase>& table, const LayerForm& f, DType dtype, Layout layout) {
+}  // namespace
+
+OpCase layer_case(const LayerForm& f, DType dtype, Layout layout) {
   const std::int64_t steps = f.time - (f.padding == Padding::causal ? 0 : (f.kernel - 1) * f.dilation);
   std::vector<Input> inputs;
   const auto input = [&](bool there, const Shape& shape, double size) {
@@ -113,8 +108,10 @@ void add_layer(std::vector<OpCase>& table, const LayerForm& f, DType dtype, Layo
   };
   c.flops = 2. * static_cast<double>(f.batch * steps * f.channels) *
             static_cast<double>(2 * f.in * f.kernel + (f.residual ? f.in : 0) + f.skip);
-  table.push_back(std::move(c));
+  return c;
 }
+
+namespace {
 
 void add_layers(std::vector<OpCase>& table) {
   constexpr Padding valid = Padding::valid, causal = Padding::causal;
@@ -139,7 +136,7 @@ void add_layers(std::vector<OpCase>& table) {
   for (const DType dtype : {DType::f32, DType::f64})
     for (const LayerForm& f : forms)
       for (const Layout layout : {Layout::contiguous, Layout::transposed, Layout::sliced})
-        add_layer(table, f, dtype, layout);
+        table.push_back(layer_case(f, dtype, layout));
 }
 
 }  // namespace

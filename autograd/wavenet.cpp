@@ -19,18 +19,7 @@ struct Weights {
 
 Tensor last_steps(const Tensor& x, int64_t n) { return x.size(1) == n ? x : narrow(x, 1, x.size(1) - n, n); }
 
-// ---- in ops: where there is no kernel, and the second form ----------------------------------------------------------
-WaveNetLayerResult composed_layer(const Tensor& x, const Tensor& skips, const Weights& w, int64_t dilation,
-                                  Padding padding, int64_t keep) {
-  const Tensor c = gated_activation(conv1d(x, w.weight, w.bias, {1, dilation, 1, padding}));
-  Tensor sum = skips;
-  if (w.skip.defined()) {
-    sum = conv1d(last_steps(c, keep), w.skip, w.skip_bias);
-    if (skips.defined()) sum = add(sum, skips);
-  }
-  return {w.residual.defined() ? add(last_steps(x, c.size(1)), conv1d(c, w.residual, w.residual_bias)) : c, sum};
-}
-
+// ---- the second form, in ops ----------------------------------------------------------------------------------------
 // The gradient of a weight [out, in, 1].
 Tensor weight_gradient(const Tensor& gy, const Tensor& x) {
   const Tensor flat = reshape(gy, {gy.size(0) * gy.size(1), gy.size(2)});
@@ -138,8 +127,6 @@ WaveNetLayerResult wavenet_layer(const Tensor& x, const Tensor& skips, const std
     check_weight("skip", w.skip, x, {width, channels, 1}), check_weight("skip_bias", w.skip_bias, x, {width});
     check_weight("skips", skips, x, {batch, keep, width});
   }
-  if (x.device().type != DeviceType::cpu)
-    return detail::composed(kOp, [&] { return composed_layer(x, skips, w, o.dilation, o.padding, keep); });
 
   const kernels::WaveNetShape shape{o.dilation, causal ? reach : 0};
   const bool skipping = w.skip.defined();

@@ -126,6 +126,16 @@ void prefer(const std::string& variant) {
   TD_FAIL(ValueError, "kernels: no slot has a variant named \"", variant, "\"");
 }
 
+// On every device that has the variant.
+static void force(SlotBase& s, const std::string& variant) {
+  bool found = false;
+  for (int d = 0; d < kDeviceTypes; ++d)
+    for (int i = 0; i < s.variant_count(static_cast<DeviceType>(d)); ++i)
+      if (variant == s.variant_name(static_cast<DeviceType>(d), i))
+        s.use(static_cast<DeviceType>(d), variant), found = true;
+  if (!found) s.use(DeviceType::cpu, variant);  // says which there are
+}
+
 void select(const std::string& text) {
   for (std::size_t at = 0; at <= text.size();) {
     const std::size_t end = std::min(text.find(',', at), text.size());
@@ -134,7 +144,7 @@ void select(const std::string& text) {
     if (equals == std::string::npos)
       prefer(part);
     else
-      slot(part.substr(0, equals)).use(DeviceType::cpu, part.substr(equals + 1));
+      force(slot(part.substr(0, equals)), part.substr(equals + 1));
     at = end + 1;
   }
 }

@@ -2,6 +2,7 @@
 // seconds of one run and the peak of the device's memory in MiB, or "none" and why. `gpu_peer cuda`; without, the
 // names.
 #include <tapedeck/autograd/ops.h>
+#include <tapedeck/kernels/wavenet.h>
 #include <tapedeck/nn/wavenet.h>
 #include <tapedeck/tensor/random.h>
 
@@ -77,11 +78,16 @@ std::map<std::string, Row> rows() {
             return conv1d(x[0], x[1], x[2], {1, 64, 1, Padding::causal});
           });
     for (const auto& [residual, skip] : {std::pair<int64_t, int64_t>{64, 256}, {128, 512}})
-      r["wavenet training step R=" + std::to_string(residual) + " S=" + std::to_string(skip) + s] =
-          [=]() -> std::function<void()> {
-        const auto step = std::make_shared<bench::TrainingStep>(residual, skip, 16, 4000, device, t);
-        return [step] { step->run(); };
-      };
+      for (const char* way : {"", "own", "cublas", "composed"})  // of the layers: the usual one, or one of its variants
+        r["wavenet training step R=" + std::to_string(residual) + " S=" + std::to_string(skip) + s +
+          (*way ? std::string(", layers ") + way : "")] = [=]() -> std::function<void()> {
+          const auto step = std::make_shared<bench::TrainingStep>(residual, skip, 16, 4000, device, t);
+          return [=] {
+            const kernels::Use forward(kernels::wavenet_layer, way, device.type);
+            const kernels::Use backward(kernels::wavenet_layer_backward, way, device.type);
+            step->run();
+          };
+        };
     r["attention 4 x 16 heads of 64, 2048 steps" + s] =
         both_ways({{64, 2048, 64}, {64, 2048, 64}, {64, 2048, 64}}, t,
                   [](const auto& x) { return scaled_dot_product_attention(x[0], x[1], x[2], {.is_causal = true}); });

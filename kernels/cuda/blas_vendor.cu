@@ -24,7 +24,7 @@ cudaDataType_t type_of(DType t) {
 }
 
 // Everything that a plan depends on: pointers count by their alignment alone.
-using Key = std::array<std::int64_t, 18>;
+using Key = std::array<std::int64_t, 19>;
 std::int64_t alignment(const void* p) {
   const auto bits = reinterpret_cast<std::uintptr_t>(p) | 256;
   return static_cast<std::int64_t>(bits & (~bits + 1));
@@ -51,14 +51,15 @@ struct Layout {
 // The library's matrices are column-major: y^T = b^T a^T, so that its first operand is our second.
 struct Plan {
   cublasLtMatmulDesc_t product = nullptr;
-  Layout first, second, out;
+  Layout first, second, out, added;
   cublasLtMatmulAlgo_t algorithm{};
   bool found = false;
 
   Plan(const Gemm& g, Precision precision)
       : first(type_of(g.dtype), g.b.transposed ? g.k : g.n, g.b.transposed ? g.n : g.k, g.b.pitch, g.batch, g.b.batch),
         second(type_of(g.dtype), g.a.transposed ? g.m : g.k, g.a.transposed ? g.k : g.m, g.a.pitch, g.batch, g.a.batch),
-        out(type_of(g.out), g.n, g.m, g.y_pitch, g.batch, g.y_batch) {
+        out(type_of(g.out), g.n, g.m, g.y_pitch, g.batch, g.y_batch),
+        added(type_of(g.out), g.n, g.m, g.add ? g.add_pitch : g.y_pitch, g.batch, g.add ? g.add_batch : g.y_batch) {
     const bool wide = g.dtype == DType::f64;
     const cublasComputeType_t compute = wide ? CUBLAS_COMPUTE_64F
                                         : g.dtype == DType::f32 && precision == Precision::tf32
@@ -92,13 +93,14 @@ struct Plan {
     // Parts of a sum that is split meet in the workspace, in a fixed order.
     set_wish(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, std::uint32_t{CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE});
     const auto a = static_cast<std::uint32_t>(alignment(g.b.data)), b = static_cast<std::uint32_t>(alignment(g.a.data)),
-               c = static_cast<std::uint32_t>(alignment(g.y));
+               c = static_cast<std::uint32_t>(alignment(g.add ? g.add : g.y)),
+               y = static_cast<std::uint32_t>(alignment(g.y));
     set_wish(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, a), set_wish(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, b);
-    set_wish(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, c), set_wish(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, c);
+    set_wish(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, c), set_wish(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, y);
     cublasLtMatmulHeuristicResult_t result{};
     int count = 0;
-    const cublasStatus_t code = cublasLtMatmulAlgoGetHeuristic(handle, product, first.handle, second.handle, out.handle,
-                                                               out.handle, wish, 1, &result, &count);
+    const cublasStatus_t code = cublasLtMatmulAlgoGetHeuristic(handle, product, first.handle, second.handle,
+                                                               added.handle, out.handle, wish, 1, &result, &count);
     cublasLtMatmulPreferenceDestroy(wish);
     found = code == CUBLAS_STATUS_SUCCESS && count == 1 && result.state == CUBLAS_STATUS_SUCCESS;
     algorithm = result.algo;
@@ -144,7 +146,10 @@ bool gemm(Device d, const Gemm& g) {
                 alignment(g.b.data),
                 alignment(g.y),
                 g.bias ? alignment(g.bias) : 0,
-                g.beta != 0};
+                g.beta != 0 || g.add,
+                g.add ? alignment(g.add) : 0,
+                g.add ? g.add_pitch : 0,
+                g.add ? g.add_batch : 0};
   const std::lock_guard lock(l.mutex);
   auto at = l.plans.find(key);
   if (at == l.plans.end()) {
@@ -154,15 +159,15 @@ bool gemm(Device d, const Gemm& g) {
   Plan& plan = at->second;
   if (!plan.found) return false;
   if (g.bias) plan.set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, &g.bias, sizeof g.bias);
-  const float one = 1, beta = static_cast<float>(g.beta);
-  const double wide_one = 1;
+  const float one = 1, beta = g.add ? 1.f : static_cast<float>(g.beta);
+  const double wide_one = 1, wide_beta = g.add ? 1 : g.beta;
   const bool wide = g.dtype == DType::f64;
   const void *scale = wide ? static_cast<const void*>(&wide_one) : &one,
-             *keep = wide ? static_cast<const void*>(&g.beta) : &beta;
-  check_blas(
-      cublasLtMatmul(l.handle, plan.product, scale, g.b.data, plan.first.handle, g.a.data, plan.second.handle, keep,
-                     g.y, plan.out.handle, g.y, plan.out.handle, &plan.algorithm, l.workspace, kWorkspace, stream(d)),
-      "a product of matrices");
+             *keep = wide ? static_cast<const void*>(&wide_beta) : &beta;
+  check_blas(cublasLtMatmul(l.handle, plan.product, scale, g.b.data, plan.first.handle, g.a.data, plan.second.handle,
+                            keep, g.add ? g.add : g.y, plan.added.handle, g.y, plan.out.handle, &plan.algorithm,
+                            l.workspace, kWorkspace, stream(d)),
+             "a product of matrices");
   return true;
 }
 

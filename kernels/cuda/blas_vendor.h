@@ -12,7 +12,8 @@ struct GemmOperand {
   bool transposed = false;
 };
 
-// y [B,M,N] = a [B,M,K] @ b [B,K,N] + beta * y + bias [N] (when given). M, N, K, B >= 1.
+// y [B,M,N] = a [B,M,K] @ b [B,K,N] + beta * y + bias [N] (when given) + add [B,M,N] (when given, which is with beta
+// 0). M, N, K, B >= 1.
 struct Gemm {
   DType dtype = DType::f32;  // of a and b; f32, f64, bf16 or f16, the last two added up in f32
   DType out = DType::f32;    // of y and bias: dtype, or f32
@@ -22,6 +23,8 @@ struct Gemm {
   std::int64_t y_pitch = 0, y_batch = 0;
   double beta = 0;
   const void* bias = nullptr;  // contiguous; not with f64
+  const void* add = nullptr;   // of y's type, rows contiguous
+  std::int64_t add_pitch = 0, add_batch = 0;
 };
 
 // Enqueues it; the same bits on every run. False, and nothing is done, when the library has no way to do it.

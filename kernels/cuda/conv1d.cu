@@ -4,7 +4,6 @@
 #include <tapedeck/kernels/cuda/conv_tiles.h>
 #include <tapedeck/kernels/cuda/depthwise.h>
 #include <tapedeck/kernels/cuda/elementwise.h>
-#include <tapedeck/kernels/precision.h>
 
 #include <vector>
 
@@ -210,14 +209,6 @@ const char* input_grad_taps_support(const Conv1dInputGradArgs& a) {
 // ---- which one ------------------------------------------------------------------------------------------------------
 const char* all_channels_apart(std::int64_t in, const TensorView& w, const Conv1dShape& s) {
   return s.groups == in && w.sizes[0] == in && w.sizes[1] == 1 ? nullptr : "not every channel is a group of its own";
-}
-// With few terms to each sum the taps' products would spend their time on reading and writing y; the matrix units make
-// up for that sooner.
-const char* few_terms(const TensorView& x, const TensorView& w) {
-  const bool units = x.dtype != DType::f32 || matmul_precision() == Precision::tf32;
-  const std::int64_t terms = w.sizes[1] * w.sizes[2], least = std::min(w.sizes[0], w.sizes[1]);
-  const bool many = units ? least >= 16 && terms >= 32 : least >= 32 && terms > 128;
-  return many ? "many terms" : nullptr;
 }
 template <class Args>
 const char* real_and(const Args& a, const char* why) {

@@ -5,11 +5,21 @@
 #include <tapedeck/kernels/cuda/divide.h>
 #include <tapedeck/kernels/cuda/matmul.h>
 #include <tapedeck/kernels/cuda/tile.h>
+#include <tapedeck/kernels/precision.h>
 
 #include <numeric>
 #include <utility>
 
 namespace tapedeck::kernels::TD_CUDA_NAMESPACE {
+
+// Whether products over time are for tiles that end in their sums (nullptr), or why not. With few terms to each sum the
+// taps' products would spend their time on reading and writing y; the matrix units make up for that sooner.
+inline const char* few_terms(const TensorView& x, const TensorView& w) {
+  const bool units = x.dtype != DType::f32 || matmul_precision() == Precision::tf32;
+  const std::int64_t terms = w.sizes[1] * w.sizes[2], least = std::min(w.sizes[0], w.sizes[1]);
+  const bool many = units ? least >= 16 && terms >= 32 : least >= 32 && terms > 128;
+  return many ? "many terms" : nullptr;
+}
 
 // The rows of a [batch, space…, channels] view of Space dimensions.
 template <int Space>

@@ -142,6 +142,7 @@ void add_attention();
 void add_ctc();
 void add_mixture();
 void add_wavenet();
+void add_wavenet_layer();
 void add_norm();
 void add_scan();
 void add_rnn();

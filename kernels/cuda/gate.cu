@@ -1,26 +1,16 @@
 // Gated activation and its gradient, in one pass over both halves.
-#include <tapedeck/kernels/cuda/elementwise.h>
+#include <tapedeck/kernels/cuda/gate.h>
 
 namespace tapedeck::kernels::TD_CUDA_NAMESPACE {
 namespace {
 
 template <class T>
-using Real = Working<math::Tanh, T>;  // Sigmoid's too
-template <class T>
-__device__ inline Real<T> tanh_of(Real<T> u) {
-  return math::Tanh::value(u, Real<T>(0), Real<T>(0));
-}
-template <class T>
-__device__ inline Real<T> sigmoid_of(Real<T> v) {
-  return math::Sigmoid::value(v, Real<T>(0), Real<T>(0));
-}
-template <class T>
 struct Gate {
   __device__ T operator()(T u, T v) const {
-    return finish<T>(tanh_of<T>(Real<T>(load(u))) * sigmoid_of<T>(Real<T>(load(v))));
+    return finish<T>(tanh_of<T>(GateNumber<T>(load(u))) * sigmoid_of<T>(GateNumber<T>(load(v))));
   }
   __device__ T operator()(T u, T v, T cu, T cv) const {
-    return finish<T>(tanh_of<T>(Real<T>(load(u) + load(cu))) * sigmoid_of<T>(Real<T>(load(v) + load(cv))));
+    return finish<T>(tanh_of<T>(GateNumber<T>(load(u) + load(cu))) * sigmoid_of<T>(GateNumber<T>(load(v) + load(cv))));
   }
 };
 
@@ -48,7 +38,7 @@ void gate(const GateArgs& a) {
 template <class T, int V, bool given>
 __global__ void gate_backward_kernel(Groups<given ? 7 : 5> l, T* gu, T* gv, const T* gy, const T* u, const T* v,
                                      const T* cu, const T* cv) {
-  using C = Real<T>;
+  using C = GateNumber<T>;
   const std::int64_t step = std::int64_t{gridDim.x} * blockDim.x;
   for (std::int64_t n = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x; n < l.groups.numel; n += step) {
     std::int64_t at[given ? 7 : 5];
@@ -68,9 +58,9 @@ __global__ void gate_backward_kernel(Groups<given ? 7 : 5> l, T* gu, T* gv, cons
     }
 #pragma unroll
     for (int i = 0; i < V; ++i) {
-      const C t = tanh_of<T>(x[i]), z = sigmoid_of<T>(y[i]), slope(load(g.v[i]));
-      a.v[i] = finish<T>(math::Tanh::grad(slope * z, x[i], t, C(0), C(0)));
-      b.v[i] = finish<T>(math::Sigmoid::grad(slope * t, y[i], z, C(0), C(0)));
+      C to_u, to_v;
+      gate_slopes<T>(C(load(g.v[i])), tanh_of<T>(x[i]), sigmoid_of<T>(y[i]), &to_u, &to_v);
+      a.v[i] = finish<T>(to_u), b.v[i] = finish<T>(to_v);
     }
     put(gu + at[0], l.inner[0], wide & 1u, count, a);
     put(gv + at[1], l.inner[1], wide >> 1 & 1u, count, b);

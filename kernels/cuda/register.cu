@@ -25,6 +25,7 @@ void register_kernels() {
   add_ctc();
   add_mixture();
   add_wavenet();
+  add_wavenet_layer();
   add_norm();
   add_scan();
   add_rnn();

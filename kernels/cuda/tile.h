@@ -11,6 +11,7 @@
 //   a(line, k, count, out)     factors of four neighbours, the first `count` (>= 1) of them wanted, the others 0
 //   b(line, k, count, out)
 //   put(m, n, count, sums)     the finished sums of (m, n) … (m, n + count - 1), count 1 to 4
+//   Fours                      (a type) put takes nothing but four columns, the first a multiple of four: n is one too
 // The sum runs in one FMA chain over k, or, when there are too few tiles for the device, in chains over parts of it,
 // which are added in order.
 #pragma once
@@ -22,6 +23,10 @@
 namespace tapedeck::kernels::TD_CUDA_NAMESPACE {
 
 inline constexpr int kTileThreads = 256, kTileDepth = 16, kTilePad = 4;
+template <class P>
+inline constexpr bool kFours = requires {
+  typename P::Fours;
+};
 
 template <class C>
 __device__ inline C tile_fma(C a, C b, C c) {
@@ -99,9 +104,10 @@ struct TileGrid {
   std::int64_t m = 0, n = 0;         // the largest of all problems: what the parts' sums are laid out by
 };
 
-// Rows and columns of a tile: 16 * M by 16 * N.
+// Rows and columns of a tile: 16 * M by 16 * N. Two blocks to a multiprocessor where the sums leave room for them.
 template <int M, int N, class P>
-__global__ void __launch_bounds__(kTileThreads) tile_kernel(P p, TileGrid grid, Compute<typename P::T>* parts) {
+__global__ void __launch_bounds__(kTileThreads, M* N > 16 ? 1 : 2)
+    tile_kernel(P p, TileGrid grid, Compute<typename P::T>* parts) {
   using C = Compute<typename P::T>;
   constexpr int kM = 16 * M, kN = 16 * N, kVm = M < 4 ? M : 4, kVn = N < 4 ? N : 4;
   using ShareA = TileShare<kM>;
@@ -260,14 +266,16 @@ template <class P>
 void run_tiles(Device d, void (*kernel)(P, TileGrid, Compute<typename P::T>*), int tile_m, int tile_n, const P& p,
                std::int64_t m, std::int64_t n, std::int64_t k, std::int64_t problems) {
   using C = Compute<typename P::T>;
-  const TileGrid grid = plan_tiles(m, n, k, problems, tile_m, tile_n, limits(d));
+  const TileGrid grid = plan_tiles(m, n, kFours<P> ? 0 : k, problems, tile_m, tile_n, limits(d));
   Launch l;
   l.grid[0] = static_cast<unsigned>(grid.tiles_m * grid.tiles_n * grid.parts * problems);
   l.block[0] = kTileThreads;
   if (grid.parts == 1) return launch(d, l, kernel, p, grid, nullptr);
-  const Scratch parts(d, static_cast<std::size_t>(grid.parts * problems * m * n) * sizeof(C));
-  launch(d, l, kernel, p, grid, parts.as<C>());
-  launch(d, plan_items(problems * m * n), tile_parts_kernel<P>, p, grid, parts.as<C>());
+  if constexpr (!kFours<P>) {
+    const Scratch parts(d, static_cast<std::size_t>(grid.parts * problems * m * n) * sizeof(C));
+    launch(d, l, kernel, p, grid, parts.as<C>());
+    launch(d, plan_items(problems * m * n), tile_parts_kernel<P>, p, grid, parts.as<C>());
+  }
 }
 
 // Solves `problems` problems of at most these sizes.
@@ -276,22 +284,26 @@ void solve_tiles(Device d, const P& p, std::int64_t m, std::int64_t n, std::int6
   if (m == 0 || n == 0 || problems == 0) return;
   using T = typename P::T;
   // Large tiles where they, or they and the parts of their sums, fill the device.
-  const std::int64_t fill = limits(d).multiprocessors, parts = std::max<std::int64_t>(1, k / 512) * problems;
+  const std::int64_t fill = limits(d).multiprocessors;
+  const std::int64_t parts = (kFours<P> ? 1 : std::max<std::int64_t>(1, k / 512)) * problems;
   constexpr bool kLargest = P::kLean || !kHalf<T>;
   const bool large = kLargest && n > 64 && m > 64 && ceil_div(m, 128) * ceil_div(n, 128) * parts >= fill;
 #ifndef TAPEDECK_EMULATED
   if constexpr (kHalf<T>) {
     if constexpr (kLargest)
       if (large) return run_tiles(d, unit_kernel<128, 128, P>, 128, 128, p, m, n, k, problems);
-    return run_tiles(d, unit_kernel<64, 64, P>, 64, 64, p, m, n, k, problems);
-  }
+    run_tiles(d, unit_kernel<64, 64, P>, 64, 64, p, m, n, k, problems);
+  } else
 #endif
-  if constexpr (std::is_same_v<T, float>) {
-    if (large) return run_tiles(d, tile_kernel<8, 8, P>, 128, 128, p, m, n, k, problems);
-    if (n <= 32 && ceil_div(m, 128) * parts >= fill)
-      return run_tiles(d, tile_kernel<8, 2, P>, 128, 32, p, m, n, k, problems);
+  {
+    if constexpr (std::is_same_v<T, float>) {
+      if (large) return run_tiles(d, tile_kernel<8, 8, P>, 128, 128, p, m, n, k, problems);
+      if constexpr (!kFours<P>)
+        if (n <= 32 && ceil_div(m, 128) * parts >= fill)
+          return run_tiles(d, tile_kernel<8, 2, P>, 128, 32, p, m, n, k, problems);
+    }
+    run_tiles(d, tile_kernel<4, 4, P>, 64, 64, p, m, n, k, problems);
   }
-  run_tiles(d, tile_kernel<4, 4, P>, 64, 64, p, m, n, k, problems);
 }
 
 }  // namespace tapedeck::kernels::TD_CUDA_NAMESPACE

@@ -68,7 +68,8 @@ struct UnitWarp {
 };
 
 template <int kM, int kN, class P>
-__global__ void __launch_bounds__(kTileThreads) unit_kernel(P p, TileGrid grid, float* parts) {
+__global__ void __launch_bounds__(kTileThreads, kM* kN > 64 * 64 ? 1 : 2)
+    unit_kernel(P p, TileGrid grid, float* parts) {
   using T = typename P::T;
   using Warp = UnitWarp<kM, kN, P>;
   using TileA = typename Warp::TileA;

@@ -1,7 +1,7 @@
-// How a WaveNet is laid out over blocks for generation (wavenet.cu): pure functions of the network and the device's
-// limits. A group of blocks runs the whole network for its streams: each block has a run of layers, and a slice of
-// every layer of the head. What a block multiplies with lies in one piece of memory, its part; the start of the part is
-// held in shared memory.
+// How a WaveNet is laid out over blocks for generation (wavenet_block.h): pure functions of the network and the
+// device's limits. A group of blocks runs the whole network for its streams: each block has a run of layers, and a
+// slice of every layer of the head. What a block multiplies with lies in one piece of memory, its part; the start of
+// the part is held in shared memory.
 #pragma once
 #include <tapedeck/kernels/cuda/cuda.h>
 #include <tapedeck/kernels/generate.h>
@@ -22,7 +22,7 @@ struct Product {
   __host__ __device__ int inputs() const { return (steps << lanes) * 4; }  // with the zeros behind them
 };
 struct Function {
-  int kind = 0;  // an index of the list in wavenet.cu, 0: identity
+  int kind = 0;  // an index of the list in wavenet_kernel.h, 0: identity
   float p0 = 0, p1 = 0;
 };
 struct Layer {
@@ -76,7 +76,7 @@ struct Built {
   std::vector<float> ahead;           // what the state's `ahead` starts with, from ahead_start on
   std::int64_t state = 0;             // floats: rings and `ahead`
   std::int64_t ahead_start = 0;       // of the state: rings lie before
-  bool fixed = false;                 // the layers' weights are held in registers: fits Fixed of wavenet.cu
+  bool fixed = false;                 // the layers' weights are held in registers: fits Fixed of wavenet_kernel.h
 };
 
 // Blocks of a group for a network of `layers` layers when at most `most` can work together.

@@ -1,4 +1,4 @@
-// Laying out a WaveNet for the kernel of wavenet.cu: host code alone.
+// Laying out a WaveNet for the kernel of wavenet_block.h: host code alone.
 #include <tapedeck/kernels/cuda/wavenet.h>
 
 #include <algorithm>

@@ -20,6 +20,8 @@ void product(Gemm g) {
       Out& y = static_cast<Out*>(g.y)[batch * g.y_batch + i * g.y_pitch + j];
       if (g.beta != 0) sum += static_cast<Sum>(g.beta) * static_cast<Sum>(load(y));
       if (g.bias) sum += static_cast<Sum>(load(static_cast<const Out*>(g.bias)[j]));
+      if (g.add)
+        sum += static_cast<Sum>(load(static_cast<const Out*>(g.add)[batch * g.add_batch + i * g.add_pitch + j]));
       y = store<Out>(static_cast<Compute<Out>>(sum));
     }
 }
@@ -31,6 +33,7 @@ bool gemm(Device d, const Gemm& g) {
   must(g.batch >= 1 && g.m >= 1 && g.n >= 1 && g.k >= 1, "sizes must be at least 1");
   must(g.a.pitch >= (g.a.transposed ? g.m : g.k) && g.b.pitch >= (g.b.transposed ? g.k : g.n) && g.y_pitch >= g.n,
        "rows overlap");
+  must(!g.add || (g.beta == 0 && g.add_pitch >= g.n), "what is added lies in rows, and beta is 0");
   must(g.out == g.dtype || g.out == DType::f32, "y must be f32 or of the operands' type");
   must(!g.bias || (g.dtype != DType::f64 && aligned(g.bias, 16)), "no bias with f64, and aligned to 16 bytes");
   Launch l;

@@ -1,0 +1,142 @@
+// Every way to run a layer of WaveNet on a device, forward and back, beside the CPU in f64.
+#include <gtest/gtest.h>
+#include <tapedeck/autograd/ops.h>
+#include <tapedeck/autograd/tape.h>
+#include <tapedeck/kernels/wavenet.h>
+#include <tapedeck/tensor/random.h>
+
+#include <cmath>
+#include <limits>
+
+namespace tapedeck {
+namespace {
+
+using std::int64_t;
+const Device kCuda{DeviceType::cuda, 0};
+
+struct Form {
+  int64_t batch, time, in, channels, skips, taps, dilation;
+  Padding padding = Padding::causal;
+  int64_t keep = 1 << 20;
+  bool residual = true, biased = true, given = true;
+};
+
+// x, the skips so far, six weights; undefined where there is none.
+std::vector<Tensor> inputs_of(const Form& f, std::uint64_t seed, DType dtype) {
+  const int64_t steps = f.time - (f.padding == Padding::causal ? 0 : (f.taps - 1) * f.dilation);
+  std::uint64_t draws = 0;
+  const auto draw = [&](bool there, const Shape& shape, double size) {
+    if (!there) return Tensor();
+    const Tensor t = empty(shape, {DType::f64});
+    for (int64_t i = 0; i < t.numel(); ++i)
+      t.data<double>()[i] = size * (static_cast<double>(mix64(seed, draws++) >> 11) * 0x1p-52 - 1);
+    return cast(cast(t, dtype), DType::f64);
+  };
+  const double size = 1 / std::sqrt(static_cast<double>(f.in * f.taps));
+  const bool skipping = f.skips > 0;
+  return {draw(true, {f.batch, f.time, f.in}, 1),
+          draw(skipping && f.given, {f.batch, std::min(f.keep, steps), f.skips}, 1),
+          draw(true, {2 * f.channels, f.in, f.taps}, 2 * size),
+          draw(f.biased, {2 * f.channels}, 0.5),
+          draw(f.residual, {f.in, f.channels, 1}, size),
+          draw(f.residual && f.biased, {f.in}, 0.5),
+          draw(skipping, {f.skips, f.channels, 1}, size),
+          draw(skipping && f.biased, {f.skips}, 0.5)};
+}
+
+// Outputs, then the gradients of all inputs that there are, in f64 on the CPU.
+std::vector<Tensor> both_ways(const Form& f, const std::vector<Tensor>& inputs, Device device, DType dtype) {
+  std::vector<Tensor> x;
+  for (const Tensor& t : inputs) x.push_back(t.defined() ? cast(t, dtype).to(device) : Tensor());
+  Tape tape;
+  for (const Tensor& t : x)
+    if (t.defined()) tape.watch(t);
+  const WaveNetLayerResult y =
+      wavenet_layer(x[0], x[1], {x[2], x[3], x[4], x[5], x[6], x[7]}, {f.dilation, f.padding, f.keep});
+  std::vector<Tensor> all{y.output};
+  if (f.skips > 0) all.push_back(y.skips);
+  Tensor total;
+  for (const Tensor& t : all) {
+    const Tensor part = sum(mul(t, detach(t)));
+    total = total.defined() ? add(total, part) : part;
+  }
+  tape.backward(total);
+  for (const Tensor& t : x)
+    if (t.defined()) all.push_back(tape.grad(t));
+  for (Tensor& t : all) t = contiguous(cast(detach(t).to(kCpu), DType::f64));
+  return all;
+}
+
+// The farthest element, in shares of the tensor's own size.
+double farthest(const Tensor& a, const Tensor& b) {
+  const std::vector<double> x = a.to_vector<double>(), y = b.to_vector<double>();
+  if (x.size() != y.size()) return std::numeric_limits<double>::infinity();
+  double far = 0, size = 1e-30;
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    if (!(std::abs(x[i] - y[i]) <= far)) far = std::abs(x[i] - y[i]);
+    size = std::max(size, std::abs(y[i]));
+  }
+  return far / size;
+}
+
+const Form kForms[] = {{2, 40, 72, 32, 40, 2, 4},
+                       {2, 150, 16, 24, 136, 3, 8},
+                       {3, 33, 32, 16, 24, 2, 5, Padding::valid},
+                       {2, 50, 16, 16, 32, 2, 3, Padding::valid, 31},
+                       {2, 30, 16, 16, 16, 2, 1, Padding::causal, 11, false},
+                       {1, 30, 24, 16, 0, 2, 7},
+                       {2, 20, 16, 16, 16, 1, 1, Padding::causal, 1 << 20, true, false},
+                       {2, 20, 16, 16, 16, 1, 1, Padding::causal, 9, true, true, false},
+                       {1, 3, 16, 16, 16, 2, 64},
+                       {4, 600, 16, 16, 16, 2, 1}};
+
+TEST(DeviceWaveNetLayer, EveryWayIsTheCpus) {
+  for (const DType dtype : {DType::f32, DType::bf16, DType::f16})
+    for (const char* way : {"", "own", "cublas", "composed"}) {
+      const kernels::Use forward(kernels::wavenet_layer, way, DeviceType::cuda);
+      const kernels::Use backward(kernels::wavenet_layer_backward, way, DeviceType::cuda);
+      // Sums of products of numbers of 24, 8 and 11 digits, that are rounded a few times on their way.
+      const double most = dtype == DType::f32 ? 2e-5 : dtype == DType::bf16 ? 4e-2 : 5e-3;
+      for (const Form& f : kForms) {
+        const std::vector<Tensor> inputs = inputs_of(f, 7, dtype);
+        const auto want = both_ways(f, inputs, kCpu, DType::f64), got = both_ways(f, inputs, kCuda, dtype);
+        ASSERT_EQ(want.size(), got.size());
+        for (std::size_t i = 0; i < want.size(); ++i)
+          EXPECT_LT(farthest(got[i], want[i]), most)
+              << name(dtype) << " \"" << way << "\" tensor " << i << " of the form " << &f - kForms;
+      }
+    }
+}
+
+TEST(DeviceWaveNetLayer, IsTheSameEveryTime) {
+  for (const char* way : {"own", "cublas", "composed"}) {
+    const kernels::Use forward(kernels::wavenet_layer, way, DeviceType::cuda);
+    const kernels::Use backward(kernels::wavenet_layer_backward, way, DeviceType::cuda);
+    const std::vector<Tensor> inputs = inputs_of(kForms[9], 3, DType::f32);
+    const auto a = both_ways(kForms[9], inputs, kCuda, DType::f32), b = both_ways(kForms[9], inputs, kCuda, DType::f32);
+    for (std::size_t i = 0; i < a.size(); ++i) EXPECT_EQ(farthest(a[i], b[i]), 0) << way << " tensor " << i;
+  }
+}
+
+// Few terms go to tiles, many to the vendor's library, and what that does not take to tiles again.
+TEST(DeviceWaveNetLayer, ChoosesByItsTerms) {
+  const auto chosen = [](const Form& f, DType dtype) {
+    auto& slot = kernels::wavenet_layer;
+    std::vector<std::uint64_t> before;
+    const int n = slot.variant_count(DeviceType::cuda);
+    for (int i = 0; i < n; ++i) before.push_back(slot.calls(DeviceType::cuda, i, dtype));
+    both_ways(f, inputs_of(f, 1, dtype), kCuda, dtype);
+    for (int i = 0; i < n; ++i)
+      if (slot.calls(DeviceType::cuda, i, dtype) != before[static_cast<std::size_t>(i)])
+        return std::string(slot.variant_name(DeviceType::cuda, i));
+    return std::string("none");
+  };
+  EXPECT_EQ(chosen({1, 8, 64, 64, 16, 2, 1}, DType::f32), "fused");
+  EXPECT_EQ(chosen({1, 8, 128, 32, 16, 2, 1}, DType::f32), "cublas");
+  EXPECT_EQ(chosen({1, 8, 64, 64, 16, 2, 1}, DType::bf16), "cublas");
+  EXPECT_EQ(chosen({1, 8, 128, 33, 16, 2, 1}, DType::f32), "own");
+  EXPECT_EQ(chosen({1, 8, 20, 20, 12, 2, 1}, DType::f16), "own");
+}
+
+}  // namespace
+}  // namespace tapedeck

@@ -137,11 +137,12 @@ void add_memory() {
                        std::to_string(getpid()) + R"(,"args":{"bytes":)" + std::to_string(live) + "}}");
 }
 
-void kernel_event(const char* slot, const char* variant, bool done) {
-  if (!done) {
+void kernel_event(const char* slot, const char* variant, kernels::detail::KernelEvent event) {
+  using enum kernels::detail::KernelEvent;
+  if (event == begins) {
     kernel_start = detail::trace_now();
     if (first_kernel < 0) first_kernel = kernel_start;
-  } else {
+  } else if (event == done) {
     add_event(slot, "kernel", kernel_start, R"("variant":)" + in_quotes(variant));
   }
 }
@@ -175,11 +176,11 @@ std::string arguments(std::uint64_t module, const List& inputs, const List& outp
 
 void trace_to(const std::string& file) {
   if (file.empty()) {
-    kernels::detail::kernel_watch.store(nullptr);
+    kernels::detail::watch_kernels(kernel_event, false);
     return TraceFile::get().close();
   }
   TraceFile::get().open(file);
-  kernels::detail::kernel_watch.store(kernel_event);
+  kernels::detail::watch_kernels(kernel_event, true);
 }
 
 double detail::trace_now() {

@@ -304,9 +304,9 @@ double now(bool processor) {
   return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
 }
 
-void on_kernel(const char* slot, const char*, bool done) {
+void on_kernel(const char* slot, const char*, kernels::detail::KernelEvent event) {
   if (slot != watched.slot) return;
-  if (!done) {
+  if (event == kernels::detail::KernelEvent::begins) {
     if (watched.depth++ == 0) watched.start = now(watched.processor);
   } else if (--watched.depth == 0) {
     watched.seconds += now(watched.processor) - watched.start;
@@ -372,7 +372,7 @@ Timed time_case(const Wanted& w, SlotBase& slot, const OpCase& c, CallsSlot wher
     }
     return std::max(1e-9, (watched.seconds - watched.calls * costs[processor]) / times);
   };
-  kernels::detail::kernel_watch = on_kernel;
+  kernels::detail::watch_kernels(on_kernel, true);
   run(0, 1), run(1, 1);
   const double once = std::min(run(0, 1), run(1, 1));
   processor = w.threads == 1 && once > 2e-5;
@@ -388,7 +388,7 @@ Timed time_case(const Wanted& w, SlotBase& slot, const OpCase& c, CallsSlot wher
     seconds[0].push_back(t[0]), seconds[1].push_back(t[1]), ratios.push_back(t[0] / t[1]);
   }
   const int calls = watched.calls / times;
-  kernels::detail::kernel_watch = nullptr;
+  kernels::detail::watch_kernels(on_kernel, false);
   const NoGrad pause;
   const double products = w.slot.ends_with("_backward") ? 2 : 1;  // one for inputs, one for weights
   const double in = bytes_of(inputs), out = bytes_of(cases::call_case(c, inputs));

@@ -75,7 +75,39 @@ std::atomic<void (*)()> install_cuda{cuda::install};
 std::atomic<void (*)()> install_cuda{nullptr};
 #endif
 std::atomic<const char*> preferred{nullptr};
-std::atomic<KernelWatch> kernel_watch{nullptr};
+
+namespace {
+constexpr int kMostWatchers = 8;
+std::atomic<KernelWatch> watchers[kMostWatchers];
+}  // namespace
+std::atomic<bool> kernels_watched{false};
+
+void watch_kernels(KernelWatch watch, bool on) {
+  static std::mutex mutex;
+  const std::lock_guard lock(mutex);
+  std::vector<KernelWatch> all;
+  for (const auto& w : watchers)
+    if (w && w != watch) all.push_back(w);
+  if (on) all.push_back(watch);
+  TD_CHECK(all.size() <= kMostWatchers, ValueError, "watch_kernels: at most ", kMostWatchers, " can look on");
+  for (std::size_t i = 0; i < kMostWatchers; ++i) watchers[i] = i < all.size() ? all[i] : nullptr;
+  kernels_watched = !all.empty();
+}
+
+void run_watched(const char* slot, const char* variant, void (*call)(const void* with), const void* with) {
+  KernelWatch looking[kMostWatchers];
+  int n = 0;
+  for (const auto& w : watchers)
+    if (const KernelWatch watch = w) looking[n++] = watch;
+  try {
+    for (int i = 0; i < n; ++i) looking[i](slot, variant, KernelEvent::begins);
+    call(with);
+    while (n > 0) looking[--n](slot, variant, KernelEvent::done);
+  } catch (...) {
+    while (n > 0) looking[--n](slot, variant, KernelEvent::failed);
+    throw;
+  }
+}
 
 bool same_name(const char* a, const char* b) { return std::strcmp(a, b) == 0; }
 

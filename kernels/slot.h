@@ -8,6 +8,7 @@
 #include <atomic>
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace tapedeck::kernels {
@@ -15,8 +16,11 @@ namespace tapedeck::kernels {
 inline constexpr int kMaxVariants = 8;
 
 namespace detail {
-using KernelWatch = void (*)(const char* slot, const char* variant, bool done);
-extern std::atomic<KernelWatch> kernel_watch;  // called before and after every kernel; nullptr: nobody looks
+enum class KernelEvent : std::uint8_t { begins, done, failed };  // failed: it threw, or who looked at its end did
+using KernelWatch = void (*)(const char* slot, const char* variant, KernelEvent event);
+void watch_kernels(KernelWatch watch, bool on);  // told of every kernel; who came last is told of its end first
+extern std::atomic<bool> kernels_watched;
+void run_watched(const char* slot, const char* variant, void (*call)(const void* with), const void* with);
 }  // namespace detail
 
 // What is common to all slots: names, selection, counters. Slots are constant-initialised globals.
@@ -86,12 +90,12 @@ class KernelSlot : public SlotBase {
   void run(const Variant& v, const Args& a) const {
     auto& calls = v.calls[static_cast<int>(a.dtype())];  // several threads may lose a count: it tells used from unused
     calls.store(calls.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
-    const auto watch = detail::kernel_watch.load(std::memory_order_relaxed);
-    if (watch) [[unlikely]]
-      watch(name_, v.name, false);
-    reinterpret_cast<Fn>(v.fn)(a);
-    if (watch) [[unlikely]]
-      watch(name_, v.name, true);
+    if (!detail::kernels_watched.load(std::memory_order_relaxed)) [[likely]]
+      return reinterpret_cast<Fn>(v.fn)(a);
+    using Call = std::pair<Fn, const Args*>;
+    const Call call{reinterpret_cast<Fn>(v.fn), &a};
+    const auto make = [](const void* c) { static_cast<const Call*>(c)->first(*static_cast<const Call*>(c)->second); };
+    detail::run_watched(name_, v.name, make, &call);
   }
 };
 

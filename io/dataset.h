@@ -40,6 +40,7 @@ struct Region {
 
 struct Window {
   std::int64_t file, start;
+  bool operator==(const Window&) const = default;
 };
 
 // The windows of `length` samples that begin every `stride` samples of each region, numbered from 0. With stride 1

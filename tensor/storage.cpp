@@ -1,11 +1,13 @@
 #include <tapedeck/tensor/error.h>
 #include <tapedeck/tensor/pool.h>
-#include <tapedeck/tensor/storage.h>
+#include <tapedeck/tensor/reserve.h>
+#include <tapedeck/tensor/upload.h>
 
 #include <bit>
 #include <map>
 #include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace tapedeck {
@@ -186,9 +188,34 @@ Front* front_for(Device device, std::size_t capacity) {
 
 }  // namespace
 
+namespace {
+constinit thread_local detail::Reserve* open_reserve = nullptr;
+}
+
 namespace detail {
 
 void bypass_cache() { caching = false; }
+
+Reserve::~Reserve() {
+  for (const auto& [wanted, block] : spare_) cached_release(block.p, block.capacity, device_);
+}
+Reserve::Open::Open(Reserve& r) : before_(std::exchange(open_reserve, &r)) {}
+Reserve::Open::~Open() { open_reserve = before_; }
+
+void* Reserve::take(std::size_t wanted, std::size_t* capacity) {
+  const auto hit = spare_.find(wanted);
+  if (hit == spare_.end()) return nullptr;
+  const Block block = hit->second;
+  spare_.erase(hit);
+  out_[block.p] = wanted;
+  *capacity = block.capacity;
+  return block.p;
+}
+void Reserve::put(void* p, std::size_t capacity) {
+  const auto mine = out_.find(p);
+  spare_.emplace(mine == out_.end() ? capacity : mine->second, Block{p, capacity});
+  if (mine != out_.end()) out_.erase(mine);
+}
 
 void* cached_allocate(std::size_t bytes, Device device, std::size_t* capacity) {
   TD_CHECK(bytes < (std::size_t{1} << 62), MemoryError, "allocate: ", bytes, " bytes is more than any machine has");
@@ -199,6 +226,16 @@ void* cached_allocate(std::size_t bytes, Device device, std::size_t* capacity) {
       mine->made(static_cast<std::int64_t>(*capacity));
       return mine->blocks[c][--mine->count[c]];
     }
+  }
+  if (device != kCpu)
+    TD_CHECK(device.index >= 0 && device.index < device_count(device.type), DeviceError, "device ", to_string(device),
+             ": this machine has ", device_count(device.type), " usable CUDA devices; use an index below that");
+  const std::size_t wanted = *capacity;
+  Reserve* const reserve = open_reserve && open_reserve->device_ == device ? open_reserve : nullptr;
+  if (reserve) [[unlikely]] {
+    if (void* p = reserve->take(wanted, capacity)) return p;
+    TD_CHECK(!reserve->strict_, DeviceError, "allocate: a recorded step works in the memory of the step before, and ",
+             bytes, " bytes more were asked for");
   }
   CachingAllocator& a = allocator(device);
   void* p = caching ? a.take(capacity) : nullptr;
@@ -222,6 +259,8 @@ void* cached_allocate(std::size_t bytes, Device device, std::size_t* capacity) {
   a.hold(*capacity, 1);
   const auto more = static_cast<std::int64_t>(*capacity);
   a.raise_peak(a.live.fetch_add(more, std::memory_order_relaxed) + more);
+  if (reserve) [[unlikely]]
+    reserve->out_[p] = wanted;
   return p;
 }
 
@@ -234,6 +273,8 @@ void cached_release(void* p, std::size_t capacity, Device device) {
       return;
     }
   }
+  if (open_reserve && open_reserve->device_ == device) [[unlikely]]
+    return open_reserve->put(p, capacity);
   CachingAllocator& a = allocator(device);
   a.hold(capacity, -1);
   a.live.fetch_sub(static_cast<std::int64_t>(capacity), std::memory_order_relaxed);
@@ -279,7 +320,8 @@ void Storage::destroy() {
 // Other threads may be apart by kMostApart each, and have been higher meanwhile.
 MemoryStats memory_stats(Device device) {
   CachingAllocator& a = allocator(device);
-  if (device != kCpu) return {a.live, a.peak, a.cached, a.blocks, a.allocations, a.device_allocations};
+  if (device != kCpu)
+    return {a.live, a.peak, a.cached, a.blocks, a.allocations, a.device_allocations, detail::pinned_bytes(device)};
   if (!front.dead) front.settle();
   const std::lock_guard lock(Front::all().mutex);
   MemoryStats s{a.live, 0, a.cached, a.blocks, a.allocations, a.device_allocations};
@@ -301,7 +343,10 @@ void empty_cache() {
   for (int c = 0; c < Front::kFrontClasses; ++c)
     while (front.count[c] > 0) allocator(kCpu).put(front.blocks[c][--front.count[c]], kSmallest << c);
   for (const DeviceType type : {DeviceType::cpu, DeviceType::cuda}) {
-    for (std::int8_t i = 0; i < device_count(type) && i < kDevicesPerType; ++i) allocator({type, i}).clear({type, i});
+    for (std::int8_t i = 0; i < device_count(type) && i < kDevicesPerType; ++i) {
+      allocator({type, i}).clear({type, i});
+      detail::unpin_unused({type, i});
+    }
   }
 }
 

@@ -56,6 +56,7 @@ struct MemoryStats {
   std::int64_t live_blocks = 0;
   std::uint64_t allocations = 0;         // requests served, from the cache or not
   std::uint64_t device_allocations = 0;  // requests that went to the device runtime
+  std::int64_t pinned_bytes = 0;         // host memory that uploads to this device go through
 };
 MemoryStats memory_stats(Device device = kCpu);
 void reset_peak_memory(Device device = kCpu);
@@ -63,11 +64,12 @@ void empty_cache();  // gives cached blocks back to their runtimes (those of oth
 
 namespace detail {
 // Size classes: powers of two from 64 B to 1 MiB, then multiples of 1 MiB served best-fit up to twice the need.
-// One compute stream per device, so a freed block may be handed out again at once.
+// A freed block may be handed out again at once: all that uses it stands in the device's compute queue, in order.
 void* cached_allocate(std::size_t bytes, Device device, std::size_t* capacity);  // MemoryError
 void cached_release(void* p, std::size_t capacity, Device device);
 // From now on every block comes from the device runtime at its exact size and goes back at once, so that a guarding
 // runtime (or a sanitizer) sees each misuse. Once, before the first allocation.
 void bypass_cache();
+
 }  // namespace detail
 }  // namespace tapedeck

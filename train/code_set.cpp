@@ -52,14 +52,20 @@ io::Window CodeSet::draw(std::uint64_t seed, std::int64_t step, std::int64_t row
 
 Tensor CodeSet::batch(std::span<const io::Window> windows) const {
   const Tensor all = empty({std::ssize(windows), length()}, {.dtype = DType::i64});
-  std::int64_t* to = all.data<std::int64_t>();
+  batch(windows, {all.data<std::int64_t>(), static_cast<std::size_t>(all.numel())});
+  return all;
+}
+
+void CodeSet::batch(std::span<const io::Window> windows, std::span<std::int64_t> all) const {
+  TD_CHECK(std::ssize(all) == std::ssize(windows) * length(), ShapeError, "batch: ", windows.size(), " windows of ",
+           length(), " codes do not fill ", all.size(), " places");
+  auto to = all.begin();
   for (const io::Window& w : windows) {
     const auto& codes = codes_[static_cast<std::size_t>(w.file)];
     TD_CHECK(w.start >= 0 && w.start + length() <= std::ssize(codes), ValueError, "batch: window ", name(w), " of ",
              length(), " samples reaches beyond its recording");
     to = std::copy_n(codes.begin() + w.start, length(), to);
   }
-  return all;
 }
 
 Tensor CodeSet::starts(std::uint64_t seed, std::int64_t silence) const {

@@ -33,6 +33,7 @@ class CodeSet {
   io::Window draw(std::uint64_t seed, std::int64_t step, std::int64_t row) const;
   // The codes of windows that lie within their recordings, i64 [windows, length].
   Tensor batch(std::span<const io::Window> windows) const;
+  void batch(std::span<const io::Window> windows, std::span<std::int64_t> to) const;  // the same, row-major
 
   // Windows that predict every code of that side once, except each region's first `context`.
   std::vector<ScoredWindow> scored(io::Split split) const;

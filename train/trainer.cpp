@@ -42,6 +42,7 @@ Trainer::Trainer(RunConfig config, nn::Part<nn::Network> network, const io::Soun
       codec_(config_.io.encoding, config_.io.levels),
       codes_(sounds, codec_, network_->shift(), config_.train.segment),
       held_out_(codes_.scored(io::Split::valid)),
+      feed_(device),
       optimizer_(make_optimizer(config_.train.optimizer, *network_)),
       loss_scale_(precision) {
   network_->train();
@@ -51,8 +52,18 @@ Trainer::Trainer(RunConfig config, nn::Part<nn::Network> network, const io::Soun
   }
 }
 
+std::vector<io::Window> Trainer::windows_of(std::int64_t step) const {
+  std::vector<io::Window> windows;
+  for (std::int64_t row = 0; row < config_.train.batch_size; ++row)
+    windows.push_back(codes_.draw(static_cast<std::uint64_t>(config_.train.seed), step, row));
+  return windows;
+}
+
 double Trainer::shard_gradients(const std::vector<io::Window>& windows) {
   const std::int64_t shards = config_.train.shards, rows = std::ssize(windows) / shards;
+  const auto part_of = [&](std::span<const io::Window> all, std::int64_t s) {
+    return all.subspan(static_cast<std::size_t>(s * rows), static_cast<std::size_t>(rows));
+  };
   nn::Network& network = short_ ? short_->network() : *network_;
   if (short_) short_->take_weights();
   ShardSum sum;
@@ -62,11 +73,14 @@ double Trainer::shard_gradients(const std::vector<io::Window>& windows) {
     const RandomScope scope(static_cast<std::uint64_t>(config_.train.seed), static_cast<std::uint64_t>(step_), ids);
     network.zero_grad();
     Tape tape;
-    const Tensor loss =
-        window_loss(network, codes_,
-                    std::span(windows).subspan(static_cast<std::size_t>(s * rows), static_cast<std::size_t>(rows)));
+    const Tensor loss = network.loss(feed_.take(codes_, part_of(windows, s)));
     tape.backward(loss, full(loss.sizes(), loss_scale_.value() / static_cast<double>(shards), loss.options()));
     if (short_) short_->give_gradients();
+    // A device is at work now: meanwhile the next batch is drawn and copied.
+    if (s + 1 < shards)
+      feed_.fetch(codes_, part_of(windows, s + 1));
+    else if (feed_.ahead() && step_ + 1 < config_.train.max_steps)
+      feed_.fetch(codes_, part_of(windows_of(step_ + 1), 0));
     if (shards == 1) return loss.item();
     std::vector<Tensor> part{clone(detach(loss))};
     for (const nn::Arena& arena : network_->arenas()) part.push_back(clone(arena.gradients));
@@ -79,10 +93,7 @@ double Trainer::shard_gradients(const std::vector<io::Window>& windows) {
 
 StepReport Trainer::advance() {
   const TrainConfig& train = config_.train;
-  std::vector<io::Window> windows;
-  for (std::int64_t row = 0; row < train.batch_size; ++row) {
-    windows.push_back(codes_.draw(static_cast<std::uint64_t>(train.seed), step_, row));
-  }
+  const std::vector<io::Window> windows = windows_of(step_);
   StepReport report;
   report.bits = shard_gradients(windows) / std::numbers::ln2;
   const double loss_scale = loss_scale_.value();

@@ -4,6 +4,7 @@
 #include <tapedeck/io/dataset.h>
 #include <tapedeck/nn/network.h>
 #include <tapedeck/train/autoregressive.h>
+#include <tapedeck/train/batch_feed.h>
 #include <tapedeck/train/precision.h>
 #include <tapedeck/train/run_config.h>
 
@@ -59,6 +60,7 @@ class Trainer {
   io::Node restore(const std::string& folder);
 
  private:
+  std::vector<io::Window> windows_of(std::int64_t step) const;
   double shard_gradients(const std::vector<io::Window>& windows);  // into the arenas; the mean loss in nats
 
   RunConfig config_;
@@ -66,6 +68,7 @@ class Trainer {
   Codec codec_;
   CodeSet codes_;
   std::vector<ScoredWindow> held_out_;
+  BatchFeed feed_;
   std::unique_ptr<Optimizer> optimizer_;
   std::optional<ShortNetwork> short_;
   LossScale loss_scale_;

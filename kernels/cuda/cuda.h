@@ -54,8 +54,9 @@ template <class... P>
 void launch(Device d, const Launch& l, void (*kernel)(P...), std::type_identity_t<P>... args) {
   if (l.grid[0] == 0 || l.grid[1] == 0 || l.grid[2] == 0) return;
 #ifdef TAPEDECK_EMULATED
-  emulation::run(l.grid, l.block, l.shared, l.cooperative || l.cluster > 1, [&] { kernel(args...); });
-  static_cast<void>(d);
+  emulation::enqueue(d.index, [l, kernel, args...] {
+    emulation::run(l.grid, l.block, l.shared, l.cooperative || l.cluster > 1, [&] { kernel(args...); });
+  });
 #else
   void* pointers[] = {const_cast<void*>(static_cast<const void*>(&args))..., nullptr};
   launch_any(d, l, reinterpret_cast<const void*>(kernel), pointers);

@@ -1,6 +1,8 @@
 // The CUDA runtime behind tensor/device.h: devices, memory, copies, streams, launches.
 #include <tapedeck/kernels/cuda/cuda.h>
 #include <tapedeck/kernels/cuda/install.h>
+#include <tapedeck/kernels/cuda/ranges.h>
+#include <tapedeck/kernels/cuda/runtime.h>
 #include <tapedeck/tensor/env.h>
 
 #include <mutex>
@@ -61,10 +63,22 @@ void release(int index, void* p) {
   make_current({DeviceType::cuda, static_cast<std::int8_t>(index)});
 }
 
+thread_local struct {
+  cudaStream_t stream = nullptr;
+  int index = -1;
+} recorded;
+
+// What cannot be recorded: it would happen now, or read host memory later.
+void not_recorded(Device d, const char* what) {
+  TD_CHECK(!recording_stream(d), DeviceError, "cuda: ", what, " on ", to_string(d),
+           " cannot be part of a recorded step (replay.h)");
+}
+
 void copy(void* to, Device to_device, const void* from, Device from_device, std::size_t bytes) {
   if (bytes == 0) return;
   if (to_device.type == DeviceType::cpu) return download(from_device, to, from, bytes);
   if (from_device.type == DeviceType::cpu) {
+    not_recorded(to_device, "a copy from the host");
     make_current(to_device);
     // Memory that is not pinned has been read when this returns.
     return check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream(to_device)), "copying to the device");
@@ -73,6 +87,7 @@ void copy(void* to, Device to_device, const void* from, Device from_device, std:
     make_current(to_device);
     return check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, stream(to_device)), "copying");
   }
+  not_recorded(to_device, "a copy between devices"), not_recorded(from_device, "a copy between devices");
   // Between devices: behind what both have to do, and before what either does next.
   make_current(to_device);
   check(cudaStreamSynchronize(stream(to_device)), "waiting for the device");
@@ -106,13 +121,14 @@ void zero(int index, void* p, std::size_t bytes) {
 }
 void synchronize(int index) {
   const Device d{DeviceType::cuda, static_cast<std::int8_t>(index)};
+  not_recorded(d, "waiting");
   make_current(d);
   check(cudaStreamSynchronize(stream(d)), "waiting for the device");
 }
 
 }  // namespace
 
-const DeviceRuntime table{"cuda", count_devices, allocate, release, copy, zero, synchronize, about};
+const DeviceRuntime table{"cuda", count_devices, allocate, release, copy, zero, synchronize, about, &queues};
 
 void check(cudaError_t code, const char* what) {
   if (code == cudaSuccess) [[likely]]
@@ -123,7 +139,12 @@ void check(cudaError_t code, const char* what) {
 }
 
 const Limits& limits(Device d) { return state(d.index).limits; }
-cudaStream_t stream(Device d) { return state(d.index).compute; }
+cudaStream_t stream(Device d) {
+  const cudaStream_t recording = recording_stream(d);
+  return recording ? recording : state(d.index).compute;
+}
+cudaStream_t recording_stream(Device d) { return recorded.index == d.index ? recorded.stream : nullptr; }
+void record_into(Device d, cudaStream_t s) { recorded.stream = s, recorded.index = s ? d.index : -1; }
 void make_current(Device d) {
   int now = -1;
   if (cudaGetDevice(&now) != cudaSuccess || now != d.index) check(cudaSetDevice(d.index), "selecting the device");
@@ -162,6 +183,7 @@ int resident_clusters_any(Device d, const void* kernel, unsigned cluster, int th
 void launch_any(Device d, const Launch& l, const void* kernel, void** args) {
   make_current(d);
   const State& s = state(d.index);
+  const cudaStream_t into = stream(d);
   if (l.shared > (48u << 10))  // more than that must be asked for
     check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(l.shared)),
           "asking for shared memory");
@@ -169,13 +191,13 @@ void launch_any(Device d, const Launch& l, const void* kernel, void** args) {
   cudaError_t code = cudaSuccess;
   if (l.cluster > 1) {
     cudaLaunchAttribute cluster;
-    const cudaLaunchConfig_t c = clustered(l, s.compute, cluster);
+    const cudaLaunchConfig_t c = clustered(l, into, cluster);
     code = cudaFuncSetAttribute(kernel, cudaFuncAttributeNonPortableClusterSizeAllowed, 1);
     if (code == cudaSuccess) code = cudaLaunchKernelExC(&c, kernel, args);
   } else if (l.cooperative) {
-    code = cudaLaunchCooperativeKernel(kernel, grid, block, args, l.shared, s.compute);
+    code = cudaLaunchCooperativeKernel(kernel, grid, block, args, l.shared, into);
   } else {
-    code = cudaLaunchKernel(kernel, grid, block, args, l.shared, s.compute);
+    code = cudaLaunchKernel(kernel, grid, block, args, l.shared, into);
   }
   if (code == cudaSuccess) [[likely]]
     return;
@@ -188,6 +210,7 @@ void launch_any(Device d, const Launch& l, const void* kernel, void** args) {
 }
 
 void download(Device d, void* to, const void* from, std::size_t bytes) {
+  not_recorded(d, "a copy to the host");
   make_current(d);
   check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, stream(d)), "copying to the host");
   check(cudaStreamSynchronize(stream(d)), "copying to the host");
@@ -196,8 +219,8 @@ void download(Device d, void* to, const void* from, std::size_t bytes) {
 namespace {
 
 // Behind every kernel: wait for it, so that a fault is told where it happened.
-void wait_for_kernel(const char* slot, const char* variant, bool done) {
-  if (!done) return;
+void wait_for_kernel(const char* slot, const char* variant, kernels::detail::KernelEvent event) {
+  if (event != kernels::detail::KernelEvent::done) return;
   for (State& s : states) {
     if (!s.compute) continue;
     const cudaError_t code = cudaStreamSynchronize(s.compute);
@@ -210,9 +233,15 @@ void wait_for_kernel(const char* slot, const char* variant, bool done) {
 
 }  // namespace
 
+bool waits_for_kernels() {
+  static const bool on = env("TAPEDECK_SYNC") == "1";
+  return on;
+}
+
 void install() {
   register_kernels();
-  if (env("TAPEDECK_SYNC") == "1") tapedeck::kernels::detail::kernel_watch = wait_for_kernel;
+  show_ranges(wanted_ranges());
+  if (waits_for_kernels()) kernels::detail::watch_kernels(wait_for_kernel, true);
 }
 
 }  // namespace tapedeck::kernels::cuda

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <type_traits>
 
 #define __global__
@@ -54,6 +55,7 @@ void run(const unsigned (&grid)[3], const unsigned (&block)[3], std::size_t shar
   run_body(
       grid, block, shared, cooperative, [](const void* p) { (*static_cast<const F*>(p))(); }, &f);
 }
+void enqueue(int device, std::function<void()> work);  // in its compute queue (emulated_queues.cpp)
 void* dynamic_shared();
 void wait_block();
 void wait_warp();

@@ -3,6 +3,7 @@
 #include <tapedeck/kernels/elementwise.h>
 #include <tapedeck/kernels/index.h>
 #include <tapedeck/tensor/detail_views.h>
+#include <tapedeck/tensor/replay.h>
 
 #include <atomic>
 
@@ -39,7 +40,7 @@ void check_same(const char* op, const char* a_name, const Tensor& a, const char*
 void check_index(const char* op, const char* name, const Tensor& index, std::int64_t size) {
   check_defined(op, name, index);
   TD_CHECK(index.dtype() == DType::i64, DTypeError, op, ": ", name, " must be i64", arg(name, index));
-  if (index.numel() == 0) return;
+  if (index.numel() == 0 || recording()) return;
   std::int64_t range[2];
   kernels::index_range(index.device(), {index, range});
   const std::int64_t bad = range[0] < 0 ? range[0] : range[1];

@@ -1,7 +1,8 @@
 // Samples per second of WaveNet generation on a GPU: cuda_generate [--batch N] [--channels R] [--skip S] [--seconds T]
-// [--steps N of one launch] [--device cuda:I]. People's text on stderr, one line of JSON on stdout.
+// [--steps N of one launch] [--plan forward] [--device cuda:I]. People's text on stderr, one line of JSON on stdout.
 #include <tapedeck/kernels/slot.h>
 #include <tapedeck/nn/wavenet.h>
+#include <tapedeck/nn/wavenet_plan.h>
 
 #include <algorithm>
 #include <chrono>
@@ -23,7 +24,7 @@ double seconds_since(Clock::time_point start) { return std::chrono::duration<dou
 int run(int argc, char** argv) {
   std::int64_t batch = 1, channels = 64, skip = 256, steps = 4800;
   double seconds = 2;
-  std::string where = "cuda";
+  std::string where = "cuda", kind = "fastest";
   for (int i = 1; i + 1 < argc; i += 2) {
     const std::string option = argv[i], value = argv[i + 1];
     if (option == "--batch")
@@ -36,6 +37,8 @@ int run(int argc, char** argv) {
       steps = std::stoll(value);
     else if (option == "--seconds")
       seconds = std::stod(value);
+    else if (option == "--plan")
+      kind = value;
     else if (option == "--device")
       where = value;
     else
@@ -48,7 +51,7 @@ int run(int argc, char** argv) {
   net.eval();
   const auto on_cpu = net.plan(batch);
   net.to(device, DType::f32);
-  const auto plan = net.plan(batch);
+  const auto plan = kind == "forward" ? nn::forward_plan(net, batch, DType::f32) : net.plan(batch);
 
   // First that it is right: the largest error of a logit, in parts of the largest logit.
   const Tensor prompt = full({batch, 40}, 128, {DType::i64});
@@ -72,6 +75,7 @@ int run(int argc, char** argv) {
     times.push_back(seconds_since(begin));
   }
   std::sort(times.begin(), times.end());
+  std::fprintf(stderr, "%s\n", plan->how().c_str());
   const double took = times[times.size() / 2], rate = static_cast<double>(steps * batch) / took;
   const double weights =
       static_cast<double>(net.parameter_count() - net.config().classes * net.config().residual_channels.value_or(0));

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 
 namespace tapedeck::nn {
 
@@ -32,6 +33,7 @@ class GenerationPlan {
   // Logits of the code that comes next, row-major [batch, classes]: on the CPU the bits of the network's forward in
   // eval mode at that position. ValueError before the prompt is complete.
   virtual std::span<const float> logits() const = 0;
+  virtual std::string how() const { return "step by step"; }  // in a few words: how it works
 
  protected:
   GenerationPlan() = default;

@@ -73,6 +73,7 @@ class DevicePlan final : public GenerationPlan {
   std::int64_t classes() const override { return classes_; }
   std::int64_t position() const override { return position_; }
   std::size_t state_bytes() const override { return kernel_->state_bytes(); }
+  std::string how() const override { return std::string("one kernel: ") + kernel_->how(); }
 
   void reset() override {
     position_ = 0, have_logits_ = false;

@@ -42,7 +42,7 @@ TEST(DeviceRuntime, ViewsAreReadInTheirOwnLayout) {
   const Tensor x = randn({4, 6}), there = x.to(kCuda);
   EXPECT_EQ(transpose(there, 0, 1).to_vector<float>(), contiguous(transpose(x, 0, 1)).to_vector<float>());
   EXPECT_EQ(narrow(there, 1, 2, 3).to_vector<float>(), contiguous(narrow(x, 1, 2, 3)).to_vector<float>());
-  EXPECT_EQ(sum(there).item(), sum(x).item());
+  EXPECT_NEAR(sum(there).item(), sum(x).item(), 1e-5);
 }
 
 TEST(DeviceRuntime, OpsNeverMixDevices) {
@@ -62,6 +62,53 @@ TEST(DeviceRuntime, SeveralDevicesCopyExplicitly) {
   EXPECT_EQ(b.to_vector<float>(), x.to_vector<float>());
   EXPECT_THROW(static_cast<void>(add(a, b)), DeviceError);
   EXPECT_EQ(add(b, b).to_vector<float>(), add(x, x).to_vector<float>());
+}
+
+TEST(DeviceRuntime, OpsNeverMixTwoGpus) {
+  if (device_count(DeviceType::cuda) < 2) GTEST_SKIP() << "one device only";
+  const Device second{DeviceType::cuda, 1};
+  const Tensor a = rand({2, 6, 6}).to(kCuda), b = rand({2, 6, 6}).to(second), i = zeros({4}, {DType::i64, second});
+  const Tensor square = select(a, 0, 0), x = select(b, 0, 0), w = rand({6, 6, 2}).to(second);
+  const std::pair<const char*, std::function<void()>> calls[] = {
+      {"add", [&] { static_cast<void>(a + b); }},
+      {"matmul", [&] { static_cast<void>(matmul(square, x)); }},
+      {"bmm", [&] { static_cast<void>(matmul(a, b)); }},
+      {"where", [&] { static_cast<void>(where(gt(a, a), a, b)); }},
+      {"cat",
+       [&] {
+         static_cast<void>(cat({a, b}, 0));
+       }},
+      {"conv1d", [&] { static_cast<void>(conv1d(a, w)); }},
+      {"embedding", [&] { static_cast<void>(embedding(i, square)); }},
+      {"gather",
+       [&] {
+         static_cast<void>(gather(square, 0, zeros({6, 6}, {DType::i64, second})));
+       }},
+      {"cross_entropy",
+       [&] {
+         static_cast<void>(cross_entropy(square, zeros({6}, {DType::i64, second})));
+       }},
+      {"add_", [&] { add_(a, b); }},
+  };
+  const std::vector<float> before = a.to_vector<float>();
+  for (const auto& [op, call] : calls) {
+    const std::string text = message_of<DeviceError>(call);
+    EXPECT_THAT(text, testing::AllOf(testing::HasSubstr("cuda:0"), testing::HasSubstr("cuda:1"))) << op;
+  }
+  EXPECT_EQ(a.to_vector<float>(), before);
+  EXPECT_EQ(copy_(zeros_like(a), b).to_vector<float>(), b.to_vector<float>());  // a copy says where to
+}
+
+TEST(DeviceRuntime, AnIndexThatIsNotThereIsAnErrorEverywhere) {
+  for (const int index : {-1, 8, 99}) {
+    const Device nowhere{DeviceType::cuda, static_cast<std::int8_t>(index)};
+    EXPECT_THAT(message_of<DeviceError>([&] {
+                  static_cast<void>(zeros({3}, {DType::f32, nowhere}));
+                }),
+                testing::HasSubstr("usable CUDA devices"))
+        << index;
+    EXPECT_THROW(static_cast<void>(randn({3}).to(nowhere)), DeviceError) << index;
+  }
 }
 
 TEST(DeviceRuntime, AnIndexThatIsNotThereSaysHowManyThereAre) {

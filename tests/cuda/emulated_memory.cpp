@@ -9,6 +9,9 @@
 #include <cstring>
 #include <map>
 #include <mutex>
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#endif
 
 namespace emulation {
 namespace {
@@ -43,6 +46,14 @@ void protect(int rights) {
   const std::size_t bytes = (used + kPage - 1) / kPage * kPage;
   if (bytes && mprotect(base(), bytes, rights) != 0) std::perror("mprotect"), std::abort();
 }
+// Under AddressSanitizer, what lies between blocks and in released ones is not to be touched at all.
+#ifdef __SANITIZE_ADDRESS__
+void forbid(const char* p, std::size_t bytes) { __asan_poison_memory_region(p, bytes); }
+void permit(const char* p, std::size_t bytes) { __asan_unpoison_memory_region(p, bytes); }
+#else
+void forbid(const char*, std::size_t) {}
+void permit(const char*, std::size_t) {}
+#endif
 bool whole(const char* canary) {
   return std::all_of(canary, canary + kLine, [](char c) { return static_cast<unsigned char>(c) == kCanary; });
 }
@@ -75,11 +86,13 @@ void* allocate(int device, std::size_t bytes) {
     if (opened > 0) protect(PROT_READ | PROT_WRITE);
   }
   const OpenMemory open;
+  permit(start, room);
   char* memory = start + kLine;
   std::memset(start, kCanary, kLine);
   for (std::size_t i = 0; i < bytes; i += sizeof kUnwritten)
     std::memcpy(memory + i, &kUnwritten, std::min(sizeof kUnwritten, bytes - i));
   std::memset(memory + bytes, kCanary, kLine);
+  forbid(start, kLine), forbid(memory + bytes, room - kLine - bytes);
   live[memory] = {bytes, room, device};
   return memory;
 }
@@ -93,10 +106,12 @@ void release(int device, void* p) {
     return on_violation("a block that is not of this device was released; ");
   }
   const auto [bytes, room, owner] = hit->second;
+  permit(memory - kLine, room);
   if (!whole(memory - kLine) || !whole(memory + bytes))
     on_violation(std::string(whole(memory - kLine) ? "behind" : "before") + " a block of " + std::to_string(bytes) +
                  " bytes on the device; ");
   std::memset(memory, 0xA5, bytes);
+  forbid(memory - kLine, room);
   live.erase(hit);
   spare.emplace(room, memory - kLine);
 }

@@ -13,6 +13,10 @@
 #ifndef __x86_64__
 #include <ucontext.h>
 #endif
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#include <sanitizer/common_interface_defs.h>
+#endif
 
 namespace emulation {
 
@@ -21,9 +25,36 @@ dim3 block_dim, grid_dim;
 
 namespace {
 
+#ifdef TAPEDECK_SANITIZED
+constexpr std::size_t kStack = 512 << 10;  // frames have room round each variable
+#else
 constexpr std::size_t kStack = 128 << 10;
+#endif
 
 // ---- switching stacks -----------------------------------------------------------------------------------------------
+// What AddressSanitizer has to know of it.
+struct Fiber {
+  const void* stack = nullptr;
+  std::size_t bytes = 0;
+  void* frames = nullptr;  // its own, of variables that outlive their functions
+};
+#ifdef __SANITIZE_ADDRESS__
+void leave(Fiber* from, const Fiber& to) {  // nullptr: for good
+  __sanitizer_start_switch_fiber(from ? &from->frames : nullptr, to.stack, to.bytes);
+}
+void arrive(Fiber& here, Fiber* came_from = nullptr) {
+  const void* stack = nullptr;
+  std::size_t bytes = 0;
+  __sanitizer_finish_switch_fiber(here.frames, &stack, &bytes);
+  if (came_from) came_from->stack = stack, came_from->bytes = bytes;
+}
+void clean(char* stack) { __asan_unpoison_memory_region(stack, kStack); }  // what the last one left
+#else
+void leave(Fiber*, const Fiber&) {}
+void arrive(Fiber&, Fiber* = nullptr) {}
+void clean(char*) {}
+#endif
+
 #ifdef __x86_64__
 // Saves the registers that a call must keep on this stack, its pointer in *from, and goes on where `to` stopped.
 extern "C" void tapedeck_switch_stack(void** from, void* to);
@@ -50,8 +81,9 @@ tapedeck_switch_stack:
 )");
 struct Context {
   void* sp = nullptr;
+  Fiber fiber;
 };
-void switch_to(Context& from, Context& to) { tapedeck_switch_stack(&from.sp, to.sp); }
+void jump(Context& from, Context& to) { tapedeck_switch_stack(&from.sp, to.sp); }
 void prepare(Context& c, char* stack, void (*entry)()) {
   auto* top = reinterpret_cast<void**>(stack + kStack - 64);
   *--top = nullptr;  // where entry would return to; it never does
@@ -62,14 +94,21 @@ void prepare(Context& c, char* stack, void (*entry)()) {
 #else
 struct Context {
   ucontext_t c;
+  Fiber fiber;
 };
-void switch_to(Context& from, Context& to) { swapcontext(&from.c, &to.c); }
+void jump(Context& from, Context& to) { swapcontext(&from.c, &to.c); }
 void prepare(Context& c, char* stack, void (*entry)()) {
   getcontext(&c.c);
   c.c.uc_stack.ss_sp = stack, c.c.uc_stack.ss_size = kStack, c.c.uc_link = nullptr;
   makecontext(&c.c, entry, 0);
 }
 #endif
+
+void switch_to(Context& from, Context& to) {
+  leave(&from.fiber, to.fiber);
+  jump(from, to);
+  arrive(from.fiber);
+}
 
 enum class State { fresh, ready, at_warp, at_block, at_grid, done };
 struct Thread {
@@ -111,14 +150,20 @@ char* take_stack() {
 }
 
 void enter() {
+  arrive(running->context.fiber, &scheduler.fiber);
   body(with);
   running->state = State::done;
-  Context gone;
-  switch_to(gone, scheduler);
+  leave(nullptr, scheduler.fiber);
+  jump(running->context, scheduler);
   std::abort();
 }
 void go(Thread& t) {
-  if (t.state == State::fresh) t.stack = take_stack(), prepare(t.context, t.stack, enter);
+  if (t.state == State::fresh) {
+    t.stack = take_stack();
+    clean(t.stack);
+    prepare(t.context, t.stack, enter);
+    t.context.fiber = {t.stack, kStack, nullptr};
+  }
   t.state = State::ready;
   running = &t, here = &t.here;
   switch_to(scheduler, t.context);

@@ -11,7 +11,9 @@ namespace {
 
 using namespace tiles;
 
-// Blocks of the backward pass that share a multiprocessor: what bounds their registers.
+// Blocks that share a multiprocessor: what bounds their registers.
+template <class T, int W>
+inline constexpr int kAttendBlocks = W == 1 && sizeof(T) < 8 ? 2 : 1;
 template <class T, int W>
 inline constexpr int kKeyBlocks = W == 1 && sizeof(T) < 8 ? 2 : 1;
 template <class T, int W>
@@ -19,7 +21,7 @@ inline constexpr int kQueryBlocks = W == 1 && kHalf<T> ? 2 : 1;
 
 // A block: one tile of queries of one head (x), W tiles of the value channels (y).
 template <class T, int W>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, kAttendBlocks<T, W>)
     attend_kernel(Sizes s, Rows<const T> q, Rows<const T> k, Rows<const T> v, Mask mask, Rows<T> y, double* stats) {
   using A = Real<T>;
   constexpr int kB = 1, kWeights = 2;  // tiles

@@ -13,7 +13,7 @@
 
 namespace tapedeck::kernels::TD_CUDA_NAMESPACE {
 
-inline constexpr int kFoldThreads = 256;
+inline constexpr int kFoldThreads = 256;           // two blocks to a multiprocessor: registers for the loads in flight
 inline constexpr std::int64_t kFoldBlocks = 1024;  // enough to keep a large device busy
 inline constexpr std::int64_t kMostSplits = 32768;
 
@@ -95,7 +95,7 @@ __device__ inline typename Op::State take_row(const Op& op, const Layout<1>& ter
 }
 
 template <int V, class Op>
-__global__ void __launch_bounds__(kFoldThreads)
+__global__ void __launch_bounds__(kFoldThreads, 2)
     fold_rows(Op op, Layout<2> kept, Layout<1> terms, const typename Op::In* x, typename Op::Out* y,
               typename Op::State* parts, int group, std::int64_t chunk) {
   using State = typename Op::State;
@@ -140,7 +140,7 @@ __device__ inline void join_columns(const Op& op, State (&state)[V]) {
 }
 
 template <int V, class Op>
-__global__ void __launch_bounds__(kFoldThreads)
+__global__ void __launch_bounds__(kFoldThreads, 2)
     fold_columns(Op op, Layout<2> kept, Layout<1> terms, const typename Op::In* x, typename Op::Out* y,
                  typename Op::State* parts, std::int64_t chunk) {
   constexpr int kLoads = 4;
@@ -188,7 +188,7 @@ __global__ void __launch_bounds__(kFoldThreads)
 
 // y from the states of `count` parts of each: parts [count, kept].
 template <class Op>
-__global__ void __launch_bounds__(kFoldThreads)
+__global__ void __launch_bounds__(kFoldThreads, 2)
     fold_parts(Op op, Layout<2> kept, const typename Op::State* parts, std::int64_t count, typename Op::Out* y) {
   const std::int64_t column = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
   typename Op::State state[1] = {op.none()};

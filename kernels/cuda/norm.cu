@@ -45,7 +45,7 @@ const T* given(const TensorView& v) {
 
 // ---- single rows ----------------------------------------------------------------------------------------------------
 template <class Row, class T = typename Row::Element>
-__global__ void __launch_bounds__(kRowThreads)
+__global__ void __launch_bounds__(kRowThreads, 1)
     norm_rows(Extent e, int group, Cube<const T> x, const T* weight, const T* bias, Cube<T> y, double* stats,
               double eps, bool centred) {
   using C = Compute<T>;
@@ -79,7 +79,7 @@ __global__ void __launch_bounds__(kRowThreads)
 }
 
 template <class Row, class T = typename Row::Element>
-__global__ void __launch_bounds__(kRowThreads)
+__global__ void __launch_bounds__(kRowThreads, 1)
     norm_grad_rows(Extent e, int group, Cube<const T> gy, Cube<const T> x, const T* weight, const double* stats,
                    Cube<T> gx, double eps, bool centred) {
   using C = Compute<T>;
@@ -258,7 +258,7 @@ Scratch scales_of(const Extent& e, const TensorView& stats, double eps) {
 }
 
 template <class T, class C = Compute<T>>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, 2)
     normalise(Frame f, Extent e, Cube<const T> x, const T* weight, const T* bias, const Scale<C>* scales, Cube<T> y) {
   const Spot spot(f);
   if (!spot.here) return;
@@ -339,7 +339,7 @@ __global__ void __launch_bounds__(kRowThreads)
   });
 }
 template <class T, class C = Compute<T>>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, 2)
     norm_grad(Frame f, Extent e, Cube<const T> gy, Cube<const T> x, const T* weight, const Scale<C>* scales,
               const Sums* means, bool centred, Cube<T> gx) {
   const Spot spot(f);

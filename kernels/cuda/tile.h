@@ -27,6 +27,9 @@ template <class P>
 inline constexpr bool kFours = requires {
   typename P::Fours;
 };
+// Blocks that share a multiprocessor: what bounds their registers.
+template <class P, bool small>
+inline constexpr int kTileBlocks = small&& P::kLean ? 2 : 1;
 
 template <class C>
 __device__ inline C tile_fma(C a, C b, C c) {
@@ -104,9 +107,9 @@ struct TileGrid {
   std::int64_t m = 0, n = 0;         // the largest of all problems: what the parts' sums are laid out by
 };
 
-// Rows and columns of a tile: 16 * M by 16 * N. Two blocks to a multiprocessor where the sums leave room for them.
+// Rows and columns of a tile: 16 * M by 16 * N.
 template <int M, int N, class P>
-__global__ void __launch_bounds__(kTileThreads, M* N > 16 ? 1 : 2)
+__global__ void __launch_bounds__(kTileThreads, kTileBlocks<P, M * N * sizeof(Compute<typename P::T>) <= 64>)
     tile_kernel(P p, TileGrid grid, Compute<typename P::T>* parts) {
   using C = Compute<typename P::T>;
   constexpr int kM = 16 * M, kN = 16 * N, kVm = M < 4 ? M : 4, kVn = N < 4 ? N : 4;

@@ -68,7 +68,7 @@ struct UnitWarp {
 };
 
 template <int kM, int kN, class P>
-__global__ void __launch_bounds__(kTileThreads, kM* kN > 64 * 64 ? 1 : 2)
+__global__ void __launch_bounds__(kTileThreads, kTileBlocks<P, kM * kN <= 64 * 64>)
     unit_kernel(P p, TileGrid grid, float* parts) {
   using T = typename P::T;
   using Warp = UnitWarp<kM, kN, P>;

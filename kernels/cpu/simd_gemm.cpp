@@ -27,12 +27,8 @@ constexpr int64_t kGatherStride = kChunk + 16;  // not a power of two: rows of o
 
 // Rows of a register tile that is `vectors` wide: accumulators, one row of b and one element of a fit the registers.
 constexpr int max_rows(int vectors) {
-  return HWY_TARGET == HWY_AVX2 ? (vectors <= 2   ? 6
-                                   : vectors == 4 ? 3
-                                                  : 1)
-                                : (vectors <= 2   ? 13
-                                   : vectors == 4 ? 6
-                                                  : 2);
+  if (HWY_TARGET == HWY_AVX2) return vectors <= 2 ? 6 : vectors == 4 ? 3 : 1;
+  return vectors <= 2 ? 13 : vectors == 4 ? 6 : 2;
 }
 constexpr int kMaxRows = max_rows(2);
 
@@ -288,8 +284,7 @@ class Block {
     vectors_ = near && rows_ <= max_rows(8) ? 8 : near && rows_ <= max_rows(4) ? 4 : 2;
     width_ = vectors_ * kLanes;
     tiles_ = (rows_ + max_rows(vectors_) - 1) / max_rows(vectors_);
-    b_in_place_ = near && tiles_ == 1;
-    b_packs_in_passing_ = near && tiles_ > 1;
+    packs_ = tiles_ > 8;  // a panel that fewer tiles read is not worth a copy
     k_major_ = g.a.source ? g.a_is_k_major : g.a.row == 1 && g.a.column != 1;
     rows_first_ = !k_major_ && tiles_ > 8;
     // a is used in place where its rows or columns are neighbours, unless the tiles would meet in few cache sets or
@@ -441,29 +436,36 @@ class Block {
     out.y += j, out.total += j, out.columns = std::min(width_, columns_ - j);
     if (out.bias) out.bias += j;
     if (out.addend) out.addend += j;
+    if (t > 0 && out.columns == width_)
+      return row_tile_(row_a_, segments_, b_lies_ ? b_ : panel, b_lies_ ? b_row_ : width_, panel, out, fetch_);
     int vectors = vectors_;
-    if (t > 0 && out.columns == width_) return row_tile_(row_a_, segments_, panel, width_, panel, out, fetch_);
     while (vectors > 1 && out.columns <= vectors / 2 * kLanes) vectors /= 2;
     const int64_t width = vectors * kLanes;
-    const bool whole = out.columns == width;
-    bool in_passing = b_packs_in_passing_ && whole && vectors == 2;
-    const float* b = panel;
-    int64_t b_row = width;
-    if ((b_in_place_ && whole) || (in_passing && t == 0)) {
-      b = g_.b.data + batch_ * g_.b.batch + p0_ * g_.b.row + j0_ + j;
-      b_row = g_.b.row;
-    } else if (Segment lies[kMaxSegments];
-               t == 0 && g_.b.source && whole && vectors == 2 && count_ > 0 &&
-               g_.b.source->in_place(batch_, p0_, p0_ + count_, j0_ + j, j0_ + j + width, lies) == 1) {
-      b = lies[0].data, b_row = lies[0].row, in_passing = true;
-    } else if (t == 0) {
-      pack_b(g_.b, batch_, p0_, count_, j0_ + j, out.columns, width, panel);
+    if (t == 0) {
+      const bool found = out.columns == width && find_b(j, width);
+      b_lies_ = found && !packs_;
+      if (found && packs_ && vectors == 2) {
+        const Tile f = unit_ ? pick_packing<true>(row_rows_) : pick_packing<false>(row_rows_);
+        return f(row_a_, segments_, b_, b_row_, panel, out, fetch_);
+      }
+      if (!b_lies_) pack_b(g_.b, batch_, p0_, count_, j0_ + j, out.columns, width, panel);
     }
-    const Tile f = in_passing && t == 0 ? (unit_ ? pick_packing<true>(row_rows_) : pick_packing<false>(row_rows_))
-                                        : pick_for_row(vectors);
-    f(row_a_, segments_, b, b_row, panel, out, fetch_);
+    pick_for_row(vectors)(row_a_, segments_, b_lies_ ? b_ : panel, b_lies_ ? b_row_ : width, panel, out, fetch_);
   }
 
+  // Sets b_ to the rows of `columns` columns of b from j on in this chunk, if they lie in place.
+  bool find_b(int64_t j, int64_t columns) {
+    Segment lies[kMaxSegments];
+    if (!g_.b.source) {
+      if (g_.b.column != 1) return false;
+      b_ = g_.b.data + batch_ * g_.b.batch + p0_ * g_.b.row + j0_ + j, b_row_ = g_.b.row;
+      return true;
+    }
+    if (count_ == 0 || g_.b.source->in_place(batch_, p0_, p0_ + count_, j0_ + j, j0_ + j + columns, lies) != 1)
+      return false;
+    b_ = lies[0].data, b_row_ = lies[0].row;
+    return true;
+  }
   Tile pick_for_row(int vectors) const {
     return unit_ ? pick<true>(vectors, row_rows_) : pick<false>(vectors, row_rows_);
   }
@@ -485,9 +487,12 @@ class Block {
   const Gemm& g_;
   int64_t batch_, i0_, j0_, rows_, columns_, width_, tiles_, gathered_row_;
   int vectors_;
-  bool b_in_place_, b_packs_in_passing_, k_major_, rows_first_, gather_;
+  bool packs_, k_major_, rows_first_, gather_;
   float *panels_, *bias_, *gathered_;
   Out out_{}, row_out_{};
+  const float* b_ = nullptr;
+  int64_t b_row_ = 0;
+  bool b_lies_ = false;  // the tiles of this panel read b at b_, not a copy
   int row_rows_ = 0;
   Tile row_tile_ = nullptr;
   const Segment* row_a_ = nullptr;

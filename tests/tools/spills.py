@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """What ptxas said of the kernels that must not spill registers.
     spills.py LIST BUILD
-LIST: lines FILE PATTERN (tests/cuda/no_spills.txt). BUILD: a build folder, whose objects have their .ptxas beside them."""
+LIST: lines FILE PATTERN (tests/cuda/no_spills.txt). BUILD: a build folder, whose objects have their .ptxas beside
+them."""
 import fnmatch
 import pathlib
 import re

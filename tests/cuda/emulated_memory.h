@@ -6,6 +6,11 @@
 namespace emulation {
 
 inline constexpr int kDevices = 2;
+#ifdef TAPEDECK_SANITIZED
+inline constexpr bool kCached = false;  // tensor/ takes each block from the device and gives it back at once
+#else
+inline constexpr bool kCached = true;
+#endif
 
 // While one lives, this process may touch device memory: kernels and copies open it.
 class OpenMemory {

@@ -179,6 +179,18 @@ std::shared_ptr<WaveNet> on_device(const WaveNetConfig& config, std::uint64_t se
   return net;
 }
 
+TEST(DevicePlan, WhatTheKernelDoesNotTakeIsRecorded) {
+  WaveNetConfig c = small_config(Padding::valid);
+  c.head.layers = 9, c.blocks = {2};
+  const auto net = on_device(c);
+  const auto plan = net->plan(2);
+  plan->prime(some_codes(2, net->shift(), c.classes));
+  Ints drawn(6);
+  plan->steps(uniforms_of(6, 1), 1, drawn);
+  EXPECT_EQ(plan->how(), "forward passes, recorded");
+  EXPECT_EQ(on_device(small_config())->plan(2)->how().substr(0, 11), "one kernel:");
+}
+
 TEST(DevicePlan, StepsAtOnceAreTheSameBits) {
   const auto net = on_device(small_config());
   for (const std::int64_t batch : {1, 3}) {

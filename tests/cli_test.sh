@@ -213,7 +213,7 @@ refuses 2 '--data' train cfg.json --out new
 refuses 2 '--out' train cfg.json --data sounds
 refuses 2 'exists' new wavenet -o cfg.json
 refuses 5 'cuda' $(train cfg.json --device cuda)
-refuses 5 'cuda:9' $(train cfg.json --device cuda:9)
+refuses 5 'device cuda' $(train cfg.json --device cuda:9)
 refuses 2 'toaster' $(train cfg.json --device toaster)
 works train cfg.json --print-config --set train.max_steps=99
 cp stdout printed.json

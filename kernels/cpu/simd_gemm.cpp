@@ -287,8 +287,7 @@ class Block {
     packs_ = tiles_ > 8;  // a panel that fewer tiles read is not worth a copy
     k_major_ = g.a.source ? g.a_is_k_major : g.a.row == 1 && g.a.column != 1;
     rows_first_ = !k_major_ && tiles_ > 8;
-    // a is used in place where its rows or columns are neighbours, unless the tiles would meet in few cache sets or
-    // would meet each line of a long matrix at its first use.
+    // a is used in place where its rows or columns are neighbours, unless a tile's rows would meet in one cache set.
     const bool neighbours = k_major_ || g.a.column == 1 || rows_ == 1 || g.k <= 1;
     const bool crowded = tiles_ > 1 && !k_major_ && g.a.row % 1024 == 0;
     gather_ = g.a.source || !neighbours || (crowded && columns_ > width_);

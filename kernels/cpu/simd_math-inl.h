@@ -114,7 +114,7 @@ HWY_INLINE F times_power(F x, F n) {
 #if HWY_TARGET == HWY_AVX3
   return hn::Vec<DF>{_mm512_scalef_ps(x.v.raw, n.v.raw)};
 #else
-  const F half = round(n * F(0.5));
+  const F half = round(n * F(0.5));  // in two halves: the second product alone rounds
   return x * power_of_two(half) * power_of_two(n - half);
 #endif
 }

@@ -12,6 +12,7 @@
 
 #include "emulated_memory.h"
 #include "emulated_queues.h"
+#include "io/throws.h"
 #include "train/small_run.h"
 
 namespace tapedeck {
@@ -19,16 +20,6 @@ namespace {
 
 const Device kCuda{DeviceType::cuda, 0};
 const Device kSecond{DeviceType::cuda, 1};
-
-template <class E, class F>
-std::string message_of(F&& f) {
-  try {
-    f();
-  } catch (const E& e) {
-    return e.what();
-  }
-  return "no such error";
-}
 
 // Another table of queues, or none, while it lives.
 class OtherQueues {
@@ -141,7 +132,7 @@ TEST(Upload, RefusesWhatCannotBeRight) {
   EXPECT_THROW(static_cast<void>(u.host<double>()), DTypeError);
   u.start();
   EXPECT_THROW(u.start(), ValueError);
-  EXPECT_THAT(message_of<ValueError>([&] { static_cast<void>(u.host<float>()); }), testing::HasSubstr("on their way"));
+  EXPECT_THAT(error_of<ValueError>([&] { static_cast<void>(u.host<float>()); }), testing::HasSubstr("on their way"));
   EXPECT_THROW(static_cast<void>(upload(transpose(randn({2, 3}), 0, 1), kCuda)), ShapeError);
   EXPECT_THROW(static_cast<void>(upload(randn({2, 3}).to(kCuda), kCuda)), ShapeError);
 }
@@ -159,7 +150,7 @@ TEST(Upload, WithoutPinnedMemoryItSaysSo) {
   q.pin = [](int, std::size_t) -> void* { return nullptr; };
   const OtherQueues poor(q);
   const std::int64_t live = memory_stats(kCuda).live_bytes;
-  EXPECT_THAT(message_of<MemoryError>([] { static_cast<void>(filled(numbers(8, 1))); }),
+  EXPECT_THAT(error_of<MemoryError>([] { static_cast<void>(filled(numbers(8, 1))); }),
               testing::AllOf(testing::HasSubstr("pinned host memory"), testing::HasSubstr("reduce the batch")));
   EXPECT_EQ(memory_stats(kCuda).live_bytes, live);
 }

@@ -11,22 +11,13 @@
 #include <cmath>
 
 #include "emulated_memory.h"
+#include "io/throws.h"
 
 namespace tapedeck {
 namespace {
 
 const Device kCuda{DeviceType::cuda, 0};
 bool emulated() { return std::string(runtime(DeviceType::cuda).name) == "emulated cuda"; }
-
-template <class E, class F>
-std::string message_of(F&& f) {
-  try {
-    f();
-  } catch (const E& e) {
-    return e.what();
-  }
-  return "no such error";
-}
 
 TEST(DeviceRuntime, EveryTypeComesBackAsItWent) {
   for (const DType t :
@@ -47,8 +38,8 @@ TEST(DeviceRuntime, ViewsAreReadInTheirOwnLayout) {
 
 TEST(DeviceRuntime, OpsNeverMixDevices) {
   const Tensor here = randn({3}), there = here.to(kCuda);
-  EXPECT_THAT(message_of<DeviceError>([&] { static_cast<void>(add(here, there)); }), testing::HasSubstr("cuda:0"));
-  EXPECT_THAT(message_of<DeviceError>([&] {
+  EXPECT_THAT(error_of<DeviceError>([&] { static_cast<void>(add(here, there)); }), testing::HasSubstr("cuda:0"));
+  EXPECT_THAT(error_of<DeviceError>([&] {
                 static_cast<void>(matmul(randn({2, 3}), there));
               }),
               testing::HasSubstr("device"));
@@ -92,7 +83,7 @@ TEST(DeviceRuntime, OpsNeverMixTwoGpus) {
   };
   const std::vector<float> before = a.to_vector<float>();
   for (const auto& [op, call] : calls) {
-    const std::string text = message_of<DeviceError>(call);
+    const std::string text = error_of<DeviceError>(call);
     EXPECT_THAT(text, testing::AllOf(testing::HasSubstr("cuda:0"), testing::HasSubstr("cuda:1"))) << op;
   }
   EXPECT_EQ(a.to_vector<float>(), before);
@@ -102,7 +93,7 @@ TEST(DeviceRuntime, OpsNeverMixTwoGpus) {
 TEST(DeviceRuntime, AnIndexThatIsNotThereIsAnErrorEverywhere) {
   for (const int index : {-1, 8, 99}) {
     const Device nowhere{DeviceType::cuda, static_cast<std::int8_t>(index)};
-    EXPECT_THAT(message_of<DeviceError>([&] {
+    EXPECT_THAT(error_of<DeviceError>([&] {
                   static_cast<void>(zeros({3}, {DType::f32, nowhere}));
                 }),
                 testing::HasSubstr("usable CUDA devices"))
@@ -112,7 +103,7 @@ TEST(DeviceRuntime, AnIndexThatIsNotThereIsAnErrorEverywhere) {
 }
 
 TEST(DeviceRuntime, AnIndexThatIsNotThereSaysHowManyThereAre) {
-  EXPECT_THAT(message_of<DeviceError>([] { static_cast<void>(parse_device("cuda:9")); }),
+  EXPECT_THAT(error_of<DeviceError>([] { static_cast<void>(parse_device("cuda:9")); }),
               testing::HasSubstr("usable CUDA devices"));
 }
 
@@ -138,7 +129,7 @@ TEST(DeviceRuntime, OutOfMemoryNamesTheHoldersAndLeavesTheTapeAsItWas) {
   const std::int64_t live = memory_stats(kCuda).live_bytes;
   if (emulated()) emulation::limit_memory(2 << 20);
   const std::int64_t many = emulated() ? std::int64_t{1} << 20 : std::int64_t{1} << 40;
-  const std::string text = message_of<MemoryError>([&] {
+  const std::string text = error_of<MemoryError>([&] {
     static_cast<void>(expand(y, {many, 8}) + expand(y, {many, 8}));
   });
   if (emulated()) emulation::limit_memory(SIZE_MAX);

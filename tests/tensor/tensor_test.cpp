@@ -12,20 +12,10 @@
 #include <numeric>
 #include <thread>
 
+#include "io/throws.h"
+
 namespace tapedeck {
 namespace {
-
-template <class E, class F>
-std::string message_of(F&& f) {
-  try {
-    f();
-  } catch (const E& e) {
-    return e.what();
-  } catch (...) {
-    return "another exception";
-  }
-  return "no exception";
-}
 
 Tensor counting(const Shape& shape) {
   std::vector<float> v(static_cast<std::size_t>(shape.numel()));
@@ -53,12 +43,12 @@ TEST(Tensor, EmptyAndZeroDimensionalAreLegal) {
 }
 
 TEST(Tensor, BadShapesAreErrorsThatNameTheNumbers) {
-  EXPECT_EQ(message_of<ShapeError>([] { empty({2, -1}); }), "shape: sizes must be >= 0, got [2,-1]");
-  EXPECT_NE(message_of<ShapeError>([] { empty({1LL << 40, 1LL << 40}); }).find("too many elements"), std::string::npos);
-  EXPECT_NE(message_of<MemoryError>([] { empty({1LL << 55}); }).find("refused"), std::string::npos);
-  EXPECT_EQ(message_of<ShapeError>([] { counting({2}).item(); }), "item: needs exactly one element; x f32[2] cpu");
-  EXPECT_EQ(message_of<DTypeError>([] { counting({2}).data<double>(); }), "data: asked for f64 elements of f32[2] cpu");
-  EXPECT_NE(message_of<ValueError>([] { tensor(std::vector<float>(3), {2, 2}); }).find("3 values"), std::string::npos);
+  EXPECT_EQ(error_of<ShapeError>([] { empty({2, -1}); }), "shape: sizes must be >= 0, got [2,-1]");
+  EXPECT_NE(error_of<ShapeError>([] { empty({1LL << 40, 1LL << 40}); }).find("too many elements"), std::string::npos);
+  EXPECT_NE(error_of<MemoryError>([] { empty({1LL << 55}); }).find("refused"), std::string::npos);
+  EXPECT_EQ(error_of<ShapeError>([] { counting({2}).item(); }), "item: needs exactly one element; x f32[2] cpu");
+  EXPECT_EQ(error_of<DTypeError>([] { counting({2}).data<double>(); }), "data: asked for f64 elements of f32[2] cpu");
+  EXPECT_NE(error_of<ValueError>([] { tensor(std::vector<float>(3), {2, 2}); }).find("3 values"), std::string::npos);
 }
 
 TEST(Views, ShareMemoryAndFollowStrides) {
@@ -91,19 +81,19 @@ TEST(Views, ReshapeIsAViewWhenStridesAllowIt) {
   ASSERT_TRUE(split.defined());
   EXPECT_EQ(split.to_vector<float>(), detail::transpose(x, 0, 2).to_vector<float>());
   EXPECT_TRUE(detail::try_reshape(counting({1, 3, 1}), {3}).defined());
-  EXPECT_NE(message_of<ShapeError>([&] { detail::try_reshape(x, {5, -1}); }).find("24 elements"), std::string::npos);
-  EXPECT_NE(message_of<ShapeError>([&] { detail::try_reshape(x, {-1, -1}); }).find("at most one"), std::string::npos);
+  EXPECT_NE(error_of<ShapeError>([&] { detail::try_reshape(x, {5, -1}); }).find("24 elements"), std::string::npos);
+  EXPECT_NE(error_of<ShapeError>([&] { detail::try_reshape(x, {-1, -1}); }).find("at most one"), std::string::npos);
 }
 
 TEST(Views, OutOfRangeIsAnError) {
   const Tensor x = counting({4, 6});
-  EXPECT_EQ(message_of<ShapeError>([&] { detail::narrow(x, 1, 4, 3); }),
+  EXPECT_EQ(error_of<ShapeError>([&] { detail::narrow(x, 1, 4, 3); }),
             "narrow: [4, 4+3) is outside dimension 1; x f32[4,6] cpu");
-  EXPECT_NE(message_of<ShapeError>([&] { detail::select(x, 0, 4); }).find("index 4"), std::string::npos);
-  EXPECT_NE(message_of<ShapeError>([&] { detail::transpose(x, 0, 2); }).find("outside [-2, 2)"), std::string::npos);
-  EXPECT_NE(message_of<ShapeError>([&] { detail::expand(x, {4, 7}); }).find("cannot become 7"), std::string::npos);
+  EXPECT_NE(error_of<ShapeError>([&] { detail::select(x, 0, 4); }).find("index 4"), std::string::npos);
+  EXPECT_NE(error_of<ShapeError>([&] { detail::transpose(x, 0, 2); }).find("outside [-2, 2)"), std::string::npos);
+  EXPECT_NE(error_of<ShapeError>([&] { detail::expand(x, {4, 7}); }).find("cannot become 7"), std::string::npos);
   const int twice[] = {0, 0};
-  EXPECT_NE(message_of<ValueError>([&] { detail::permute(x, twice); }).find("given twice"), std::string::npos);
+  EXPECT_NE(error_of<ValueError>([&] { detail::permute(x, twice); }).find("given twice"), std::string::npos);
 }
 
 TEST(Views, SizesThatOverflowAreErrors) {
@@ -160,7 +150,7 @@ TEST(Shapes, Broadcast) {
   EXPECT_EQ(broadcast_shapes("add", {3, 1}, {4}), (Shape{3, 4}));
   EXPECT_EQ(broadcast_shapes("add", {}, {2, 0}), (Shape{2, 0}));
   EXPECT_EQ(broadcast_shapes("add", {1}, {0}), (Shape{0}));
-  EXPECT_NE(message_of<ShapeError>([] { broadcast_shapes("add", {3}, {4}); }).find("[3] and [4]"), std::string::npos);
+  EXPECT_NE(error_of<ShapeError>([] { broadcast_shapes("add", {3}, {4}); }).find("[3] and [4]"), std::string::npos);
 }
 
 TEST(Storage, VersionsAndAliases) {
@@ -273,7 +263,7 @@ TEST(DTypes, HalfRoundsToNearestEven) {
 
 TEST(Devices, NamesAndAbsentCuda) {
   EXPECT_EQ(parse_device("cpu"), kCpu);
-  EXPECT_NE(message_of<ValueError>([] { parse_device("tpu"); }).find("\"tpu\""), std::string::npos);
+  EXPECT_NE(error_of<ValueError>([] { parse_device("tpu"); }).find("\"tpu\""), std::string::npos);
   if (device_count(DeviceType::cuda) == 0) {
     EXPECT_THROW(parse_device("cuda"), DeviceError);
   }
@@ -343,7 +333,7 @@ TEST(Parallel, RunsOnAHostsThreads) {
 TEST(Parallel, ErrorsNestingAndManyCallers) {
   const int before = num_threads();
   set_num_threads(3);
-  EXPECT_EQ(message_of<ValueError>([] {
+  EXPECT_EQ(error_of<ValueError>([] {
               parallel_for(100, 1, [](std::int64_t b, std::int64_t) { TD_CHECK(b < 40, ValueError, "chunk ", b); });
             }),
             "chunk 40");

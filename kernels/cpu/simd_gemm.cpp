@@ -43,6 +43,11 @@ struct Out {
   int64_t addend_row;
   int64_t columns;  // of the panel that exist
   bool first, last, add_to_y;
+  void move(int64_t by) {
+    y += by, total += by;
+    if (bias) bias += by;
+    if (addend) addend += by;
+  }
 };
 
 // What comes near while tiles compute: `rows` of `pairs` of cache lines, `jump` bytes between the end of one and the
@@ -113,8 +118,8 @@ HWY_NOINLINE void tile(const Segment* a, int segments, const float* b, int64_t b
     }
     for (int64_t p = a->count; p > 0; --p) {
       if (kFetch && --quota >= 0) {
-        __builtin_prefetch(near, 0, 2);
-        __builtin_prefetch(near + 64, 0, 2);
+        __builtin_prefetch(near, 0, 3);
+        __builtin_prefetch(near + 64, 0, 3);
         near += 128;
         if (--pairs == 0) near = next_row(fetch, near), pairs = fetch.run->pairs;
       }
@@ -122,10 +127,7 @@ HWY_NOINLINE void tile(const Segment* a, int segments, const float* b, int64_t b
       HWY_UNROLL(8)
       for (int v = 0; v < kVectors; ++v) {
         bv[v] = hn::LoadU(d, b + v * kLanes);
-        if constexpr (kPack) {
-          hn::Store(bv[v], d, packed + v * kLanes);
-          __builtin_prefetch(b + 8 * b_row + v * kLanes);
-        }
+        if constexpr (kPack) hn::Store(bv[v], d, packed + v * kLanes);
       }
       HWY_UNROLL(16)
       for (int i = 0; i < kRows; ++i) {
@@ -326,9 +328,12 @@ class Block {
         for (int64_t t = 0; t < tiles_; ++t) {
           if (gather_) find_a(row_of(t), row_of(t + 1));
           start_row(t);
-          fetch_tile(t + 1);
-          share_ = (pairs_ + panels - 1) / panels;
-          for (int64_t j = 0; j < columns_; j += width_) one_tile(t, j, panels_ + j * count_);
+          if (t > 0) fetch_tile(t + 1), share_ = (pairs_ + panels - 1) / panels;
+          Out out = row_out_;
+          for (int64_t j = 0; j < columns_; j += width_, out.move(width_)) {
+            if (t == 0) j + width_ < columns_ ? fetch_panel(j + width_) : fetch_tile(1), share_ = pairs_;
+            one_tile(t, j, panels_ + j * count_, out);
+          }
         }
       } else {
         find_a(0, rows_);
@@ -337,7 +342,9 @@ class Block {
           share_ = (pairs_ + tiles_ - 1) / tiles_;
           for (int64_t t = 0; t < tiles_; ++t) {
             start_row(t);
-            one_tile(t, j, panels_);
+            Out out = row_out_;
+            out.move(j);
+            one_tile(t, j, panels_, out);
           }
         }
       }
@@ -384,24 +391,23 @@ class Block {
       for (int64_t r = 0; r < rows; ++r)
         copy_row(lies_[s].data + r * lies_[s].row, 1, lies_[s].count, to + r * gathered_row_);
   }
-  // Lists what tile t will read and write, to be fetched.
+  // Lists what tile t will read and write or, behind the last, what the next chunk starts with, to be fetched.
   void fetch_tile(int64_t t) {
+    if (t == tiles_) return fetch_panel(columns_);
     runs_ = pairs_ = 0;
-    if (t < tiles_) {
-      const int64_t row = row_of(t), rows = row_of(t + 1) - row, below = row - a_first_;
-      for (const Segment *s = lies_, *last = lies_ + found_; s != last; ++s)
-        fetch_rows(s->data + below * s->row, s->row, rows, s->count);
-      if (out_.last && out_.addend) fetch_rows(out_.addend + row * out_.addend_row, out_.addend_row, rows, columns_);
-      if (out_.last) fetch_rows(out_.y + row * out_.y_row, out_.y_row, rows, columns_);
-      if (out_.last)
-        for (const Soon& s : g_.soon)
-          if (s.data) fetch_rows(s.data + (i0_ + row) * s.row, s.row, rows, s.count);
-      if (!(out_.first && out_.last)) fetch_rows(out_.total + row * out_.total_row, out_.total_row, rows, columns_);
-    }
+    const int64_t row = row_of(t), rows = row_of(t + 1) - row, below = row - a_first_;
+    for (const Segment *s = lies_, *last = lies_ + found_; s != last; ++s)
+      fetch_rows(s->data + below * s->row, s->row, rows, s->count);
+    if (out_.last && out_.addend) fetch_rows(out_.addend + row * out_.addend_row, out_.addend_row, rows, columns_);
+    if (out_.last) fetch_rows(out_.y + row * out_.y_row, out_.y_row, rows, columns_);
+    if (out_.last)
+      for (const Soon& s : g_.soon)
+        if (s.data) fetch_rows(s.data + (i0_ + row) * s.row, s.row, rows, s.count);
+    if (!(out_.first && out_.last)) fetch_rows(out_.total + row * out_.total_row, out_.total_row, rows, columns_);
     start_fetch();
   }
-  // Lists the panel of b from column j on in this chunk or, behind the last, the first panel and the rows of a in the
-  // next.
+  // Lists the panel of b from column j on in this chunk or, behind the last, the first panel and the first rows of a in
+  // the next.
   void fetch_panel(int64_t j) {
     runs_ = pairs_ = 0;
     int64_t p = p0_, count = count_;
@@ -410,7 +416,8 @@ class Block {
       if (count > 0 && !g_.a.source && k_major_)
         fetch_rows(g_.a.data + batch_ * g_.a.batch + p * g_.a.column + i0_, g_.a.column, count, rows_);
       if (count > 0 && !g_.a.source && g_.a.column == 1)
-        fetch_rows(g_.a.data + batch_ * g_.a.batch + p + i0_ * g_.a.row, g_.a.row, rows_, count);
+        fetch_rows(g_.a.data + batch_ * g_.a.batch + p + i0_ * g_.a.row, g_.a.row, rows_first_ ? row_of(1) : rows_,
+                   count);
     }
     if (count > 0 && !g_.b.source && g_.b.column == 1)
       fetch_rows(g_.b.data + batch_ * g_.b.batch + p * g_.b.row + j0_ + j, g_.b.row, count,
@@ -429,12 +436,9 @@ class Block {
   }
 
   // Tile t of the panel that begins in column j; the first tile brings the panel into its place.
-  void one_tile(int64_t t, int64_t j, float* panel) {
+  void one_tile(int64_t t, int64_t j, float* panel, Out& out) {
     fetch_.quota = std::min(share_, pairs_), pairs_ -= fetch_.quota;
-    Out out = row_out_;
-    out.y += j, out.total += j, out.columns = std::min(width_, columns_ - j);
-    if (out.bias) out.bias += j;
-    if (out.addend) out.addend += j;
+    out.columns = std::min(width_, columns_ - j);
     if (t > 0 && out.columns == width_)
       return row_tile_(row_a_, segments_, b_lies_ ? b_ : panel, b_lies_ ? b_row_ : width_, panel, out, fetch_);
     int vectors = vectors_;

@@ -98,22 +98,25 @@ class Program {
   std::unique_ptr<Team> team_;
 };
 
+// A pointer into a ring, one place further with each step.
+struct Cursor {
+  const float** pointer;
+  const float *start, *first, *end;  // in step 0; of the ring
+  std::int64_t place;                // floats
+};
+
 struct PlanLayer {
   WaveNetLayerConfig config;
-  std::vector<int> conv;                      // parts, one per group
-  int residual = -1, skip = -1;               // parts; -1: none
-  int gated = 0, makes = 0;                   // the parts behind which y, and the next layer's input, are there
-  bool fused = false;                         // the convolution's part has the gate
-  Tensor ring;                                // [reach + 1, batch, in]
-  float* first = nullptr;                     // its memory
-  std::int64_t at = 0, reach = 0, place = 0;  // place: floats
-  Tensor taps;  // kernels of more taps than a product has segments: [group, batch, taps * channels]
+  std::vector<int> conv;          // parts, one per group
+  int residual = -1, skip = -1;   // parts; -1: none
+  int gated = 0, makes = 0;       // the parts behind which y, and the next layer's input, are there
+  bool fused = false;             // the convolution's part has the gate
+  Tensor ring;                    // [reach + 1, batch, in]
+  std::int64_t reach = 0;         // steps back to the oldest tap
+  Tensor taps;                    // kernels of more taps than a product has segments: [group, batch, taps * channels]
+  std::vector<const float*> tap;  // where each of those lies, oldest first
   Tensor u, f, g, y;
   float* out = nullptr;  // where this step's y goes
-
-  float* input(std::int64_t back) {  // of this step, or of as many steps before
-    return first + (at >= back ? at - back : at - back + reach + 1) * place;
-  }
 };
 
 class WaveNetPlan final : public GenerationPlan {
@@ -131,6 +134,9 @@ class WaveNetPlan final : public GenerationPlan {
     body_ = program_.last() + 1;
     make_head(net.head());
     program_.pack();
+    for (std::size_t i = 0; i < layers_.size(); ++i) connect(i);
+    follow(layers_.front(), 0, input_);
+    reset();
   }
 
   std::int64_t batch() const override { return batch_; }
@@ -145,10 +151,8 @@ class WaveNetPlan final : public GenerationPlan {
 
   void reset() override {
     position_ = 0;
-    for (PlanLayer& l : layers_) {
-      l.at = 0;
-      std::fill_n(l.ring.data<float>(), l.ring.numel(), 0.0f);
-    }
+    for (PlanLayer& l : layers_) std::fill_n(l.ring.data<float>(), l.ring.numel(), 0.0f);
+    for (const Cursor& c : cursors_) *c.pointer = c.start;
   }
 
   void prime(const Tensor& codes) override {
@@ -218,7 +222,6 @@ class WaveNetPlan final : public GenerationPlan {
     const std::int64_t out = from.conv().config().out_channels, width = out / c.groups;
     l.reach = (c.kernel - 1) * c.dilation;
     l.ring = zeros({l.reach + 1, batch_, c.in});
-    l.first = l.ring.data<float>(), l.place = batch_ * c.in;
     l.y = zeros({batch_, c.channels});
     l.out = l.y.data<float>();
     l.fused = c.groups == 1 && c.activation == Act::tanh && c.gate == Act::sigmoid;
@@ -273,7 +276,6 @@ class WaveNetPlan final : public GenerationPlan {
     const MLPConfig& c = head.config();
     const WaveNetLayerConfig& top = layers_.back().config;
     last_ = zeros({batch_, top.residual ? top.in : top.channels});
-    last_row_ = last_.data<float>();
     const Tensor& from = skips_.defined() ? skips_ : last_;
     const auto act = [this](Act f, const Tensor& x, const Tensor& y) {
       if (f != Act::identity) program_.call([=] { activate(f, x.view(), y.view()); }, program_.last());
@@ -297,32 +299,52 @@ class WaveNetPlan final : public GenerationPlan {
   }
 
   void embed(std::int64_t stream, std::int64_t code) {
-    copy_floats(layers_.front().input(0) + stream * width_, table_.data<float>() + code * width_, width_);
+    copy_floats(input_ + stream * width_, table_.data<float>() + code * width_, width_);
   }
 
   void advance(bool with_head) {
-    float* next = last_row_;
-    for (std::size_t i = layers_.size(); i-- > 0; next = layers_[i].input(0)) connect(layers_[i], next);
     program_.run(with_head ? program_.last() + 1 : body_);
-    for (PlanLayer& l : layers_) l.at = l.at == l.reach ? 0 : l.at + 1;
+    for (const Cursor& c : cursors_) {
+      const float* next = *c.pointer + c.place;
+      *c.pointer = next == c.end ? c.first : next;
+    }
     ++position_;
   }
 
-  // The parts of a layer to the places of the rings in this step: the taps, oldest first, and the next layer's input.
-  void connect(PlanLayer& l, float* next) {
+  // `pointer` shows the input of layer l `back` steps ago from now on, `offset` floats behind its first.
+  void follow(const PlanLayer& l, std::int64_t back, const float*& pointer, std::int64_t offset = 0) {
+    const std::int64_t places = l.reach + 1, place = batch_ * l.config.in;
+    const float* first = l.ring.data<float>() + offset;
+    cursors_.push_back({&pointer, first + (places - back) % places * place, first, first + places * place, place});
+  }
+  void follow(const PlanLayer& l, std::int64_t back, float*& pointer) {
+    follow(l, back, const_cast<const float*&>(pointer));
+  }
+
+  // The parts of layer i to the rings: the taps, oldest first, and the next layer's input.
+  void connect(std::size_t i) {
+    PlanLayer& l = layers_[i];
     const WaveNetLayerConfig& c = l.config;
-    if (!l.taps.defined())
-      for (std::int64_t k = 0; k < c.kernel; ++k) {
-        const float* tap = l.input(l.reach - k * c.dilation);
-        for (const int part : l.conv) program_.product(part).x[k].x = tap, tap += c.in / c.groups;
+    if (l.taps.defined()) l.tap.resize(static_cast<std::size_t>(c.kernel));
+    for (std::int64_t k = 0; k < c.kernel; ++k) {
+      const std::int64_t back = l.reach - k * c.dilation;
+      if (l.taps.defined()) {
+        follow(l, back, l.tap[static_cast<std::size_t>(k)]);
+        continue;
       }
+      for (std::size_t g = 0; g < l.conv.size(); ++g)
+        follow(l, back, program_.product(l.conv[g]).x[k].x, static_cast<std::int64_t>(g) * c.in / c.groups);
+    }
+    const auto make = [&](float*& y) {
+      i + 1 < layers_.size() ? follow(layers_[i + 1], 0, y) : void(y = last_.data<float>());
+    };
     if (l.residual >= 0) {
-      kernels::StepProduct& p = program_.product(l.residual);
-      p.add = l.input(0), p.y = next;
+      follow(l, 0, program_.product(l.residual).add);
+      make(program_.product(l.residual).y);
     } else {
-      l.out = next;
-      if (l.fused) program_.product(l.conv.front()).y = next;
-      if (l.skip >= 0) program_.product(l.skip).x[0].x = next;
+      make(l.out);
+      if (l.fused) make(program_.product(l.conv.front()).y);
+      if (l.skip >= 0) make(const_cast<float*&>(program_.product(l.skip).x[0].x));
     }
   }
 
@@ -330,13 +352,13 @@ class WaveNetPlan final : public GenerationPlan {
   void gather(PlanLayer& l) {
     const WaveNetLayerConfig& c = l.config;
     const std::int64_t per_group = c.in / c.groups;
-    for (std::int64_t k = 0; k < c.kernel; ++k) {
-      const float* tap = l.input(l.reach - k * c.dilation);
-      for (std::int64_t i = 0; i < c.groups * batch_; ++i) {  // group by group, stream by stream
-        const std::int64_t g = i / batch_, b = i % batch_;
-        copy_floats(l.taps.data<float>() + (i * c.kernel + k) * per_group, tap + b * c.in + g * per_group, per_group);
-      }
-    }
+    float* to = l.taps.data<float>();
+    for (std::int64_t g = 0; g < c.groups; ++g)
+      for (std::int64_t b = 0; b < batch_; ++b)
+        for (const float* tap : l.tap) {
+          copy_floats(to, tap + b * c.in + g * per_group, per_group);
+          to += per_group;
+        }
   }
 
   void gate(PlanLayer& l) {
@@ -372,8 +394,9 @@ class WaveNetPlan final : public GenerationPlan {
   WaveNetConfig config_;
   std::int64_t receptive_, width_ = 0, position_ = 0;
   Program program_;
-  int body_ = 0;               // parts before the head
-  float* last_row_ = nullptr;  // of last_
+  int body_ = 0;            // parts before the head
+  float* input_ = nullptr;  // where this step's code goes
+  std::vector<Cursor> cursors_;
   Tensor table_, skips_, last_, z_, temperature_, logits_;
   std::deque<PlanLayer> layers_;
   std::vector<Tensor> head_rows_;  // what the head's products read

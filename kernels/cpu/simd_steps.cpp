@@ -29,7 +29,13 @@ constexpr int kPer = kStepBlock / kLanes;  // vectors in a block
 // Blocks that are summed at a time for a number of rows: enough independent chains to hide an FMA's latency.
 constexpr int max_blocks(int rows) { return HWY_TARGET == HWY_AVX2 ? (rows == 1 ? 2 : 1) : rows == 1 ? 4 : 2; }
 constexpr int kMaxRows = HWY_TARGET == HWY_AVX2 ? 2 : 4;
-constexpr int64_t kAhead = 4096;  // bytes of weights between what is read and what is fetched
+constexpr int64_t kAhead = 6144;        // bytes of weights between what is read and what is fetched
+constexpr int64_t kGateAhead = 2048;    // and what is fetched besides while a gate is computed
+constexpr int64_t kStartAhead = 16384;  // and of the next step, when one ends
+
+HWY_INLINE void fetch(const void* from, int64_t bytes) {
+  for (int64_t i = 0; i < bytes; i += 64) hwy::Prefetch(static_cast<const char*>(from) + i);
+}
 
 HWY_INLINE void load_block(const float* w, V (&v)[kPer]) {
   HWY_UNROLL(4)
@@ -132,6 +138,7 @@ HWY_NOINLINE void tile(const StepProduct& p, const Wait& wait, const W* w, int64
       }
     }
   }
+  if (p.then == StepThen::gate) fetch(reinterpret_cast<const char*>(w) + kAhead, kGateAhead);
   HWY_UNROLL(4)
   for (int r = 0; r < kRows; ++r) {
     HWY_UNROLL(4)
@@ -177,7 +184,20 @@ void run_panel(const StepProduct& p, const Wait& wait, const StepPanel& panel) {
   if (fours + twos < p.rows) run_rows<W, 1>(p, wait, panel, fours + twos, 1);
 }
 
+// The one row of a product of one panel.
+template <class W>
+HWY_INLINE void run_small(const StepProduct& p, const Wait& wait, int64_t blocks) {
+  const auto* weight = static_cast<const W*>(p.weight);
+  const int64_t w_row = blocks * kStepBlock;
+  run_tile<W, 1>(blocks, p, wait, weight, w_row, reinterpret_cast<const float*>(weight + p.k * w_row), 0, 0);
+}
+
 HWY_INLINE void run_share(const StepProduct& p, const Wait& wait, int share) {
+  if (p.rows == 1 && p.shares == 1) {
+    const int64_t blocks = StepLayout::blocks(p);
+    if (blocks <= kStepPanel && blocks <= max_blocks(1))
+      return p.weights == DType::bf16 ? run_small<BFloat16>(p, wait, blocks) : run_small<float>(p, wait, blocks);
+  }
   const StepLayout layout(p, share);
   const auto panels = [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
@@ -194,8 +214,7 @@ HWY_INLINE void run_share(const StepProduct& p, const Wait& wait, int share) {
 // Old taps lie far back in their rings: they are fetched some parts before they are read.
 constexpr int64_t kPartsAhead = 3;
 HWY_INLINE void fetch_inputs(const StepProduct& p) {
-  for (int s = 0; s < p.segments; ++s)
-    for (int64_t i = 0; i < p.rows * p.x[s].length; i += 64 / sizeof(float)) hwy::Prefetch(p.x[s].x + i);
+  for (int s = 0; s < p.segments; ++s) fetch(p.x[s].x, p.rows * p.x[s].length * static_cast<int64_t>(sizeof(float)));
 }
 
 }  // namespace
@@ -213,6 +232,9 @@ void walk_steps(const StepsArgs& a, int share) {
     }
     if (a.team) a.team->passed(share, static_cast<int>(i) + 1);
   }
+  if (a.count == 0) return;
+  const StepProduct& next = a.parts[0].product;
+  fetch(static_cast<const char*>(next.weight) + share * next.share_stride, kStartAhead);
 }
 
 }  // namespace tapedeck::kernels::HWY_NAMESPACE

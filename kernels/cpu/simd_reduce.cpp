@@ -18,7 +18,7 @@
 HWY_BEFORE_NAMESPACE();
 namespace tapedeck::kernels::HWY_NAMESPACE {
 
-constexpr std::int64_t kRowAhead = 512;  // floats
+constexpr std::int64_t kAhead = 2048;  // floats between what is read and what is fetched
 
 // A step takes an element into an accumulator; merge joins two accumulators.
 struct SumStep {
@@ -62,7 +62,7 @@ template <class Step>
 double whole_row(const float* x, std::int64_t n) {
   Lanes l(Step::kStart);
   each_block(x, n, static_cast<float>(Step::kStart), [&](const Block& b, std::int64_t i, std::int64_t) HWY_ATTR {
-    hwy::Prefetch(x + i + kRowAhead);  // into the next row too, where the processor's own guesses end
+    hwy::Prefetch(x + i + kAhead);  // into the next row too, where the processor's own guesses end
     l.take(b, Step());
   });
   HWY_ALIGN double lanes[kBlock];
@@ -82,6 +82,7 @@ HWY_INLINE void column_group(double* acc, const float* x, std::int64_t stride, s
   }
   for (std::int64_t r = 0; r < rows; ++r, x += stride)
     for (int k = 0; k < group; ++k) {
+      hwy::Prefetch(x + k * kLanes + kAhead);
       const F v = load(x + k * kLanes);
       low[k] = Step()(low[k], lower(v)), high[k] = Step()(high[k], upper(v));
     }

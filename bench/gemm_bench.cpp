@@ -5,6 +5,7 @@
 #include <tapedeck/kernels/matmul.h>
 #include <tapedeck/kernels/steps.h>
 #include <tapedeck/tensor/parallel.h>
+#include <tapedeck/tensor/tensor.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -25,13 +26,14 @@ void timed(int threads, benchmark::internal::Benchmark* row) {
   if (threads > 1) row->UseRealTime();
 }
 
-TensorView view(std::vector<float>& memory, std::vector<int64_t> sizes, bool transposed = false) {
+TensorView view(Tensor& memory, std::vector<int64_t> sizes, bool transposed = false) {
   int64_t numel = 1;
   for (const int64_t s : sizes) numel *= s;
-  memory.resize(numel);
-  for (int64_t i = 0; i < numel; ++i) memory[i] = static_cast<float>(i * 7919 % 1000) / 500.0f - 1.0f;
+  memory = empty({numel});
+  float* data = memory.data<float>();
+  for (int64_t i = 0; i < numel; ++i) data[i] = static_cast<float>(i * 7919 % 1000) / 500.0f - 1.0f;
   TensorView v;
-  v.data = memory.data(), v.rank = static_cast<int>(sizes.size());
+  v.data = data, v.rank = static_cast<int>(sizes.size());
   for (int d = v.rank - 1, step = 1; d >= 0; step *= sizes[d--]) v.sizes[d] = sizes[d], v.strides[d] = step;
   if (transposed) v.strides[v.rank - 2] = 1, v.strides[v.rank - 1] = sizes[v.rank - 2];
   return v;
@@ -58,7 +60,7 @@ void add_matmul(const char* label, int64_t m, int64_t n, int64_t k, Transposed t
                 int threads) {
   const std::string name = std::string("matmul/") + label + "/" + variant + "/threads:" + std::to_string(threads);
   timed(threads, benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) {
-          std::vector<float> a, b, y;
+          Tensor a, b, y;
           const kernels::MatmulArgs args{view(a, {1, m, k}, transposed == a_too),
                                          view(b, {1, k, n}, transposed == b_too),
                                          {},
@@ -75,7 +77,7 @@ void add_conv1d(const char* slot, int64_t dilation, const char* variant, int thr
   const std::string name = std::string(slot) + "/training/dilation:" + std::to_string(dilation) + "/" + variant +
                            "/threads:" + std::to_string(threads);
   timed(threads, benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) {
-          std::vector<float> xm, wm, ym, biasm;
+          Tensor xm, wm, ym, biasm;
           const TensorView x = view(xm, {4, 4000, 64}), w = view(wm, {128, 64, 2}), y = view(ym, {4, 4000, 128});
           const TensorView bias = view(biasm, {128});
           const kernels::Conv1dShape shape{1, dilation, 1, dilation};
@@ -92,7 +94,7 @@ void add_conv1d(const char* slot, int64_t dilation, const char* variant, int thr
 void add_conv2d(const char* slot, const char* variant, int threads) {
   const std::string name = std::string(slot) + "/4x64x64x64 3x3/" + variant + "/threads:" + std::to_string(threads);
   timed(threads, benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) {
-          std::vector<float> xm, wm, ym;
+          Tensor xm, wm, ym;
           const TensorView x = view(xm, {4, 64, 64, 64}), w = view(wm, {64, 64, 3, 3}), y = view(ym, {4, 64, 64, 64});
           kernels::ConvShape shape;
           shape.pad[0] = shape.pad[1] = 1;
@@ -110,15 +112,15 @@ void add_step(int64_t rows, int64_t n, int64_t k, int threads) {
   const std::string name = "steps/" + std::to_string(rows) + " rows n " + std::to_string(n) + "/" + std::to_string(k) +
                            "/simd/threads:" + std::to_string(threads);
   timed(threads, benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) {
-          std::vector<float> x, w, y;
+          Tensor x, w, y;
           view(x, {rows, k}), view(y, {rows, n});
           kernels::StepPart part;
           kernels::StepProduct& p = part.product;
-          p.segments = 1, p.x[0] = {x.data(), k, k}, p.rows = rows, p.k = k, p.n = n, p.y = y.data(), p.y_row = n;
-          std::vector<char> packed(static_cast<std::size_t>(kernels::step_bytes(p)) + 64);
-          char* aligned = packed.data() + (64 - reinterpret_cast<std::uintptr_t>(packed.data()) % 64) % 64;
-          p.weight = aligned;
-          kernels::pack_step(view(w, {n, k}), TensorView(), p, aligned);
+          p.segments = 1, p.x[0] = {x.data<float>(), k, k}, p.rows = rows, p.k = k, p.n = n, p.y = y.data<float>(),
+          p.y_row = n;
+          const Tensor packed = empty({kernels::step_bytes(p)}, {DType::u8});
+          p.weight = packed.data<std::uint8_t>();
+          kernels::pack_step(view(w, {n, k}), {}, p, packed.data<std::uint8_t>());
           measure(
               state, kernels::steps, "simd", threads, 2.0 * static_cast<double>(rows * n * k),
               [&] {

@@ -419,9 +419,9 @@ class Block {
         fetch_rows(g_.a.data + batch_ * g_.a.batch + p + i0_ * g_.a.row, g_.a.row, rows_first_ ? row_of(1) : rows_,
                    count);
     }
-    if (count > 0 && !g_.b.source && g_.b.column == 1)
-      fetch_rows(g_.b.data + batch_ * g_.b.batch + p * g_.b.row + j0_ + j, g_.b.row, count,
-                 std::min(width_, columns_ - j));
+    const int64_t columns = std::min(width_, columns_ - j);
+    Segment lies;
+    if (count > 0 && find_b(p, count, j, columns, lies)) fetch_rows(lies.data, lies.row, count, columns);
     start_fetch();
   }
   void fetch_rows(const float* data, int64_t row, int64_t rows, int64_t count) {
@@ -440,33 +440,31 @@ class Block {
     fetch_.quota = std::min(share_, pairs_), pairs_ -= fetch_.quota;
     out.columns = std::min(width_, columns_ - j);
     if (t > 0 && out.columns == width_)
-      return row_tile_(row_a_, segments_, b_lies_ ? b_ : panel, b_lies_ ? b_row_ : width_, panel, out, fetch_);
+      return row_tile_(row_a_, segments_, b_lies_ ? b_.data : panel, b_lies_ ? b_.row : width_, panel, out, fetch_);
     int vectors = vectors_;
     while (vectors > 1 && out.columns <= vectors / 2 * kLanes) vectors /= 2;
     const int64_t width = vectors * kLanes;
     if (t == 0) {
-      const bool found = out.columns == width && find_b(j, width);
+      const bool found = out.columns == width && find_b(p0_, count_, j, width, b_);
       b_lies_ = found && !packs_;
       if (found && packs_ && vectors == 2) {
         const Tile f = unit_ ? pick_packing<true>(row_rows_) : pick_packing<false>(row_rows_);
-        return f(row_a_, segments_, b_, b_row_, panel, out, fetch_);
+        return f(row_a_, segments_, b_.data, b_.row, panel, out, fetch_);
       }
       if (!b_lies_) pack_b(g_.b, batch_, p0_, count_, j0_ + j, out.columns, width, panel);
     }
-    pick_for_row(vectors)(row_a_, segments_, b_lies_ ? b_ : panel, b_lies_ ? b_row_ : width, panel, out, fetch_);
+    pick_for_row(vectors)(row_a_, segments_, b_lies_ ? b_.data : panel, b_lies_ ? b_.row : width, panel, out, fetch_);
   }
 
-  // Sets b_ to the rows of `columns` columns of b from j on in this chunk, if they lie in place.
-  bool find_b(int64_t j, int64_t columns) {
-    Segment lies[kMaxSegments];
+  // Where `columns` columns of b from j on lie in the rows [p, p + count), if they lie in one piece.
+  bool find_b(int64_t p, int64_t count, int64_t j, int64_t columns, Segment& lies) const {
     if (!g_.b.source) {
-      if (g_.b.column != 1) return false;
-      b_ = g_.b.data + batch_ * g_.b.batch + p0_ * g_.b.row + j0_ + j, b_row_ = g_.b.row;
-      return true;
+      lies = {g_.b.data + batch_ * g_.b.batch + p * g_.b.row + j0_ + j, columns, g_.b.row};
+      return g_.b.column == 1;
     }
-    if (count_ == 0 || g_.b.source->in_place(batch_, p0_, p0_ + count_, j0_ + j, j0_ + j + columns, lies) != 1)
-      return false;
-    b_ = lies[0].data, b_row_ = lies[0].row;
+    Segment all[kMaxSegments];
+    if (count == 0 || g_.b.source->in_place(batch_, p, p + count, j0_ + j, j0_ + j + columns, all) != 1) return false;
+    lies = all[0];
     return true;
   }
   Tile pick_for_row(int vectors) const {
@@ -493,9 +491,8 @@ class Block {
   bool packs_, k_major_, rows_first_, gather_;
   float *panels_, *bias_, *gathered_;
   Out out_{}, row_out_{};
-  const float* b_ = nullptr;
-  int64_t b_row_ = 0;
-  bool b_lies_ = false;  // the tiles of this panel read b at b_, not a copy
+  Segment b_{};          // the panel where it lies
+  bool b_lies_ = false;  // the tiles of this panel read it there, not a copy
   int row_rows_ = 0;
   Tile row_tile_ = nullptr;
   const Segment* row_a_ = nullptr;

@@ -1,3 +1,4 @@
+#include <tapedeck/tensor/cores.h>
 #include <tapedeck/tensor/env.h>
 #include <tapedeck/tensor/error.h>
 #include <tapedeck/tensor/parallel.h>
@@ -65,6 +66,7 @@ class Pool {
     {
       const std::lock_guard lock(mutex_);
       job_ = &job;
+      caller_core_ = this_core();
       generation_.fetch_add(1, std::memory_order_release);
     }
     wake_.notify_all();
@@ -88,15 +90,17 @@ class Pool {
       for (int spin = 0; generation_.load(std::memory_order_acquire) == seen && spin < kSpins; ++spin)
         __builtin_ia32_pause();
       Job* job;
+      int caller_core;
       {
         std::unique_lock lock(mutex_);
         wake_.wait(lock, [&] { return generation_.load(std::memory_order_acquire) != seen; });
         seen = generation_.load(std::memory_order_relaxed);
         if (stop_) return;
-        job = job_;
-        if (!job) continue;  // too late
-        active_.fetch_add(1, std::memory_order_relaxed);
+        job = job_, caller_core = caller_core_;
+        if (job) active_.fetch_add(1, std::memory_order_relaxed);
       }
+      leave_core(caller_core);
+      if (!job) continue;  // too late
       job->work();
       if (active_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
         const std::lock_guard lock(mutex_);
@@ -110,6 +114,7 @@ class Pool {
   std::atomic<std::uint64_t> generation_{0};
   std::atomic<int> active_{0};  // workers in the job
   Job* job_ = nullptr;
+  int caller_core_ = -1;
   bool stop_ = false;
   std::vector<std::thread> workers_;
 };

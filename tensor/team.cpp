@@ -1,3 +1,4 @@
+#include <tapedeck/tensor/cores.h>
 #include <tapedeck/tensor/error.h>
 #include <tapedeck/tensor/team.h>
 
@@ -29,6 +30,7 @@ struct Team::State {
       round.wait(seen, std::memory_order_acquire);
       seen = round.load(std::memory_order_acquire);
       if (stop) return;
+      leave_core(caller_core);
       (*body)(thread);
       ended.fetch_add(1, std::memory_order_release);
     }
@@ -44,6 +46,7 @@ struct Team::State {
   std::atomic<std::uint32_t> round{0};
   std::atomic<int> ended{0};
   bool stop = false;
+  int caller_core = -1;
   const FunctionRef<void(int)>* body = nullptr;
   std::vector<std::thread> threads;
 };
@@ -66,7 +69,7 @@ void Team::run(FunctionRef<void(int)> body) {
   State& s = *state_;
   for (Marks& m : s.marks) m.passed.store(0, std::memory_order_relaxed);
   s.ended.store(0, std::memory_order_relaxed);
-  s.body = &body;
+  s.body = &body, s.caller_core = this_core();
   if (s.size > 1) s.start();
   body(0);
   spin_until([&] { return s.ended.load(std::memory_order_acquire) == s.size - 1; });

@@ -56,10 +56,10 @@ struct Run {
   const char* at;
   int64_t pairs, jump, rows;
 };
-// Of the runs from `run` on a tile fetches `quota` pairs of lines, one per k index.
+// Of the runs from `run` on, `pairs` in all, a tile fetches `quota` pairs of lines, one per k index.
 struct Fetch {
   Run* run;
-  int64_t left, quota;  // left: pairs of this row
+  int64_t left, pairs, quota;  // left: pairs of this row
 };
 
 // The end of a chunk where columns are missing, off the fast path: `part` holds the tile, rows of `width`.
@@ -94,11 +94,12 @@ HWY_INLINE const char* next_row(Fetch& f, const char* at) {
 // rows a segment's `row` apart; otherwise its rows are neighbours, columns `row` apart. kPack: the rows of b, which lie
 // far apart, are copied to `packed` in passing.
 template <int kRows, int kVectors, bool kUnit, bool kPack>
-HWY_NOINLINE void tile(const Segment* a, int segments, const float* b, int64_t b_row, float* packed, const Out& o,
-                       Fetch& fetch) {
+HWY_INLINE void tile(const Segment* a, int segments, const float* b, int64_t b_row, float* packed, const Out& o,
+                     Fetch& fetch) {
   const D d;
   constexpr bool kFetch = kVectors == 2;
-  int64_t quota = fetch.quota, pairs = fetch.left;
+  int64_t quota = std::min(fetch.quota, fetch.pairs), pairs = fetch.left;
+  fetch.pairs -= quota;
   const char* near = fetch.run->at;
   V acc[kRows][kVectors];
   HWY_UNROLL(16)
@@ -173,16 +174,26 @@ HWY_NOINLINE void tile(const Segment* a, int segments, const float* b, int64_t b
   finish(o, kRows, part, kWidth);
 }
 
-using Tile = void (*)(const Segment*, int, const float*, int64_t, float*, const Out&, Fetch&);
+// Tiles side by side: `panels` of b, `panel` floats apart. Moves `o` behind them.
+template <int kRows, int kVectors, bool kUnit, bool kPack>
+HWY_NOINLINE void tiles(const Segment* a, int segments, const float* b, int64_t b_row, int64_t panel, int64_t panels,
+                        float* packed, Out& o, Fetch& fetch) {
+  for (int64_t i = 0; i < panels; ++i, b += panel) {
+    tile<kRows, kVectors, kUnit, kPack>(a, segments, b, b_row, packed, o, fetch);
+    o.move(kVectors * kLanes);
+  }
+}
+
+using Tiles = void (*)(const Segment*, int, const float*, int64_t, int64_t, int64_t, float*, Out&, Fetch&);
 
 // The tiles of 1, 2, … rows.
 template <int kVectors, bool kUnit, bool kPack, int... kRows>
-Tile of_rows(int rows, std::integer_sequence<int, kRows...>) {
-  static constexpr Tile tiles[] = {tile<kRows + 1, kVectors, kUnit, kPack>...};
-  return tiles[rows - 1];
+Tiles of_rows(int rows, std::integer_sequence<int, kRows...>) {
+  static constexpr Tiles all[] = {tiles<kRows + 1, kVectors, kUnit, kPack>...};
+  return all[rows - 1];
 }
 template <bool kUnit>
-Tile pick(int vectors, int rows) {
+Tiles pick(int vectors, int rows) {
   const auto of = [rows](auto v) {
     return of_rows<v(), kUnit, false>(rows, std::make_integer_sequence<int, max_rows(v())>());
   };
@@ -198,7 +209,7 @@ Tile pick(int vectors, int rows) {
   }
 }
 template <bool kUnit>
-Tile pick_packing(int rows) {  // two vectors wide
+Tiles pick_packing(int rows) {  // two vectors wide
   return of_rows<2, kUnit, true>(rows, std::make_integer_sequence<int, kMaxRows>());
 }
 
@@ -328,10 +339,15 @@ class Block {
         for (int64_t t = 0; t < tiles_; ++t) {
           if (gather_) find_a(row_of(t), row_of(t + 1));
           start_row(t);
-          if (t > 0) fetch_tile(t + 1), share_ = (pairs_ + panels - 1) / panels;
+          if (t > 0) fetch_tile(t + 1), fetch_.quota = (fetch_.pairs + panels - 1) / panels;
           Out out = row_out_;
-          for (int64_t j = 0; j < columns_; j += width_, out.move(width_)) {
-            if (t == 0) j + width_ < columns_ ? fetch_panel(j + width_) : fetch_tile(1), share_ = pairs_;
+          int64_t j = 0;
+          if (t > 0 && columns_ >= width_) {
+            out.columns = width_, j = columns_ / width_ * width_;
+            row_tiles_(row_a_, segments_, panels_, width_, count_ * width_, columns_ / width_, nullptr, out, fetch_);
+          }
+          for (; j < columns_; j += width_) {
+            if (t == 0) j + width_ < columns_ ? fetch_panel(j + width_) : fetch_tile(1), fetch_.quota = fetch_.pairs;
             one_tile(t, j, panels_ + j * count_, out);
           }
         }
@@ -339,7 +355,7 @@ class Block {
         find_a(0, rows_);
         for (int64_t j = 0; j < columns_; j += width_) {
           fetch_panel(j + width_);
-          share_ = (pairs_ + tiles_ - 1) / tiles_;
+          fetch_.quota = (fetch_.pairs + tiles_ - 1) / tiles_;
           for (int64_t t = 0; t < tiles_; ++t) {
             start_row(t);
             Out out = row_out_;
@@ -432,15 +448,15 @@ class Block {
   }
   void start_fetch() {
     run_[runs_] = {nullptr, INT64_MAX, 0, 1};
-    fetch_ = {run_, run_[0].pairs, 0};
+    fetch_ = {run_, run_[0].pairs, pairs_, 0};
   }
 
   // Tile t of the panel that begins in column j; the first tile brings the panel into its place.
   void one_tile(int64_t t, int64_t j, float* panel, Out& out) {
-    fetch_.quota = std::min(share_, pairs_), pairs_ -= fetch_.quota;
     out.columns = std::min(width_, columns_ - j);
     if (t > 0 && out.columns == width_)
-      return row_tile_(row_a_, segments_, b_lies_ ? b_.data : panel, b_lies_ ? b_.row : width_, panel, out, fetch_);
+      return row_tiles_(row_a_, segments_, b_lies_ ? b_.data : panel, b_lies_ ? b_.row : width_, 0, 1, panel, out,
+                        fetch_);
     int vectors = vectors_;
     while (vectors > 1 && out.columns <= vectors / 2 * kLanes) vectors /= 2;
     const int64_t width = vectors * kLanes;
@@ -448,12 +464,13 @@ class Block {
       const bool found = out.columns == width && find_b(p0_, count_, j, width, b_);
       b_lies_ = found && !packs_;
       if (found && packs_ && vectors == 2) {
-        const Tile f = unit_ ? pick_packing<true>(row_rows_) : pick_packing<false>(row_rows_);
-        return f(row_a_, segments_, b_.data, b_.row, panel, out, fetch_);
+        const Tiles f = unit_ ? pick_packing<true>(row_rows_) : pick_packing<false>(row_rows_);
+        return f(row_a_, segments_, b_.data, b_.row, 0, 1, panel, out, fetch_);
       }
       if (!b_lies_) pack_b(g_.b, batch_, p0_, count_, j0_ + j, out.columns, width, panel);
     }
-    pick_for_row(vectors)(row_a_, segments_, b_lies_ ? b_.data : panel, b_lies_ ? b_.row : width, panel, out, fetch_);
+    pick_for_row(vectors)(row_a_, segments_, b_lies_ ? b_.data : panel, b_lies_ ? b_.row : width, 0, 1, panel, out,
+                          fetch_);
   }
 
   // Where `columns` columns of b from j on lie in the rows [p, p + count), if they lie in one piece.
@@ -467,13 +484,13 @@ class Block {
     lies = all[0];
     return true;
   }
-  Tile pick_for_row(int vectors) const {
+  Tiles pick_for_row(int vectors) const {
     return unit_ ? pick<true>(vectors, row_rows_) : pick<false>(vectors, row_rows_);
   }
   // What all tiles of row t of tiles share.
   void start_row(int64_t t) {
     const int64_t row = row_of(t);
-    row_rows_ = static_cast<int>(row_of(t + 1) - row), row_tile_ = pick_for_row(vectors_);
+    row_rows_ = static_cast<int>(row_of(t + 1) - row), row_tiles_ = pick_for_row(vectors_);
     row_out_ = out_;
     row_out_.y += row * out_.y_row, row_out_.total += row * out_.total_row, row_out_.bias = g_.bias ? bias_ : nullptr;
     if (out_.addend) row_out_.addend += row * out_.addend_row;
@@ -494,7 +511,7 @@ class Block {
   Segment b_{};          // the panel where it lies
   bool b_lies_ = false;  // the tiles of this panel read it there, not a copy
   int row_rows_ = 0;
-  Tile row_tile_ = nullptr;
+  Tiles row_tiles_ = nullptr;
   const Segment* row_a_ = nullptr;
   Segment below_{};
   int64_t p0_ = 0, count_ = 0, a_first_ = 0;
@@ -504,7 +521,7 @@ class Block {
   static constexpr int kRuns = kMaxSegments + 5;
   Run run_[kRuns + 1];
   int runs_ = 0;
-  int64_t pairs_ = 0, share_ = 0;
+  int64_t pairs_ = 0;
   Fetch fetch_{};
 };
 

@@ -286,8 +286,8 @@ void copy_row(const float* from, int64_t stride, int64_t count, float* to) {
 }
 
 // Rows [i0, i1) x columns [j0, j1) of one matrix, all of k. A chunk of b lies in panels of a tile's width. Many rows
-// walk through all panels tile by tile: the rows of a stay in the first-level cache, the panels in the second. Few rows
-// take one panel after the other.
+// (or few panels) are walked through tile by tile, each with all panels: the rows of a stay in the first-level cache,
+// the panels in the second. Otherwise one panel is taken after the other.
 class Block {
  public:
   Block(const Gemm& g, int64_t batch, int64_t i0, int64_t i1, int64_t j0, int64_t j1)
@@ -299,7 +299,7 @@ class Block {
     tiles_ = (rows_ + max_rows(vectors_) - 1) / max_rows(vectors_);
     packs_ = tiles_ > 8;  // a panel that fewer tiles read is not worth a copy
     k_major_ = g.a.source ? g.a_is_k_major : g.a.row == 1 && g.a.column != 1;
-    rows_first_ = !k_major_ && tiles_ > 8;
+    rows_first_ = !k_major_ && (packs_ || (near && tiles_ > 1 && columns_ > width_ && columns_ <= 4 * width_));
     // a is used in place where its rows or columns are neighbours, unless a tile's rows would meet in one cache set.
     const bool neighbours = k_major_ || g.a.column == 1 || rows_ == 1 || g.k <= 1;
     const bool crowded = tiles_ > 1 && !k_major_ && g.a.row % 1024 == 0;
@@ -335,16 +335,19 @@ class Block {
       out_.first = c == 0 && !g_.continues, out_.last = c + 1 == chunks;
       if (rows_first_) {
         if (!gather_) find_a(0, rows_);
-        const int64_t panels = padded / width_;
+        const int64_t panels = columns_ / width_;
         for (int64_t t = 0; t < tiles_; ++t) {
           if (gather_) find_a(row_of(t), row_of(t + 1));
           start_row(t);
-          if (t > 0) fetch_tile(t + 1), fetch_.quota = (fetch_.pairs + panels - 1) / panels;
+          if (t > 0) fetch_tile(t + 1), fetch_.quota = fetch_.pairs / std::max<int64_t>(1, panels) + 1;
           Out out = row_out_;
           int64_t j = 0;
           if (t > 0 && columns_ >= width_) {
             out.columns = width_, j = columns_ / width_ * width_;
-            row_tiles_(row_a_, segments_, panels_, width_, count_ * width_, columns_ / width_, nullptr, out, fetch_);
+            if (packs_)
+              row_tiles_(row_a_, segments_, panels_, width_, count_ * width_, panels, nullptr, out, fetch_);
+            else if (find_b(p0_, count_, 0, width_, b_))
+              row_tiles_(row_a_, segments_, b_.data, b_.row, width_, panels, nullptr, out, fetch_);
           }
           for (; j < columns_; j += width_) {
             if (t == 0) j + width_ < columns_ ? fetch_panel(j + width_) : fetch_tile(1), fetch_.quota = fetch_.pairs;

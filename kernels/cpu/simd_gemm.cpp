@@ -344,10 +344,11 @@ class Block {
           int64_t j = 0;
           if (t > 0 && columns_ >= width_) {
             out.columns = width_, j = columns_ / width_ * width_;
+            Segment lies;
             if (packs_)
               row_tiles_(row_a_, segments_, panels_, width_, count_ * width_, panels, nullptr, out, fetch_);
-            else if (find_b(p0_, count_, 0, width_, b_))
-              row_tiles_(row_a_, segments_, b_.data, b_.row, width_, panels, nullptr, out, fetch_);
+            else if (find_b(p0_, count_, 0, width_, lies))
+              row_tiles_(row_a_, segments_, lies.data, lies.row, width_, panels, nullptr, out, fetch_);
           }
           for (; j < columns_; j += width_) {
             if (t == 0) j + width_ < columns_ ? fetch_panel(j + width_) : fetch_tile(1), fetch_.quota = fetch_.pairs;

@@ -49,6 +49,11 @@ void add_matmuls(std::vector<OpCase>& t) {
           for (const auto& [la, lb] : {std::pair{C, C}, {T, C}, {C, T}, {T, T}, {S, C}, {C, S}, {S, S}})
             for (const Values values : {Values::normal, Values::positive, Values::cancelling})
               if (values == Values::normal || la == lb) add_product(t, {m, k}, {k, n}, la, lb, dtype, values, 1);
+    for (const std::int64_t m : {14, 40, 110})  // few and many tiles of rows; whole and broken panels of columns
+      for (const std::int64_t n : {48, 64, 100, 144, 170})
+        for (const std::int64_t k : {24, 300})
+          for (const auto& [la, lb] : {std::pair{C, C}, {T, C}, {C, T}, {S, S}})
+            add_product(t, {m, k}, {k, n}, la, lb, dtype, Values::normal, 1);
     for (const Layout l : {C, T, S}) add_product(t, {530, 21}, {21, 100}, l, l, dtype, Values::normal, 1);
     for (const Values values : {Values::normal, Values::nonfinite}) {
       for (const Layout l : {C, T, S}) {

@@ -1,7 +1,8 @@
-// Attention by tiles of 64 queries and 64 keys: scores never leave the block, each query keeps its largest score so far
-// and what it has summed relative to that. The backward pass makes the weights again from the kept statistics: one
-// kernel sums the gradients of keys and values over queries, one those of queries over keys; nothing is added by
-// several blocks.
+// Attention of any operands (attention_panels.cu takes the usual ones), by tiles of 64 queries and 64 keys: scores
+// never leave the block, each query keeps its largest score so far and what it has summed relative to that. The
+// backward pass makes the weights again from the kept statistics: one kernel sums the gradients of keys and values over
+// queries, one those of queries over keys; nothing is added by several blocks.
+#include <tapedeck/kernels/cuda/attention_plan.h>
 #include <tapedeck/kernels/cuda/attention_tiles.h>
 #include <tapedeck/kernels/cuda/elementwise.h>
 #include <tapedeck/kernels/cuda/reduce.h>
@@ -303,6 +304,8 @@ void attend_backward(const AttentionGradArgs& a) {
 }  // namespace
 
 void add_attention() {
+  panels::add_forward();
+  panels::add_backward();
   attention.add(
       DeviceType::cuda, "cuda",
       [](const AttentionArgs& a) { each_real_type(a.dtype(), [&](auto zero) { attend<decltype(zero)>(a); }); },

@@ -1,11 +1,9 @@
-// What the kernels of attention share: rows of heads, tiles of 64 x 64 in shared memory, and products of tiles. A block
-// has 256 threads as 16 x 16; thread (tx, ty) holds the rows ty + 16 i of a product, and its columns tx + 16 j (dots)
-// or 4 tx + j (sums), i and j below 4.
+// What the kernels of attention share: tiles of 64 x 64 in shared memory, and products of tiles. A block has 256
+// threads as 16 x 16; thread (tx, ty) holds the rows ty + 16 i of a product, and its columns tx + 16 j (dots) or 4 tx +
+// j (sums), i and j below 4.
 #pragma once
-#include <tapedeck/kernels/attention.h>
 #include <tapedeck/kernels/common/scalar_math.h>
-#include <tapedeck/kernels/cuda/number.h>
-#include <tapedeck/kernels/cuda/plan.h>
+#include <tapedeck/kernels/cuda/attention_rows.h>
 #ifndef TAPEDECK_EMULATED
 #include <mma.h>
 #endif
@@ -14,68 +12,8 @@ namespace tapedeck::kernels::TD_CUDA_NAMESPACE::tiles {
 
 inline constexpr int kTile = 64, kSide = 16, kEach = 4, kThreads = kSide * kSide;
 
-// What scores, weights and sums are held in.
-template <class T>
-using Real = std::conditional_t<std::is_same_v<T, double>, double, float>;
-
 __device__ inline float chained(float a, float b, float c) { return fmaf(a, b, c); }
 __device__ inline double chained(double a, double b, double c) { return fma(a, b, c); }
-
-// The rows of one head of an operand; missing: data is nullptr.
-template <class T>
-struct Rows {
-  T* data = nullptr;
-  std::int64_t batch = 0, head = 0, step = 0;
-  bool wide = false;  // four neighbours from a multiple of four on are aligned as one
-  explicit Rows(const TensorView& x) {
-    if (!x) return;
-    data = x.ptr<T>(), batch = x.strides[0], head = x.strides[1], step = x.strides[2];
-    wide = x.sizes[3] % 4 == 0 && aligned(data, 4 * sizeof(T));
-    for (int d = 0; d < 3; ++d) wide = wide && (x.sizes[d] == 1 || x.strides[d] % 4 == 0);
-  }
-  __device__ T* row(std::int64_t n, std::int64_t h, std::int64_t t) const {
-    return data + n * batch + h * head + t * step;
-  }
-};
-
-struct Sizes {
-  std::int64_t batch, heads, groups, per_group, queries, keys, channels, width, past;
-  bool causal;
-  double scale;
-  template <class Args>
-  explicit Sizes(const Args& a)
-      : batch(a.q.sizes[0]),
-        heads(a.q.sizes[1]),
-        groups(a.k.sizes[1]),
-        per_group(groups == 0 ? 0 : heads / groups),
-        queries(a.q.sizes[2]),
-        keys(a.k.sizes[2]),
-        channels(a.q.sizes[3]),
-        width(a.v.sizes[3]),
-        past(a.past),
-        causal(a.causal),
-        scale(a.scale) {}
-  // How many keys query t sees: 0 … visible - 1.
-  __device__ std::int64_t visible(std::int64_t t) const { return causal && past + t + 1 < keys ? past + t + 1 : keys; }
-};
-
-struct Mask {
-  const void* data = nullptr;
-  bool boolean = false;
-  std::int64_t strides[4] = {};
-  explicit Mask(const TensorView& m) {
-    if (!m) return;
-    data = m.data, boolean = m.dtype == DType::boolean;
-    for (int d = 0; d < 4; ++d) strides[d] = m.strides[d];
-  }
-  template <class T>
-  __device__ Real<T> apply(Real<T> score, std::int64_t n, std::int64_t h, std::int64_t t, std::int64_t j) const {
-    if (data == nullptr) return score;
-    const std::int64_t at = n * strides[0] + h * strides[1] + t * strides[2] + j * strides[3];
-    if (boolean) return static_cast<const bool*>(data)[at] ? score : -static_cast<Real<T>>(INFINITY);
-    return score + load(static_cast<const T*>(data)[at]);
-  }
-};
 
 template <class T>
 __device__ inline bool not_finite(T v) {  // of bf16 and f16

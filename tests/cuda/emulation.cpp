@@ -8,6 +8,7 @@
 #include <mutex>
 #include <vector>
 
+#include "emulated_copies.h"
 #include "emulated_memory.h"
 
 #ifndef __x86_64__
@@ -110,6 +111,11 @@ void switch_to(Context& from, Context& to) {
   arrive(from.fiber);
 }
 
+struct Copy {
+  void* to;
+  const void* from;
+  std::size_t bytes, group;
+};
 enum class State { fresh, ready, at_warp, at_block, at_grid, done };
 struct Thread {
   Here here;
@@ -118,6 +124,8 @@ struct Thread {
   char* stack = nullptr;
   int block = 0, warp = 0;  // of this launch's running blocks, of the block
   unsigned lane = 0;
+  std::vector<Copy> copies;  // under way, in the order of asking
+  std::size_t group = 0;     // of the next one
 };
 struct Exchange {
   alignas(16) unsigned char slot[32][16];
@@ -246,6 +254,7 @@ void run_body(const unsigned (&grid)[3], const unsigned (&block)[3], std::size_t
         const auto at = static_cast<unsigned>(i);
         t.here.thread = {at % block[0], at / block[0] % block[1], at / block[0] / block[1]};
         t.here.block = {n % grid[0], n / grid[0] % grid[1], n / grid[0] / grid[1]};
+        t.copies.clear(), t.group = 0;
         t.state = State::fresh, t.block = static_cast<int>(b), t.warp = static_cast<int>(i / 32), t.lane = at % 32;
         into.threads.push_back(&t);
       }
@@ -290,5 +299,27 @@ Exchange& exchange() {
 }  // namespace
 void put(const void* value, std::size_t bytes) { std::memcpy(exchange().slot[running->lane], value, bytes); }
 void get(unsigned lane, void* value, std::size_t bytes) { std::memcpy(value, exchange().slot[lane], bytes); }
+
+void copy_later(void* to, const void* from, std::size_t bytes) {
+  std::memset(to, 0xff, bytes);
+  running->copies.push_back({to, from, bytes, running->group});
+}
+void close_copies() { ++running->group; }
+void wait_copies(std::size_t groups) {
+  auto& copies = running->copies;
+  std::size_t done = 0;
+  for (; done < copies.size() && copies[done].group + groups < running->group; ++done) {
+    const Copy& c = copies[done];
+    if (c.from)
+      std::memcpy(c.to, c.from, c.bytes);
+    else
+      std::memset(c.to, 0, c.bytes);
+  }
+  copies.erase(copies.begin(), copies.begin() + static_cast<std::ptrdiff_t>(done));
+}
+void check_aligned(std::uintptr_t place, std::size_t bytes) {
+  if (place % bytes == 0) return;
+  std::fprintf(stderr, "emulation: an access of %zu bytes that is not aligned\n", bytes), std::abort();
+}
 
 }  // namespace emulation

@@ -1,4 +1,8 @@
+#ifdef __x86_64__
 #include <nmmintrin.h>
+#else
+#include <arm_acle.h>
+#endif
 #include <tapedeck/io/file.h>
 #include <tapedeck/io/hash.h>
 
@@ -26,6 +30,16 @@ std::uint32_t big_endian(const std::byte* p) {
   std::memcpy(&v, p, 4);
   return __builtin_bswap32(v);
 }
+
+#ifdef __x86_64__
+std::uint32_t crc_step(std::uint32_t crc, std::uint64_t word) {
+  return static_cast<std::uint32_t>(_mm_crc32_u64(crc, word));
+}
+std::uint32_t crc_step(std::uint32_t crc, unsigned char byte) { return _mm_crc32_u8(crc, byte); }
+#else
+std::uint32_t crc_step(std::uint32_t crc, std::uint64_t word) { return __crc32cd(crc, word); }
+std::uint32_t crc_step(std::uint32_t crc, unsigned char byte) { return __crc32cb(crc, byte); }
+#endif
 
 }  // namespace
 
@@ -101,15 +115,14 @@ std::string sha256_file(const std::string& path) {
 }
 
 std::uint32_t crc32c(std::span<const std::byte> bytes, std::uint32_t seed) {
-  std::uint64_t crc = ~seed;
+  std::uint32_t crc = ~seed;
   for (; bytes.size() >= 8; bytes = bytes.subspan(8)) {
     std::uint64_t word;
     std::memcpy(&word, bytes.data(), 8);
-    crc = _mm_crc32_u64(crc, word);
+    crc = crc_step(crc, word);
   }
-  auto small = static_cast<std::uint32_t>(crc);
-  for (std::byte b : bytes) small = _mm_crc32_u8(small, std::to_integer<unsigned char>(b));
-  return ~small;
+  for (const std::byte b : bytes) crc = crc_step(crc, std::to_integer<unsigned char>(b));
+  return ~crc;
 }
 
 }  // namespace tapedeck::io

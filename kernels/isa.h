@@ -4,7 +4,7 @@
 
 namespace tapedeck::kernels {
 
-enum class Isa { avx2, avx512 };
+enum class Isa { avx2, avx512 };  // avx2 on another processor: what it has (on ARM, NEON)
 
 Isa best_isa();            // what this machine has, limited by TAPEDECK_ISA=avx2
 Isa isa();                 // what kernels run on: the best one unless use_isa() said otherwise

@@ -8,4 +8,13 @@ int this_core();  // -1: not known
 // If this thread runs on `core` and may run on others, moves it to one of them. Where it may run stays as it was.
 void leave_core(int core);
 
+// Inside a loop that waits for another thread: lets the core rest for some cycles.
+inline void pause_core() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("isb");
+#endif
+}
+
 }  // namespace tapedeck

@@ -75,7 +75,7 @@ class Pool {
       const std::lock_guard lock(mutex_);
       job_ = nullptr;
     }
-    for (int spin = 0; active_.load(std::memory_order_acquire) != 0 && spin < kSpins; ++spin) __builtin_ia32_pause();
+    for (int spin = 0; active_.load(std::memory_order_acquire) != 0 && spin < kSpins; ++spin) pause_core();
     if (active_.load(std::memory_order_acquire) == 0) return;
     std::unique_lock lock(mutex_);
     done_.wait(lock, [this] { return active_.load(std::memory_order_acquire) == 0; });
@@ -87,8 +87,7 @@ class Pool {
   void run() {
     std::uint64_t seen = 0;
     for (;;) {
-      for (int spin = 0; generation_.load(std::memory_order_acquire) == seen && spin < kSpins; ++spin)
-        __builtin_ia32_pause();
+      for (int spin = 0; generation_.load(std::memory_order_acquire) == seen && spin < kSpins; ++spin) pause_core();
       Job* job;
       int caller_core;
       {

@@ -12,7 +12,7 @@ namespace {
 // Spins, then lets others have the core: the one that is waited for may need it.
 template <class Ready>
 void spin_until(const Ready& ready) {
-  for (int spin = 0; !ready(); ++spin) spin < 2000 ? __builtin_ia32_pause() : std::this_thread::yield();
+  for (int spin = 0; !ready(); ++spin) spin < 2000 ? pause_core() : std::this_thread::yield();
 }
 
 struct alignas(128) Marks {  // a pair of cache lines of its own
@@ -26,7 +26,7 @@ struct Team::State {
 
   void work(int thread) {
     for (std::uint32_t seen = 0;;) {
-      for (int spin = 0; round.load(std::memory_order_acquire) == seen && spin < kSpins; ++spin) __builtin_ia32_pause();
+      for (int spin = 0; round.load(std::memory_order_acquire) == seen && spin < kSpins; ++spin) pause_core();
       round.wait(seen, std::memory_order_acquire);
       seen = round.load(std::memory_order_acquire);
       if (stop) return;

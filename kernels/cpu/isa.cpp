@@ -15,10 +15,14 @@ std::atomic<Isa>& chosen() {
 }  // namespace
 
 Isa best_isa() {  // AVX-512 here means F, BW, DQ and VL
+#ifdef __x86_64__
   static const bool avx512 = env("TAPEDECK_ISA") != "avx2" && __builtin_cpu_supports("avx512f") &&
                              __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
                              __builtin_cpu_supports("avx512vl");
   return avx512 ? Isa::avx512 : Isa::avx2;
+#else
+  return Isa::avx2;
+#endif
 }
 
 Isa isa() { return chosen().load(std::memory_order_relaxed); }

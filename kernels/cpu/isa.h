@@ -2,8 +2,14 @@
 #pragma once
 #include <tapedeck/kernels/isa.h>
 
+#ifdef __x86_64__
 #define HWY_BASELINE_TARGETS HWY_AVX2
 #define HWY_DISABLED_TARGETS (~(HWY_AVX2 | HWY_AVX3))
+#else  // other processors have one target (on ARM: NEON), which both names mean
+#define HWY_COMPILE_ONLY_STATIC
+#define N_AVX2 HWY_NAMESPACE
+#define N_AVX3 HWY_NAMESPACE
+#endif
 
 namespace tapedeck::kernels {
 

@@ -17,6 +17,7 @@
 // After foreach_target.
 #include <hwy/highway.h>
 #include <tapedeck/kernels/cpu/simd_loops-inl.h>
+#include <tapedeck/kernels/cpu/simd_transpose-inl.h>
 
 HWY_BEFORE_NAMESPACE();
 namespace tapedeck::kernels::HWY_NAMESPACE {
@@ -28,59 +29,32 @@ struct Lanes2 {
 };
 HWY_INLINE F all(float x) { return F(hn::Set(DF(), x)); }
 
-// The transpose of 8 rows of 8.
-using D8 = hn::FixedTag<float, 8>;
-struct Rows8 {
-  hn::Vec<D8> row[8];
-};
-HWY_INLINE Rows8 transposed(const Rows8& x) {
-  const D8 d;
-  const hn::FixedTag<double, 4> pairs;
-  hn::Vec<D8> s[8], r[8];
-  for (int i = 0; i < 8; i += 2) {
-    s[i] = hn::InterleaveLower(d, x.row[i], x.row[i + 1]);
-    s[i + 1] = hn::InterleaveUpper(d, x.row[i], x.row[i + 1]);
-  }
-  for (int i = 0; i < 8; i += 4)
-    for (int j = 0; j < 2; ++j) {
-      const auto a = hn::BitCast(pairs, s[i + j]), b = hn::BitCast(pairs, s[i + j + 2]);
-      r[i + 2 * j] = hn::BitCast(d, hn::InterleaveLower(pairs, a, b));
-      r[i + 2 * j + 1] = hn::BitCast(d, hn::InterleaveUpper(pairs, a, b));
-    }
-  Rows8 out;
-  for (int i = 0; i < 4; ++i) {
-    out.row[i] = hn::ConcatLowerLower(d, r[i + 4], r[i]);
-    out.row[i + 4] = hn::ConcatUpperUpper(d, r[i + 4], r[i]);
-  }
-  return out;
-}
-
 // Columns [from, from + n), n a multiple of 8, of kLanes rows, times the window (when there is one): column c of them
 // goes to lane vector to(c).
 template <class To>
 HWY_INLINE void gather(const float* const* rows, std::int64_t from, std::int64_t n, const float* window, const To& to) {
-  const D8 d;
-  for (std::int64_t c = from; c < from + n; c += 8) {
-    const hn::Vec<D8> w = window ? hn::LoadU(d, window + c) : hn::Set(d, 1.0f);
-    for (int lane = 0; lane < kLanes; lane += 8) {
-      Rows8 x;
-      for (int i = 0; i < 8; ++i) x.row[i] = hn::Mul(hn::LoadU(d, rows[lane + i] + c), w);
-      const Rows8 t = transposed(x);
-      for (int i = 0; i < 8; ++i) hn::StoreU(t.row[i], d, to(c + i) + lane);
+  const SideTag d;
+  for (std::int64_t c = from; c < from + n; c += kSide) {
+    const hn::Vec<SideTag> w = window ? hn::LoadU(d, window + c) : hn::Set(d, 1.0f);
+    for (int lane = 0; lane < kLanes; lane += kSide) {
+      Square x;
+      for (int i = 0; i < kSide; ++i) x.row[i] = hn::Mul(hn::LoadU(d, rows[lane + i] + c), w);
+      const Square t = transposed(x);
+      for (int i = 0; i < kSide; ++i) hn::StoreU(t.row[i], d, to(c + i) + lane);
     }
   }
 }
 // The way back: columns [0, n) of `count` rows from lane vectors from(c).
 template <class From>
 HWY_INLINE void scatter(float* const* rows, std::int64_t count, std::int64_t n, const From& from) {
-  const D8 d;
-  const std::int64_t whole = n / 8 * 8;
-  for (std::int64_t c = 0; c < whole; c += 8)
-    for (std::int64_t lane = 0; lane < count; lane += 8) {
-      Rows8 x;
-      for (int i = 0; i < 8; ++i) x.row[i] = hn::LoadU(d, from(c + i) + lane);
-      const Rows8 t = transposed(x);
-      for (std::int64_t i = 0; i < std::min<std::int64_t>(8, count - lane); ++i)
+  const SideTag d;
+  const std::int64_t whole = n / kSide * kSide;
+  for (std::int64_t c = 0; c < whole; c += kSide)
+    for (std::int64_t lane = 0; lane < count; lane += kSide) {
+      Square x;
+      for (int i = 0; i < kSide; ++i) x.row[i] = hn::LoadU(d, from(c + i) + lane);
+      const Square t = transposed(x);
+      for (std::int64_t i = 0; i < std::min<std::int64_t>(kSide, count - lane); ++i)
         hn::StoreU(t.row[i], d, rows[lane + i] + c);
     }
   for (std::int64_t c = whole; c < n; ++c)

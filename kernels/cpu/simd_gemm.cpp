@@ -12,6 +12,7 @@
 #define HWY_TARGET_INCLUDE "tapedeck/kernels/cpu/simd_gemm.cpp"
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
+#include <tapedeck/kernels/cpu/simd_transpose-inl.h>
 
 HWY_BEFORE_NAMESPACE();
 namespace tapedeck::kernels::simd {
@@ -19,9 +20,12 @@ namespace HWY_NAMESPACE {
 namespace {
 
 namespace hn = hwy::HWY_NAMESPACE;
+using kernels::HWY_NAMESPACE::kSide;
+using kernels::HWY_NAMESPACE::SideTag;
+using kernels::HWY_NAMESPACE::Square;
 using D = hn::ScalableTag<float>;
 using V = hn::Vec<D>;
-constexpr int kLanes = HWY_TARGET == HWY_AVX2 ? 8 : 16;
+constexpr int kLanes = HWY_LANES(float);
 constexpr int64_t kChunk = 256;
 constexpr int64_t kGatherStride = kChunk + 16;  // not a power of two: rows of one tile fall into different cache sets
 
@@ -213,43 +217,21 @@ Tiles pick_packing(int rows) {  // two vectors wide
   return of_rows<2, kUnit, true>(rows, std::make_integer_sequence<int, kMaxRows>());
 }
 
-// Writes the transpose of 8 rows of 8 at `from` (rows `stride` apart) to rows of `width`.
-HWY_INLINE void transpose8(const float* from, int64_t stride, float* to, int64_t width) {
-  const hn::FixedTag<float, 8> d;
-  const hn::FixedTag<double, 4> dd;
-  using V8 = hn::Vec<decltype(d)>;
-  V8 r[8], s[8];
-  HWY_UNROLL(8)
-  for (int i = 0; i < 8; ++i) r[i] = hn::LoadU(d, from + i * stride);
-  HWY_UNROLL(4)
-  for (int i = 0; i < 8; i += 2) {
-    s[i] = hn::InterleaveLower(d, r[i], r[i + 1]);
-    s[i + 1] = hn::InterleaveUpper(d, r[i], r[i + 1]);
-  }
-  // s[i], s[i + 2] hold pairs of rows; join them as 64-bit units within each half.
-  HWY_UNROLL(2)
-  for (int i = 0; i < 8; i += 4) {
-    HWY_UNROLL(2)
-    for (int j = 0; j < 2; ++j) {
-      const auto x = hn::BitCast(dd, s[i + j]), y = hn::BitCast(dd, s[i + j + 2]);
-      r[i + 2 * j] = hn::BitCast(d, hn::InterleaveLower(dd, x, y));
-      r[i + 2 * j + 1] = hn::BitCast(d, hn::InterleaveUpper(dd, x, y));
-    }
-  }
-  HWY_UNROLL(4)
-  for (int i = 0; i < 4; ++i) {
-    hn::StoreU(hn::ConcatLowerLower(d, r[i + 4], r[i]), d, to + i * width);
-    hn::StoreU(hn::ConcatUpperUpper(d, r[i + 4], r[i]), d, to + (i + 4) * width);
-  }
-}
-
 void transpose(const float* from, int64_t stride, int64_t count, int64_t columns, float* to, int64_t width) {
+  const SideTag d;
   int64_t j = 0;
-  for (; j + 8 <= columns; j += 8) {
+  for (; j + kSide <= columns; j += kSide) {
     int64_t p = 0;
-    for (; p + 8 <= count; p += 8) transpose8(from + j * stride + p, stride, to + p * width + j, width);
+    for (; p + kSide <= count; p += kSide) {
+      Square x;
+      HWY_UNROLL(8)
+      for (int i = 0; i < kSide; ++i) x.row[i] = hn::LoadU(d, from + (j + i) * stride + p);
+      x = transposed(x);
+      HWY_UNROLL(8)
+      for (int i = 0; i < kSide; ++i) hn::StoreU(x.row[i], d, to + (p + i) * width + j);
+    }
     for (; p < count; ++p)
-      for (int64_t c = j; c < j + 8; ++c) to[p * width + c] = from[c * stride + p];
+      for (int64_t c = j; c < j + kSide; ++c) to[p * width + c] = from[c * stride + p];
   }
   for (; j < columns; ++j)
     for (int64_t p = 0; p < count; ++p) to[p * width + j] = from[j * stride + p];

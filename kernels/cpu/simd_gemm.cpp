@@ -315,47 +315,53 @@ class Block {
     for (int64_t c = 0; c < chunks; ++c) {
       p0_ = c * kChunk, count_ = std::min(kChunk, g_.k - p0_);
       out_.first = c == 0 && !g_.continues, out_.last = c + 1 == chunks;
-      if (rows_first_) {
-        if (!gather_) find_a(0, rows_);
-        const int64_t panels = columns_ / width_;
-        for (int64_t t = 0; t < tiles_; ++t) {
-          if (gather_) find_a(row_of(t), row_of(t + 1));
-          start_row(t);
-          if (t > 0) fetch_tile(t + 1), fetch_.quota = fetch_.pairs / std::max<int64_t>(1, panels) + 1;
-          Out out = row_out_;
-          int64_t j = 0;
-          if (t > 0 && columns_ >= width_) {
-            out.columns = width_, j = columns_ / width_ * width_;
-            Segment lies;
-            if (packs_)
-              row_tiles_(row_a_, segments_, panels_, width_, count_ * width_, panels, nullptr, out, fetch_);
-            else if (find_b(p0_, count_, 0, width_, lies))
-              row_tiles_(row_a_, segments_, lies.data, lies.row, width_, panels, nullptr, out, fetch_);
-          }
-          for (; j < columns_; j += width_) {
-            if (t == 0) j + width_ < columns_ ? fetch_panel(j + width_) : fetch_tile(1), fetch_.quota = fetch_.pairs;
-            one_tile(t, j, panels_ + j * count_, out);
-          }
-        }
-      } else {
-        find_a(0, rows_);
-        for (int64_t j = 0; j < columns_; j += width_) {
-          fetch_panel(j + width_);
-          fetch_.quota = (fetch_.pairs + tiles_ - 1) / tiles_;
-          for (int64_t t = 0; t < tiles_; ++t) {
-            start_row(t);
-            Out out = row_out_;
-            out.move(j);
-            one_tile(t, j, panels_, out);
-          }
-        }
-      }
+      rows_first_ ? by_rows() : by_panels();
     }
     if (g_.sink) g_.sink->put(i0_, i0_ + rows_, j0_, j0_ + columns_, totals, padded);
   }
 
  private:
   int64_t row_of(int64_t t) const { return rows_ * t / tiles_; }  // split evenly: never full tiles and a thin one
+
+  // A chunk of k, one tile of rows after the other with all panels. The first one brings the panels into their places.
+  void by_rows() {
+    if (!gather_) find_a(0, rows_);
+    const int64_t whole = columns_ / width_;  // panels
+    for (int64_t t = 0; t < tiles_; ++t) {
+      if (gather_) find_a(row_of(t), row_of(t + 1));
+      start_row(t);
+      Out out = row_out_;
+      int64_t j = 0;
+      if (t > 0) {
+        fetch_tile(t + 1);
+        fetch_.quota = fetch_.pairs / std::max<int64_t>(1, whole) + 1;
+        Segment lies{panels_, width_, width_};
+        if (whole > 0 && (packs_ || find_b(p0_, count_, 0, width_, lies))) {
+          out.columns = width_, j = whole * width_;
+          row_tiles_(row_a_, segments_, lies.data, lies.row, packs_ ? count_ * width_ : width_, whole, nullptr, out,
+                     fetch_);
+        }
+      }
+      for (; j < columns_; j += width_) {
+        if (t == 0) j + width_ < columns_ ? fetch_panel(j + width_) : fetch_tile(1), fetch_.quota = fetch_.pairs;
+        one_tile(t, j, panels_ + j * count_, out);
+      }
+    }
+  }
+  // The same, one panel after the other with all rows.
+  void by_panels() {
+    find_a(0, rows_);
+    for (int64_t j = 0; j < columns_; j += width_) {
+      fetch_panel(j + width_);
+      fetch_.quota = (fetch_.pairs + tiles_ - 1) / tiles_;
+      for (int64_t t = 0; t < tiles_; ++t) {
+        start_row(t);
+        Out out = row_out_;
+        out.move(j);
+        one_tile(t, j, panels_, out);
+      }
+    }
+  }
 
   // Sets a_ to this chunk of rows [r0, r1) of the block.
   void find_a(int64_t r0, int64_t r1) {

@@ -7,12 +7,14 @@
 #include <tapedeck/tensor/tensor.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
 #include <functional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "machine.h"
@@ -133,9 +135,11 @@ int main(int argc, char** argv) {
                                       0, zm.data<float>(), static_cast<int>(p.n));
                         }});
     const double flops = 2.0 * static_cast<double>(p.m * p.n) * static_cast<double>(p.k);
-    const int times = static_cast<int>(std::clamp(2e8 / flops, 1.0, 20000.0));
+    const int times = static_cast<int>(std::clamp(threads * 2e8 / flops, threads > 1 ? 3.0 : 1.0, 20000.0));
     for (int round = 0; round <= rounds; ++round)
       for (Rival& r : rivals) {
+        // The threads of the one before may still wait for work by spinning, on a core that this one needs.
+        if (threads > 1) std::this_thread::sleep_for(std::chrono::milliseconds(5)), r.run();
         const double start = now(threads == 1);
         for (int i = 0; i < times; ++i) r.run();
         if (round > 0) r.seconds.push_back((now(threads == 1) - start) / times);

@@ -530,11 +530,12 @@ void run(const Gemm& g) {
   const int threads = num_threads();
   const int64_t wanted = all < alone || threads == 1 || g.undivided
                              ? 1
-                             : std::clamp<int64_t>(static_cast<int64_t>(all / 2e6), 2, std::min(64, 4 * threads));
+                             : std::clamp<int64_t>(static_cast<int64_t>(all / 2e6), 2, std::min(64, 2 * threads));
   // What a block copies or sums apart stays in the second-level cache.
   const bool k_major = g.a.source ? g.a_is_k_major : g.a.row == 1 && g.a.column != 1;
   const int64_t most_rows = k_major || g.sink ? 512 : g.m;
-  int64_t row_blocks = (g.m + most_rows - 1) / most_rows;
+  int64_t row_blocks =
+      std::max((g.m + most_rows - 1) / most_rows, wanted > 1 ? std::min<int64_t>(threads, g.m / 208) : 0);
   int64_t column_blocks = (g.n + 511) / 512;
   constexpr int64_t kColumns = 32;
   for (int64_t blocks; (blocks = g.batches * row_blocks * column_blocks) < wanted;) {
@@ -551,9 +552,11 @@ void run(const Gemm& g) {
   }
   const int64_t per_matrix = row_blocks * column_blocks, blocks = g.batches * per_matrix;
   const int64_t column_panels = (g.n + kColumns - 1) / kColumns;
-  parallel_for(blocks, std::max<int64_t>(1, blocks / std::max<int64_t>(wanted, 1)), [&](int64_t begin, int64_t end) {
+  // Rows before columns: two threads in the same rows would fetch lines that the other one writes.
+  const int64_t grain = wanted == 1 ? blocks : g.batches == 1 ? 1 : std::max<int64_t>(1, blocks / wanted);
+  parallel_for(blocks, grain, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
-      const int64_t r = i % per_matrix / column_blocks, c = i % column_blocks;
+      const int64_t r = i % row_blocks, c = i % per_matrix / row_blocks;
       const int64_t j0 = column_panels * c / column_blocks * kColumns;
       const int64_t j1 = std::min(g.n, column_panels * (c + 1) / column_blocks * kColumns);
       Block(g, i / per_matrix, g.m * r / row_blocks, g.m * (r + 1) / row_blocks, j0, j1).run();

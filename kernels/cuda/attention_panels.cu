@@ -104,7 +104,7 @@ __global__ void __launch_bounds__(kPanelThreads, 2)
     if (kPlan.stages > 1 && panel + 1 < count) fetch(panel + 1);
     if (panel >= some) continue;
     const T *const keys = stage(panel), *const values = keys + kPlan.keys * kStep;
-    const KeysSeen seen(steps, first, panel * kPlan.keys);
+    const KeysSeen seen(first + steps.ahead, steps.keys, panel * kPlan.keys);
     if (panel < whole)
       attend_panel<T, D, kPlan.keys / 8, false>(to, queries, keys, values, scale, seen, spare);
     else

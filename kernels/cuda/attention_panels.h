@@ -20,22 +20,20 @@ __device__ inline int least(int a, int b) { return a < b ? a : b; }
 
 // Sizes of a head's steps: what the kernels count with.
 struct Steps {
-  int queries, keys, past;
-  bool causal;
+  int queries, keys;
+  int ahead;  // query t sees the keys before t + ahead
   __device__ explicit Steps(const Sizes& s)
       : queries(static_cast<int>(s.queries)),
         keys(static_cast<int>(s.keys)),
-        past(static_cast<int>(s.past < s.keys ? s.past : s.keys)),
-        causal(s.causal) {}
-  __device__ int visible(int t) const { return causal ? least(past + t + 1, keys) : keys; }  // to query t
+        ahead(s.causal ? static_cast<int>(s.past < s.keys ? s.past : s.keys) + 1 : 1 << 28) {}
+  __device__ int visible(int t) const { return least(t + ahead, keys); }  // how many keys query t sees
 };
 
 // What the rows that a thread holds see of a panel: row m, i of the queries the keys before `reach` (more for rows
 // further down) and `end` …
 struct KeysSeen {
   int reach, end;
-  __device__ KeysSeen(const Steps& s, int first, int j0)
-      : reach(s.causal ? s.past + first + lane() / 4 + 1 - j0 : s.keys - j0), end(s.keys - j0) {}
+  __device__ KeysSeen(int first_reach, int keys, int j0) : reach(first_reach + lane() / 4 - j0), end(keys - j0) {}
   __device__ int limit(int m, int i) const { return least(reach + 16 * m + i / 2 * 8, end); }
   __device__ bool row(int m, int i, int key) const { return key < limit(m, i); }
   __device__ bool score(int m, int n, int i) const { return 8 * n + i % 2 < limit(m, i) - lane() % 4 * 2; }
@@ -43,8 +41,7 @@ struct KeysSeen {
 // … and, on their side, row m, i of the keys the queries from `from` on, which are before `end`.
 struct QueriesSeen {
   int from, end;
-  __device__ QueriesSeen(const Steps& s, int first, int t)
-      : from(s.causal ? first + lane() / 4 - s.past - t : -s.keys), end(s.queries - t) {}
+  __device__ QueriesSeen(int first_from, int queries, int t) : from(first_from + lane() / 4 - t), end(queries - t) {}
   __device__ bool row(int m, int i, int query) const { return query >= from + 16 * m + i / 2 * 8 && query < end; }
   __device__ bool score(int m, int n, int i) const {
     const int shift = lane() % 4 * 2, query = 8 * n + i % 2;

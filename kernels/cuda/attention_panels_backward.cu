@@ -107,29 +107,28 @@ __global__ void __launch_bounds__(kPanelThreads, 2)
   const Place place(static_cast<int>(blockIdx.x), s.batch, s.groups);
   const int n = place.n, g = place.h, per_group = static_cast<int>(s.per_group), j0 = place.tile * kPlan.own_keys;
   const int first = j0 + warp() * M * 16;
-  const int all_from = steps.causal ? first + 16 * M - 1 - steps.past : 0;  // the query from which all keys are seen …
-  const int any_from = steps.causal ? first - steps.past : 0;               // … or any
-  const int skipped = steps.causal && j0 > steps.past ? (j0 - steps.past) / kPlan.panel : 0;
-  const int each = (steps.queries + kPlan.panel - 1) / kPlan.panel - skipped;  // panels of a head
-  const int count = each > 0 ? each * per_group : 0;
+  // The queries from which on all of the warp's keys are seen, or any; those from which on any of the block's are.
+  const int any_from = first + 1 - steps.ahead, all_from = any_from + 16 * M - 1;
+  const int start = j0 >= steps.ahead ? (j0 + 1 - steps.ahead) / kPlan.panel * kPlan.panel : 0;
+  const int heads_end = start < steps.queries ? (g + 1) * per_group : 0;
   const float scale = static_cast<float>(s.scale * 1.4426950408889634);
 
-  const auto start = [&](int panel) { return (skipped + panel % each) * kPlan.panel; };
-  const auto stage = [&](int panel) { return passing + panel % kPlan.stages * kStage; };
-  const auto fetch = [&](int panel) {
-    const int h = g * per_group + panel / each, t0 = start(panel), i = static_cast<int>(threadIdx.x);
-    T* const to = stage(panel);
-    Panel<T, D>::template fetch<kPlan.panel>(to, in.q.row(n, h, t0), in.q.step, steps.queries - t0);
-    Panel<T, D>::template fetch<kPlan.panel>(to + kPlan.panel * kStep, in.gy.row(n, h, t0), in.gy.step,
-                                             steps.queries - t0);
+  int head = g * per_group, coming = start, place_in = 0;  // the panel that is fetched next, and its stage
+  const auto fetch = [&] {
+    const int i = static_cast<int>(threadIdx.x);
+    T* const to = passing + place_in * kStage;
+    Panel<T, D>::template fetch<kPlan.panel>(to, in.q.row(n, head, coming), in.q.step, steps.queries - coming);
+    Panel<T, D>::template fetch<kPlan.panel>(to + kPlan.panel * kStep, in.gy.row(n, head, coming), in.gy.step,
+                                             steps.queries - coming);
     if (2 * i < kPlan.panel)
-      copy_16(spot(to + 2 * kPlan.panel * kStep) + static_cast<Spot>(16 * i), in.flows.of(s, n, h) + t0 + 2 * i, true);
+      copy_16(spot(to + 2 * kPlan.panel * kStep) + static_cast<Spot>(16 * i), in.flows.of(s, n, head) + coming + 2 * i,
+              true);
     close_copies();
   };
   Panel<T, D>::template fetch<kPlan.own_keys>(own, in.k.row(n, g, j0), in.k.step, steps.keys - j0);
   Panel<T, D>::template fetch<kPlan.own_keys>(own + kPlan.own_keys * kStep, in.v.row(n, g, j0), in.v.step,
                                               steps.keys - j0);
-  if (count > 0) fetch(0);
+  if (head < heads_end) fetch();
   close_copies();
 
   T* const mine = own + warp() * M * 16 * kStep;
@@ -138,18 +137,24 @@ __global__ void __launch_bounds__(kPanelThreads, 2)
   clear(of_k), clear(of_v);
   wait_copies<0>();
   __syncthreads();
-  for (int panel = 0; panel < count; ++panel) {
-    if (panel > 0) panel_has_come<kPlan.stages>([&] { fetch(panel); });
-    if (kPlan.stages > 1 && panel + 1 < count) fetch(panel + 1);
-    if (first >= steps.keys) continue;
-    const T *const queries = stage(panel), *const slopes = queries + kPlan.panel * kStep;
+  for (bool later = false; head < heads_end; later = true) {
+    if (later) panel_has_come<kPlan.stages>(fetch);
+    const int t0 = coming;
+    const T *const queries = passing + place_in * kStage, *const slopes = queries + kPlan.panel * kStep;
     const float2* const flow = reinterpret_cast<const float2*>(slopes + kPlan.panel * kStep);
+    coming += kPlan.panel;
+    if (coming >= steps.queries) coming = start, ++head;
+    if constexpr (kPlan.stages > 1) {
+      place_in ^= 1;
+      if (head < heads_end) fetch();
+    }
+    if (first >= steps.keys) continue;
 #pragma unroll 1
     for (int u = 0; u < kPlan.panel; u += 8 * kN) {
-      const int t = start(panel) + u;
+      const int t = t0 + u;
       if (t >= steps.queries || t + 8 * kN <= any_from) continue;
       const T *const q = queries + u * kStep, *const gy = slopes + u * kStep;
-      const QueriesSeen seen(steps, first, t);
+      const QueriesSeen seen(any_from, steps.queries, t);
       if (t + 8 * kN <= steps.queries && t >= all_from)
         add_queries<T, D, false>(of_k, of_v, keys, values, q, gy, flow + u, scale, seen, spare);
       else
@@ -244,7 +249,7 @@ __global__ void __launch_bounds__(kPanelThreads, 2) query_gradient_kernel(Sizes 
       const int j = panel * kPlan.panel + u;
       if (j >= some) break;
       const T *const k = stage(panel) + u * kStep, *const v = k + kPlan.panel * kStep;
-      const KeysSeen seen(steps, first, j);
+      const KeysSeen seen(first + steps.ahead, steps.keys, j);
       if (j < whole)
         add_keys<T, D, false>(of_q, queries, slopes, k, v, flow, scale, seen, spare);
       else

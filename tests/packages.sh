@@ -21,3 +21,4 @@ need_packages() {
 build_packages=(g++ cmake ninja-build pkg-config libeigen3-dev libhwy-dev nlohmann-json3-dev libsndfile1-dev libsoxr-dev
                 libpng-dev zlib1g-dev libfmt-dev libcli11-dev)
 test_packages=(libgtest-dev libgmock-dev libbenchmark-dev strace python3 python3-jsonschema)
+full_packages=(g++-aarch64-linux-gnu qemu-user-static)  # tests/run.sh --full

@@ -17,7 +17,7 @@ while [ $# -gt 0 ]; do
 done
 [ -n "$build" ] || build=build${sanitize:+-${sanitize//,/-}}
 . tests/packages.sh
-need_packages "${build_packages[@]}" "${test_packages[@]}" || exit 2
+need_packages "${build_packages[@]}" "${test_packages[@]}" ${full:+"${full_packages[@]}"} || exit 2
 
 started=$SECONDS
 cmake -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DTAPEDECK_SANITIZE="$sanitize" >"$build.configure.log" 2>&1 || {

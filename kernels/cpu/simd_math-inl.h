@@ -103,10 +103,22 @@ HWY_INLINE ExpParts<D> exp_parts(D x) {
   const D r = fma(n, D(-0x1.abc9e3b39803fp-56), fma(n, D(-0x1.62e42fefa39efp-1), x));
   return {n, fma(r * r, horner(r, q), r)};
 }
-// NaN passes: it stands where these instructions take the second operand.
+// NaN passes: x86 takes the second operand then.
+template <class T>
+HWY_INLINE T at_most(T x, double high) {
+#if HWY_ARCH_X86
+  return hn::Min(T(high).v, x.v);
+#else
+  return select(x > T(high), T(high), x);
+#endif
+}
 template <class T>
 HWY_INLINE T clamped(T x, double low, double high) {
-  return hn::Min(T(high).v, hn::Max(T(low).v, x.v));
+#if HWY_ARCH_X86
+  return at_most(T(hn::Max(T(low).v, x.v)), high);
+#else
+  return at_most(select(x < T(low), T(low), x), high);
+#endif
 }
 
 // x 2^n, rounded once into subnormals, or Inf.
@@ -139,7 +151,7 @@ HWY_INLINE D expm1(D x) {  // above 709 the largest it knows, which is Inf in fl
   return fma(e.s, scale, scale - D(1));
 }
 HWY_INLINE F tanh(F x) {  // by expm1(2|x|); 1 in float from 9.02 on
-  const F a = abs(x), e = less_one(exp_parts(F(2) * F(hn::Min(F(10).v, a.v))));
+  const F a = abs(x), e = less_one(exp_parts(F(2) * at_most(a, 10)));
   return copysign(e / (e + F(2)), x);
 }
 

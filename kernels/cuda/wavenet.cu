@@ -20,10 +20,64 @@ int kind_of(const PointFunction& f) {
 
 namespace {
 
+Kernel kernel_of(bool fixed) { return fixed ? fixed_kernel() : any_kernel(); }
+
+// The blocks of one cluster where there are some, else of the whole device.
+Choice choose(const WaveNetGenerateArgs& a, bool clusters) {
+  const Limits& limit = limits(a.device);
+  const int layers = static_cast<int>(a.layers.size()), batch = static_cast<int>(a.batch);
+  Choice c;
+  c.shared = limit.shared_bytes;
+  for (const unsigned cluster : {16u, 8u, 4u, 2u}) {
+    if (!clusters || static_cast<int>(cluster) > layers) continue;
+    c.blocks = static_cast<int>(cluster), c.cluster = c.blocks;
+    c.fixed = fits_fixed(a, c.blocks);
+    c.threads = c.fixed ? Fixed::kThreads : threads_for(a);
+    const int most = resident_clusters(a.device, kernel_of(c.fixed), cluster, c.threads, std::size_t(c.shared));
+    if (most < 1) continue;
+    c.groups = std::min(batch, most);
+    // Mailboxes of many streams leave no room for weights: then they lie in global memory, where it is the time that
+    // all streams take together that counts.
+    if (least_shared(a, c) <= c.shared / 3) return c;
+    break;
+  }
+  c.cluster = 0;
+  c.fixed = fits_fixed(a, c.blocks);
+  c.threads = c.fixed ? Fixed::kThreads : threads_for(a);
+  const int per = resident_blocks(a.device, kernel_of(c.fixed), c.threads, std::size_t(c.shared));
+  const int most = per * limit.multiprocessors;
+  TD_CHECK(most >= 1, DeviceError, "wavenet_generate: a block of ", c.threads, " threads with ", c.shared,
+           " bytes of shared memory does not run on ", to_string(a.device));
+  if (c.blocks == 1) c.blocks = std::min({layers, most, 16});
+  c.blocks = std::min(c.blocks, most);
+  c.fixed = fits_fixed(a, c.blocks);
+  c.groups = std::min(batch, most / c.blocks);
+  TD_CHECK(least_shared(a, c) <= c.shared, DeviceError, "wavenet_generate: needs ", least_shared(a, c),
+           " bytes of shared memory per block, and the device has ", c.shared);
+  return c;
+}
+
+// blocks is 0 where the chain is not for this network, batch and device.
+Choice choose_chain(const WaveNetGenerateArgs& a) {
+  Choice c;
+  c.shared = limits(a.device).shared_bytes;
+  c.chain = static_cast<int>(a.table.sizes[1]), c.threads = 6 * c.chain;
+  int resident[kClusterSizes] = {};
+  for (int i = 0; i < kClusterSizes; ++i)
+    resident[i] =
+        resident_clusters(a.device, chain_kernel(c.chain), 2u << i, c.threads, static_cast<std::size_t>(c.shared));
+  c.blocks = c.cluster = chain_blocks(c.chain, static_cast<int>(a.layers.size()), a.batch, resident);
+  if (c.blocks > 0 && chain_least_shared(a, c) > c.shared) c.blocks = 0;
+  return c;
+}
+
 class Generator final : public StreamGenerator {
  public:
-  explicit Generator(const WaveNetGenerateArgs& a)
-      : device_(a.device), patience_(a.patience), choice_(choose(a)), built_(build(a, choice_)) {
+  Generator(const WaveNetGenerateArgs& a, const Choice& choice)
+      : device_(a.device),
+        patience_(a.patience),
+        choice_(choice),
+        built_(choice.chain ? build_chain(a, choice) : build(a, choice)) {
     const Network& n = built_.net;
     const auto keep = [&](const auto& v) { return upload(device_, v.data(), v.size() * sizeof(v[0])); };
     parts_ = std::make_unique<Scratch>(keep(built_.parts));
@@ -42,7 +96,10 @@ class Generator final : public StreamGenerator {
     host_.resize(static_cast<std::size_t>(chunk_ * n.batch + 1));
     built_.weights = {}, built_.table = {};
     how_ = std::to_string(n.groups) + (n.cluster ? " clusters of " : " groups of ") + std::to_string(n.blocks) +
-           " blocks, " + std::to_string(n.streams) + " streams each" + (built_.fixed ? ", weights in registers" : "");
+           " blocks, " + std::to_string(n.streams) + " streams each" +
+           (built_.chain   ? ", a chain"
+            : built_.fixed ? ", weights in registers"
+                           : "");
     reset();
   }
 
@@ -76,42 +133,6 @@ class Generator final : public StreamGenerator {
   // Drawn codes and the error behind them, then what is given, then uniforms.
   std::size_t io_bytes() const { return bytes_of(3 * chunk_ * built_.net.batch + 1); }
 
-  static auto kernel(bool fixed) { return fixed ? fixed_kernel() : any_kernel(); }
-
-  static Choice choose(const WaveNetGenerateArgs& a) {
-    const Limits& limit = limits(a.device);
-    const int layers = static_cast<int>(a.layers.size()), batch = static_cast<int>(a.batch);
-    Choice c;
-    c.shared = limit.shared_bytes;
-    for (const unsigned cluster : {16u, 8u, 4u, 2u}) {
-      if (static_cast<int>(cluster) > layers) continue;
-      c.blocks = static_cast<int>(cluster), c.cluster = c.blocks;
-      c.fixed = fits_fixed(a, c.blocks);
-      c.threads = c.fixed ? Fixed::kThreads : threads_for(a);
-      const int most = resident_clusters(a.device, kernel(c.fixed), cluster, c.threads, std::size_t(c.shared));
-      if (most < 1) continue;
-      c.groups = std::min(batch, most);
-      // Mailboxes of many streams leave no room for weights: then they lie in global memory, where it is the time that
-      // all streams take together that counts.
-      if (least_shared(a, c) <= c.shared / 3) return c;
-      break;
-    }
-    c.cluster = 0;
-    c.fixed = fits_fixed(a, c.blocks);
-    c.threads = c.fixed ? Fixed::kThreads : threads_for(a);
-    const int per = resident_blocks(a.device, kernel(c.fixed), c.threads, std::size_t(c.shared));
-    const int most = per * limit.multiprocessors;
-    TD_CHECK(most >= 1, DeviceError, "wavenet_generate: a block of ", c.threads, " threads with ", c.shared,
-             " bytes of shared memory does not run on ", to_string(a.device));
-    if (c.blocks == 1) c.blocks = std::min({layers, most, 16});
-    c.blocks = std::min(c.blocks, most);
-    c.fixed = fits_fixed(a, c.blocks);
-    c.groups = std::min(batch, most / c.blocks);
-    TD_CHECK(least_shared(a, c) <= c.shared, DeviceError, "wavenet_generate: needs ", least_shared(a, c),
-             " bytes of shared memory per block, and the device has ", c.shared);
-    return c;
-  }
-
   void launch_steps(std::int64_t steps, const std::int32_t* given, const float* uniforms, double temperature,
                     std::int32_t* drawn) {
     const Network& n = built_.net;
@@ -136,6 +157,7 @@ class Generator final : public StreamGenerator {
       r.uniforms = to;
     }
     r.temperature = static_cast<float>(temperature), r.steps = static_cast<int>(steps);
+    if (tag_ > 0xffffffffu - static_cast<unsigned>(steps)) tag_ = 1;  // 0 is what lies in a mailbox at first
     r.tag = tag_, r.position = position_,
     r.patience = static_cast<int>(std::clamp<std::int64_t>(patience_, 0, 1 << 30));
     tag_ += static_cast<unsigned>(steps), position_ += static_cast<unsigned long long>(steps);
@@ -143,7 +165,7 @@ class Generator final : public StreamGenerator {
     l.grid[0] = static_cast<unsigned>(n.groups * n.blocks), l.block[0] = static_cast<unsigned>(n.threads);
     l.shared = static_cast<unsigned>(n.room.total);
     l.cooperative = n.cluster == 0, l.cluster = static_cast<unsigned>(n.cluster);
-    launch(device_, l, kernel(built_.fixed), r);
+    launch(device_, l, built_.chain ? chain_kernel(built_.chain) : kernel_of(built_.fixed), r);
     download(device_, host_.data(), io, bytes_of(count + 1));
     TD_CHECK(host_[static_cast<std::size_t>(count)] == 0, DeviceError, "wavenet_generate: a block of ", how_,
              " waited in vain for another one for ", patience_, " looks; reset() and try again, or use --device cpu");
@@ -162,11 +184,22 @@ class Generator final : public StreamGenerator {
   unsigned long long position_ = 0;
 };
 
-void make(const WaveNetGenerateArgs& a) { *a.made = std::make_unique<Generator>(a); }
+void make(const WaveNetGenerateArgs& a) { *a.made = std::make_unique<Generator>(a, choose(a, true)); }
+void make_global(const WaveNetGenerateArgs& a) { *a.made = std::make_unique<Generator>(a, choose(a, false)); }
+void make_chain(const WaveNetGenerateArgs& a) { *a.made = std::make_unique<Generator>(a, choose_chain(a)); }
+const char* chain_refuses(const WaveNetGenerateArgs& a) {
+  if (const char* const why = refuses(a)) return why;
+  if (const char* const why = refuses_chain(a)) return why;
+  return choose_chain(a).blocks > 0 ? nullptr : "the device has no cluster of blocks for each stream";
+}
 
 }  // namespace
 }  // namespace wavenet
 
-void add_wavenet() { wavenet_generate.add(DeviceType::cuda, "persistent", wavenet::make, wavenet::refuses); }
+void add_wavenet() {
+  wavenet_generate.add(DeviceType::cuda, "chain", wavenet::make_chain, wavenet::chain_refuses);
+  wavenet_generate.add(DeviceType::cuda, "persistent", wavenet::make, wavenet::refuses);
+  wavenet_generate.add(DeviceType::cuda, "global", wavenet::make_global, wavenet::refuses);  // mailboxes there
+}
 
 }  // namespace tapedeck::kernels::TD_CUDA_NAMESPACE

@@ -28,6 +28,7 @@ struct Function {
 struct Layer {
   Product conv, residual, skip;  // conv: of the last tap; those before it, oldest first, lie at `past`
   int past = 0;
+  int mix = 0;  // of a chain: where the newest tap times the residual map before it lies
   int in = 0, channels = 0, gated = 0, taps = 0, dilation = 0;
   Function activation, gate;
   std::int64_t ring = 0,
@@ -45,6 +46,9 @@ struct Part {
   int resident = 0;        // float4 that are held in shared memory
   int layers = 0;
   int table = -1;  // where its copy of the table of codes lies, -1: none
+  // Of a chain: its rows, from `first` on, of the skips of the layers at the end; which of them its own first layer is.
+  Product tail;
+  int first = 0, tail_at = -1;
   Head head[kMostHead];
 };
 // Offsets in shared memory, bytes.
@@ -54,6 +58,7 @@ struct Room {
 // Places in a block's mailbox of one stream: elements of 8 bytes.
 struct Mail {
   int x = 0, skip = 0, head[kMostHead] = {}, logits = 0, total = 0;
+  int slice = 0;  // of a chain
 };
 struct Network {
   int blocks = 1, groups = 1, streams = 1;  // blocks of a group, groups, streams of a group (the last may have fewer)
@@ -61,6 +66,7 @@ struct Network {
       last = 0 /* its output */;
   int most_layers = 0, x_row = 0, y_row = 0, h_row = 0;  // of a block; floats between rows in shared memory
   int threads = 0, cluster = 0;                          // cluster: mailboxes lie in shared memory
+  int tail = 0, links = 0;                               // of a chain: layers at the end; blocks before them
   float least_temperature = 0;
   Function head_input;
   Room room;
@@ -77,6 +83,7 @@ struct Built {
   std::int64_t state = 0;             // floats: rings and `ahead`
   std::int64_t ahead_start = 0;       // of the state: rings lie before
   bool fixed = false;                 // the layers' weights are held in registers: fits Fixed of wavenet_kernel.h
+  int chain = 0;                      // channels of the form of wavenet_chain.h, 0: not that one
 };
 
 // Blocks of a group for a network of `layers` layers when at most `most` can work together.
@@ -94,6 +101,7 @@ inline int first_layer(int layers, int blocks, int b) {
 struct Choice {
   int blocks = 1, groups = 1, cluster = 0, threads = 256, shared = 0;
   bool fixed = false;
+  int chain = 0;
 };
 // Why the kernel cannot run it on any device; nullptr when it can.
 const char* refuses(const WaveNetGenerateArgs& a);
@@ -103,5 +111,23 @@ int kind_of(const PointFunction& f);                        // -1: not in the li
 // Bytes of shared memory besides weights.
 int least_shared(const WaveNetGenerateArgs& a, const Choice& c);
 Built build(const WaveNetGenerateArgs& a, const Choice& c);
+
+// The form of wavenet_chain.h: networks of 64 channels with 2 layers to a block, of 32 with 4. Every stream has a
+// cluster for itself.
+inline constexpr int kClusterSizes = 4;  // 2, 4, 8 and 16 blocks
+// Layers of a block; 0: no form has so many channels.
+inline int chain_layers(int channels) { return channels == 64 ? 2 : channels == 32 ? 4 : 0; }
+// Blocks of a cluster: as few as have room for all layers; 0 where `resident[i]` clusters of 2^(i + 1) blocks, which
+// the device runs at the same time, are fewer than `batch`.
+inline int chain_blocks(int channels, int layers, std::int64_t batch, const int (&resident)[kClusterSizes]) {
+  for (int i = 0; i < kClusterSizes; ++i) {
+    const int blocks = 2 << i;
+    if (blocks * chain_layers(channels) >= layers && blocks <= layers) return batch <= resident[i] ? blocks : 0;
+  }
+  return 0;
+}
+const char* refuses_chain(const WaveNetGenerateArgs& a);  // beyond refuses(): why no form fits, on any device
+int chain_least_shared(const WaveNetGenerateArgs& a, const Choice& c);
+Built build_chain(const WaveNetGenerateArgs& a, const Choice& c);
 
 }  // namespace tapedeck::kernels::TD_CUDA_NAMESPACE::wavenet

@@ -9,150 +9,10 @@
 // an operation waits for stands in an earlier slot, so that all go on; a mailbox is overwritten one step later, which
 // everything read from it leads to. A wait that is in vain for too long all the same ends the launch with an error.
 #pragma once
-#include <tapedeck/kernels/cuda/elementwise.h>
 #include <tapedeck/kernels/cuda/wavenet_draw.h>
-#include <tapedeck/kernels/cuda/wavenet_kernel.h>
+#include <tapedeck/kernels/cuda/wavenet_place.h>
 
 namespace tapedeck::kernels::TD_CUDA_NAMESPACE::wavenet {
-
-#ifdef TAPEDECK_EMULATED
-#define TD_CALLED [[gnu::noinline]]  // the compiler's own name for it is no macro on the host
-#define __grid_constant__
-#else
-#define TD_CALLED __noinline__
-#endif
-TD_CALLED __device__ inline float apply(const Function& f, float x) {
-  switch (f.kind) {
-#define TD_CASE(name, Name) \
-  case k##Name:             \
-    return finish<float>(   \
-        math::Name::value(start<math::Name>(x), Working<math::Name, float>(f.p0), Working<math::Name, float>(f.p1)));
-    TD_POINT_LIST(TD_CASE)
-#undef TD_CASE
-    default:
-      return x;
-  }
-}
-__device__ inline float usual_gate(float f, float g) { return ::tanhf(f) * math::logistic(g); }
-
-// ---- messages -------------------------------------------------------------------------------------------------------
-
-__device__ inline Message look(const Message* at) {
-#ifdef TAPEDECK_EMULATED
-  return *at;
-#else
-  Message m;
-  asm volatile("ld.relaxed.gpu.u64 %0, [%1];" : "=l"(m) : "l"(at) : "memory");
-  return m;
-#endif
-}
-__device__ inline void post(Message* to, float value, unsigned tag) {
-  const Message m = Message{tag} << 32 | __float_as_uint(value);
-#ifdef TAPEDECK_EMULATED
-  *to = m;
-#else
-  asm volatile("st.relaxed.gpu.u64 [%0], %1;" ::"l"(to), "l"(m) : "memory");
-#endif
-}
-// What lies at `mine` in the shared memory of another block of the cluster.
-__device__ inline void* in_block(void* mine, unsigned rank) {
-#ifdef TAPEDECK_EMULATED
-  return emulation::shared_of(rank, mine);
-#elif __CUDA_ARCH__ >= 900
-  void* there;
-  asm("mapa.u64 %0, %1, %2;" : "=l"(there) : "l"(mine), "r"(rank));
-  return there;
-#else
-  return mine;
-#endif
-}
-__device__ inline void wait_cluster() {
-#ifdef TAPEDECK_EMULATED
-  emulation::wait_grid();
-#elif __CUDA_ARCH__ >= 900
-  asm volatile("barrier.cluster.arrive;\nbarrier.cluster.wait;" ::: "memory");
-#endif
-}
-
-struct Wait {
-  bool lost;  // the same in all lanes of a warp
-
-  // Elements first, first + step … below `end` of a message, kMost at most, when all lanes of the warp have theirs.
-  template <int kMost>
-  __device__ void receive(const Message* from, int first, int step, int end, unsigned tag, float (&v)[kMost],
-                          int patience, int* error) {
-    for (int looks = 0;; ++looks) {
-      bool here = true;
-#pragma unroll
-      for (int m = 0; m < kMost; ++m) {
-        const int i = first + m * step;
-        if (i >= end) continue;
-        const Message got = look(from + i);
-        v[m] = __uint_as_float(static_cast<unsigned>(got));
-        here = here && static_cast<unsigned>(got >> 32) == tag;
-      }
-      if (__all_sync(kAllLanes, here) || lost) return;
-      if (looks % 1024 == 1023 || looks >= patience) {
-        const bool others = *static_cast<volatile int*>(error) != 0;
-        if (__any_sync(kAllLanes, others) || looks >= patience) {
-          lost = true;
-          *static_cast<volatile int*>(error) = 1;
-          return;
-        }
-      }
-    }
-  }
-};
-
-// ---- products -------------------------------------------------------------------------------------------------------
-
-__device__ inline void add_product(float4& sum, float4 w, float4 x) {
-  sum.x = fmaf(w.x, x.x, sum.x), sum.y = fmaf(w.y, x.y, sum.y);
-  sum.z = fmaf(w.z, x.z, sum.z), sum.w = fmaf(w.w, x.w, sum.w);
-}
-__device__ inline float total(float4 v) { return (v.x + v.y) + (v.z + v.w); }
-// This thread's share of its output: its lanes have the rest.
-template <int kUnroll>
-__device__ inline float share_of(const Product& a, const float4* w, const float* x, int thread) {
-  const float4* x4 = reinterpret_cast<const float4*>(x) + (thread & ((1 << a.lanes) - 1));
-  const int stride = a.threads();
-  float4 sum = make_float4(0, 0, 0, 0);
-  w += thread;
-#pragma unroll kUnroll
-  for (int j = 0; j < a.steps; ++j) add_product(sum, w[j * stride], x4[j << a.lanes]);
-  return total(sum);
-}
-template <int kLanes>
-__device__ inline float share(const float4 (&w)[2], const float* x, int thread) {
-  const float4* x4 = reinterpret_cast<const float4*>(x) + (thread & ((1 << kLanes) - 1));
-  float4 sum = make_float4(0, 0, 0, 0);
-#pragma unroll
-  for (int j = 0; j < 2; ++j) add_product(sum, w[j], x4[j << kLanes]);
-  return total(sum);
-}
-// Two outputs at once: w has the float4 of the first, then of the second.
-template <int kLanes>
-__device__ inline float2 share_pair(const float4 (&w)[4], const float* x, int thread) {
-  const float4* x4 = reinterpret_cast<const float4*>(x) + (thread & ((1 << kLanes) - 1));
-  float4 a = make_float4(0, 0, 0, 0), b = a;
-#pragma unroll
-  for (int j = 0; j < 2; ++j) {
-    const float4 v = x4[j << kLanes];
-    add_product(a, w[j], v), add_product(b, w[2 + j], v);
-  }
-  return make_float2(total(a), total(b));
-}
-__device__ inline float over_lanes(float v, int lanes) {
-  for (int k = 0; k < lanes; ++k) v += __shfl_xor_sync(kAllLanes, v, 1 << k);
-  return v;
-}
-template <int kLanes>
-__device__ inline float over_lanes(float v) {
-#pragma unroll
-  for (int k = 0; k < kLanes; ++k) v += __shfl_xor_sync(kAllLanes, v, 1 << k);
-  return v;
-}
-__device__ inline int whole_warps(int n) { return (n + kWarp - 1) / kWarp * kWarp; }
 
 // ---- the kernel -----------------------------------------------------------------------------------------------------
 
@@ -166,42 +26,16 @@ struct Turn {  // which step and stream an operation has in this slot
 };
 
 template <class S>
-struct Block {
-  const Run& r;
-  const Network& net;
-  int group, block, thread, first_stream, streams;
-  Wait wait;
+struct Block : Place {
+  Wait wait{false};
   float4 conv[S::kLayers][S::kConvSteps], residual[S::kLayers][S::kResidualSteps];
   float residual_bias[S::kLayers];
   bool has_residual[S::kLayers];
 
-  __device__ explicit Block(const Run& run)
-      : r(run),
-        net(run.net),
-        group(static_cast<int>(blockIdx.x) / net.blocks),
-        block(static_cast<int>(blockIdx.x) % net.blocks),
-        thread(static_cast<int>(threadIdx.x)),
-        first_stream(group * net.streams),
-        wait{false} {
-    streams = net.batch - first_stream < net.streams ? net.batch - first_stream : net.streams;
-  }
-  __device__ static unsigned char* shared() { return dynamic_shared<unsigned char>(); }
-  __device__ const Layer* layers() const { return reinterpret_cast<const Layer*>(shared() + net.room.layers); }
-  __device__ const Layer& layer(int l) const { return layers()[l]; }
-  __device__ const Part* part() const { return reinterpret_cast<const Part*>(shared() + net.room.part); }
-  __device__ const float4* outside() const { return r.weights + part()->start; }  // the part in global memory
-  __device__ float* floats(int at) const { return reinterpret_cast<float*>(shared() + at); }
-  __device__ float* x_row(int l) const { return floats(net.room.x) + l * net.x_row; }
-  __device__ float* y_row(int l) const { return floats(net.room.y) + l * net.y_row; }
+  __device__ explicit Block(const Run& run) : Place(run) {}
   // What layer l takes in; behind the last one, what it gives.
   __device__ const float* input(int l) const {
     return l == 0 || layer(l - 1).residual.outputs > 0 ? x_row(l) : y_row(l - 1);
-  }
-  __device__ const float4* weights(int at) const {
-    return at < part()->resident ? reinterpret_cast<const float4*>(shared() + net.room.weights) + at : outside() + at;
-  }
-  __device__ float bias(const Product& a, int n) const {
-    return a.bias < 0 ? 0.0f : reinterpret_cast<const float*>(weights(a.bias))[n];
   }
   __device__ Message* mailbox(int of, int stream) const {
     Message* const start = r.mail ? r.mail + (std::int64_t{group} * net.blocks + of) * net.streams * net.mail.total
@@ -216,21 +50,8 @@ struct Block {
 #endif
   }
 
-  __device__ void copy_words(void* to, const void* from, int bytes) const {
-    const int threads = static_cast<int>(blockDim.x);
-    for (int i = thread; i < bytes / 4; i += threads)
-      static_cast<unsigned*>(to)[i] = static_cast<const unsigned*>(from)[i];
-  }
   __device__ void begin() {
-    const int threads = static_cast<int>(blockDim.x);
-    copy_words(shared() + net.room.part, r.parts + block, sizeof(Part));
-    copy_words(shared() + net.room.layers, r.layers + block * net.most_layers,
-               static_cast<int>(sizeof(Layer)) * net.most_layers);
-    for (int i = thread; i < (net.room.weights - net.room.x) / 4; i += threads) floats(net.room.x)[i] = 0;
-    __syncthreads();
-    float4* const held = reinterpret_cast<float4*>(shared() + net.room.weights);
-    for (int i = thread; i < part()->resident; i += threads) held[i] = outside()[i];
-    __syncthreads();
+    fill();
     if constexpr (S::kHeld) {
 #pragma unroll
       for (int l = 0; l < S::kLayers; ++l) {
@@ -354,8 +175,9 @@ struct Block {
         for (int k = 0; live && k + 1 < a.taps; ++k) {
           unsigned place = oldest + static_cast<unsigned>(k) * static_cast<unsigned>(a.dilation);
           if (place >= reach) place -= reach;
-          u += share_of<S::kUnroll>(a.conv, weights(a.past + k * a.conv.size()),
-                                    ring + std::int64_t{place} * a.ring_row, i);
+          u += share_of < S::kHeld ? 2
+                                   : S::kUnroll > (a.conv, weights(a.past + k * a.conv.size()),
+                                                   ring + std::int64_t{place} * a.ring_row, i);
         }
         u = over_lanes(u, a.conv.lanes);
         if (live && (i & ((1 << a.conv.lanes) - 1)) == 0) ahead[n] = u + bias(a.conv, n);
@@ -454,7 +276,7 @@ struct Block {
       return __syncwarp();
     }
     const Message* const from = mailbox(0, at.stream) + net.mail.logits;
-    constexpr int kAtOnce = 8;
+    constexpr int kAtOnce = S::kHeld ? 4 : 8;
     for (int j = 0; j < net.width; j += kAtOnce * kWarp) {
       float v[kAtOnce] = {};
       wait.receive(from, j + lane, kWarp, net.width, r.tag + static_cast<unsigned>(at.time - 1), v, r.patience,

@@ -17,6 +17,7 @@ __device__ inline int likeliest(const float* z, int classes) {
   }
   return best;
 }
+__device__ inline float over(float v, float temperature) { return temperature == 1 ? v : v / temperature; }
 // sample_categorical: lanes have runs of classes. z is overwritten.
 __device__ inline int draw(float* z, int classes, float u, float temperature) {
   if (temperature == 0) return likeliest(z, classes);
@@ -28,18 +29,19 @@ __device__ inline int draw(float* z, int classes, float u, float temperature) {
   most = warp_fold(most, Most());
   constexpr int kInRegisters = 8;
   const bool few = run <= kInRegisters;
-  double upto[kInRegisters] = {}, sum = 0;  // sums of the lane's classes
+  float each[kInRegisters] = {};
+  double sum = 0;  // of the lane's classes
   unsigned positive = 0;
   if (few) {
 #pragma unroll
     for (int m = 0; m < kInRegisters; ++m) {
-      const float e = begin + m < end ? ::expf((z[begin + m] - most) / temperature) : 0.0f;
-      upto[m] = sum = sum + static_cast<double>(e);
-      positive |= e > 0 ? 1u << m : 0u;
+      each[m] = begin + m < end ? ::expf(over(z[begin + m] - most, temperature)) : 0.0f;
+      sum += static_cast<double>(each[m]);
+      positive |= each[m] > 0 ? 1u << m : 0u;
     }
   } else {
     for (int j = begin; j < end; ++j) {
-      z[j] = ::expf((z[j] - most) / temperature);
+      z[j] = ::expf(over(z[j] - most, temperature));
       sum += static_cast<double>(z[j]);
     }
   }
@@ -53,9 +55,12 @@ __device__ inline int draw(float* z, int classes, float u, float temperature) {
   if (lane == 0) before = 0;
   int found = -1, last = -1;
   if (few) {
+    double upto = 0;  // once more: kept they would take twice the registers
 #pragma unroll
-    for (int m = kInRegisters - 1; m >= 0; --m)
-      if (begin + m < end && before + upto[m] > bound) found = begin + m;
+    for (int m = 0; m < kInRegisters; ++m) {
+      upto += static_cast<double>(each[m]);
+      if (found < 0 && begin + m < end && before + upto > bound) found = begin + m;
+    }
     if (positive != 0) last = begin + kWarp - 1 - __clz(static_cast<int>(positive));
   } else {
     for (int j = begin; j < end && found < 0; ++j) {

@@ -1,51 +1,12 @@
 // Laying out a WaveNet for the kernel of wavenet_block.h: host code alone.
-#include <tapedeck/kernels/cuda/wavenet.h>
-
-#include <algorithm>
-#include <cstring>
-#include <functional>
+#include <tapedeck/kernels/cuda/wavenet_pack.h>
 
 namespace tapedeck::kernels::TD_CUDA_NAMESPACE::wavenet {
 namespace {
 
-float at(const TensorView& v, std::int64_t i, std::int64_t j = 0, std::int64_t k = 0) {
-  return v
-      .ptr<const float>()[i * v.strides[0] + (v.rank > 1 ? j * v.strides[1] : 0) + (v.rank > 2 ? k * v.strides[2] : 0)];
-}
-int width_of(const WaveNetGenerateArgs::Linear& a) {
-  return a.weight.given() ? static_cast<int>(a.weight.sizes[0]) : 0;
-}
-int inputs_of(const WaveNetGenerateArgs::Layer& a) { return static_cast<int>(a.conv.sizes[1] * a.groups); }
-int channels_of(const WaveNetGenerateArgs::Layer& a) { return static_cast<int>(a.conv.sizes[0]) / (a.gated ? 2 : 1); }
-int ceil4(int n) { return (n + 3) / 4 * 4; }
-
-// As many lanes for an output as there are threads for, and float4 to share.
-Product plan_product(int outputs, int inputs, int threads, int most_lanes) {
-  Product a;
-  a.outputs = outputs;
-  while (a.lanes < most_lanes && (outputs << (a.lanes + 1)) <= threads && (4 << a.lanes) < inputs) ++a.lanes;
-  const int at_once = 4 << a.lanes;
-  a.steps = (inputs + at_once - 1) / at_once;
-  return a;
-}
-
-struct Sizes {
-  int in = 0, channels = 0, skip = 0, layers = 0, taps = 0, heads = 0, widest_head = 0;
-};
-Sizes sizes_of(const WaveNetGenerateArgs& a) {
-  Sizes s;
-  s.layers = static_cast<int>(a.layers.size()), s.heads = static_cast<int>(a.head.size());
-  s.in = inputs_of(a.layers[0]), s.channels = channels_of(a.layers[0]), s.skip = width_of(a.layers[0].skip);
-  for (const auto& h : a.head) s.widest_head = std::max(s.widest_head, static_cast<int>(h.linear.weight.sizes[1]));
-  return s;
-}
-
 Product conv_of(const WaveNetGenerateArgs::Layer& a, int threads) {
   return plan_product(static_cast<int>(a.conv.sizes[0]), inputs_of(a), threads, 4);  // a pair of outputs in a warp
 }
-// Rows of a head layer: block b has [b * outputs / blocks, (b + 1) * outputs / blocks).
-int first_row(int outputs, int blocks, int b) { return static_cast<int>(std::int64_t{outputs} * b / blocks); }
-
 // Everything but the weights themselves.
 Network outline(const WaveNetGenerateArgs& a, const Choice& c) {
   const Sizes s = sizes_of(a);
@@ -98,48 +59,6 @@ Network outline(const WaveNetGenerateArgs& a, const Choice& c) {
   n.room.weights = n.room.total = byte;
   return n;
 }
-
-// Collects a part: products in the order in which shared memory serves them best.
-class Packer {
- public:
-  explicit Packer(std::vector<float>& to) : to_(to), start_(to.size()) {}
-
-  // weight(n, k) for k < inputs; the rest is zeros. Returns where, in float4.
-  int product(const Product& a, int inputs, const std::function<float(int, int)>& weight) {
-    const int where = here();
-    to_.resize(to_.size() + static_cast<std::size_t>(a.size()) * 4, 0.0f);
-    float* const w = to_.data() + start_ + static_cast<std::size_t>(where) * 4;
-    for (int j = 0; j < a.steps; ++j)
-      for (int i = 0; i < a.threads(); ++i)
-        for (int e = 0; e < 4; ++e) {
-          const int k = 4 * ((j << a.lanes) + (i & ((1 << a.lanes) - 1))) + e;
-          if (k < inputs)
-            w[(static_cast<std::size_t>(j) * static_cast<std::size_t>(a.threads()) + static_cast<std::size_t>(i)) * 4 +
-              static_cast<std::size_t>(e)] = weight(i >> a.lanes, k);
-        }
-    ends_.push_back(here());
-    return where;
-  }
-  int row(int n, const std::function<float(int)>& value) {
-    const int where = here();
-    for (int i = 0; i < ceil4(n); ++i) to_.push_back(i < n ? value(i) : 0.0f);
-    ends_.push_back(here());
-    return where;
-  }
-  // The most of it that ends with a whole product, in `room`.
-  int whole(int room) const {
-    int most = 0;
-    for (const int end : ends_)
-      if (end <= room) most = end;
-    return most;
-  }
-  int here() const { return static_cast<int>((to_.size() - start_) / 4); }
-
- private:
-  std::vector<float>& to_;
-  std::size_t start_;
-  std::vector<int> ends_;
-};
 
 }  // namespace
 
@@ -195,10 +114,6 @@ Built build(const WaveNetGenerateArgs& a, const Choice& c) {
     for (int i = 0; i < n.in; ++i)
       out.table[static_cast<std::size_t>(code) * static_cast<std::size_t>(n.in) + static_cast<std::size_t>(i)] =
           at(a.table, code, i);
-  const auto function = [](const PointFunction& f) {
-    return Function{kind_of(f), static_cast<float>(f.p0), static_cast<float>(f.p1)};
-  };
-  const auto bias_of = [](const TensorView& bias, int i) { return bias.given() ? at(bias, i) : 0.0f; };
   const int free = (c.shared - n.room.weights) / 16;  // float4
   int most_resident = 0;
   std::int64_t state = 0;
@@ -212,21 +127,14 @@ Built build(const WaveNetGenerateArgs& a, const Choice& c) {
     Layer* const mine = out.layers.data() + static_cast<std::size_t>(b) * static_cast<std::size_t>(n.most_layers);
     // First what the next block waits for, then the rest: as far as there is room, it stays in shared memory. What
     // registers hold comes last.
-    const auto conv_row = [&](const WaveNetGenerateArgs::Layer& l, int i) {  // f and g of a channel side by side
-      return l.gated ? (i & 1) * s.channels + i / 2 : i;
-    };
-    const auto conv_weight = [&](const WaveNetGenerateArgs::Layer& l, int tap) {
-      return [&, tap](int i, int k) {
-        const int row = conv_row(l, i), rows = static_cast<int>(l.conv.sizes[0] / l.groups);
-        const int inside = static_cast<int>(l.conv.sizes[1]);
-        return row / rows == k / inside ? at(l.conv, row, k % inside, tap) : 0.0f;
-      };
+    const auto weight_of = [](const WaveNetGenerateArgs::Layer& l, int tap) {
+      return [&l, tap](int i, int k) { return conv_weight(l, tap, i, k); };
     };
     const auto critical = [&] {
       for (int i = 0; i < part.layers; ++i) {
         const auto& l = a.layers[static_cast<std::size_t>(from + i)];
         Layer& to = mine[i];
-        const auto newest = conv_weight(l, static_cast<int>(l.conv.sizes[2]) - 1);
+        const auto newest = weight_of(l, static_cast<int>(l.conv.sizes[2]) - 1);
         if (c.fixed) {  // a channel's f and g belong to the same threads
           const Product half = plan_product(s.channels, s.in, n.threads, 5);
           to.conv.weight = pack.product(half, s.in, [&](int o, int k) { return newest(2 * o, k); });
@@ -244,7 +152,7 @@ Built build(const WaveNetGenerateArgs& a, const Choice& c) {
       Layer& to = mine[i];
       to.in = s.in, to.channels = s.channels, to.gated = l.gated;
       to.taps = static_cast<int>(l.conv.sizes[2]), to.dilation = static_cast<int>(l.dilation);
-      to.activation = function(l.activation), to.gate = function(l.gate);
+      to.activation = function_of(l.activation), to.gate = function_of(l.gate);
       to.conv = conv_of(l, n.threads);
       const bool last = from + i + 1 == s.layers;
       if (l.residual.weight.given() && !(last && s.skip > 0))  // nobody would read it
@@ -261,7 +169,7 @@ Built build(const WaveNetGenerateArgs& a, const Choice& c) {
       Head& to = part.head[k];
       to.inputs = static_cast<int>(h.linear.weight.sizes[1]), to.outputs = width_of(h.linear);
       to.first = first_row(to.outputs, n.blocks, b);
-      to.function = function(h.function);
+      to.function = function_of(h.function);
       to.product = plan_product(first_row(to.outputs, n.blocks, b + 1) - to.first, to.inputs, n.threads, 5);
       if (h.linear.bias.given())
         to.product.bias = pack.row(to.product.outputs, [&](int o) { return at(h.linear.bias, to.first + o); });
@@ -285,7 +193,7 @@ Built build(const WaveNetGenerateArgs& a, const Choice& c) {
       const auto& l = a.layers[static_cast<std::size_t>(from + i)];
       Layer& to = mine[i];
       to.past = pack.here();
-      for (int tap = 0; tap + 1 < to.taps; ++tap) pack.product(to.conv, s.in, conv_weight(l, tap));
+      for (int tap = 0; tap + 1 < to.taps; ++tap) pack.product(to.conv, s.in, weight_of(l, tap));
     }
     const int before_critical = pack.here();
     if (c.fixed) critical();
@@ -308,8 +216,7 @@ Built build(const WaveNetGenerateArgs& a, const Choice& c) {
       to.ahead = state;
       state += std::int64_t{n.batch} * to.conv.outputs;
       for (int stream = 0; stream < n.batch; ++stream)
-        for (int o = 0; o < to.conv.outputs; ++o)
-          out.ahead.push_back(bias_of(l.conv_bias, to.gated ? (o & 1) * s.channels + o / 2 : o));
+        for (int o = 0; o < to.conv.outputs; ++o) out.ahead.push_back(bias_of(l.conv_bias, conv_row(l, o)));
     }
   out.state = state;
   n.room.total = n.room.weights + most_resident * 16;

@@ -116,16 +116,16 @@ struct Copy {
   const void* from;
   std::size_t bytes, group;
 };
-enum class State { fresh, ready, at_warp, at_block, at_grid, done };
+enum class State { fresh, ready, at_warp, at_block, at_some, at_grid, done };
 struct Thread {
   Here here;
   Context context;
   State state = State::fresh;
   char* stack = nullptr;
-  int block = 0, warp = 0;  // of this launch's running blocks, of the block
-  unsigned lane = 0;
-  std::vector<Copy> copies;  // under way, in the order of asking
-  std::size_t group = 0;     // of the next one
+  int block = 0, warp = 0;         // of this launch's running blocks, of the block
+  unsigned lane = 0, barrier = 0;  // barrier: which one it waits at
+  std::vector<Copy> copies;        // under way, in the order of asking
+  std::size_t group = 0;           // of the next one
 };
 struct Exchange {
   alignas(16) unsigned char slot[32][16];
@@ -135,6 +135,9 @@ struct Block {
   std::vector<Exchange> warps;
   std::vector<char> shared;
   bool vote = false;
+  struct Some {
+    unsigned arrived = 0, threads = 0;
+  } some[16];
 };
 
 std::recursive_mutex one_launch;
@@ -274,6 +277,19 @@ void* shared_of(unsigned block, void* mine) {
   return shared_start(block) + (static_cast<char*>(mine) - static_cast<char*>(dynamic_shared()));
 }
 void wait_block() { wait(State::at_block); }
+void wait_some(unsigned barrier, unsigned threads) {
+  Block& b = blocks[static_cast<std::size_t>(running->block)];
+  Block::Some& at = b.some[barrier % 16];
+  if (barrier >= 16 || threads % 32 != 0 || (at.arrived > 0 && at.threads != threads)) {
+    std::fprintf(stderr, "emulation: barrier %u of %u threads\n", barrier, threads);
+    std::abort();
+  }
+  at.threads = threads, running->barrier = barrier;
+  if (++at.arrived < threads) return wait(State::at_some);
+  at.arrived = 0;
+  for (Thread* t : b.threads)
+    if (t->state == State::at_some && t->barrier == barrier) t->state = State::ready;
+}
 bool any_of_block(bool vote) {
   Block& b = blocks[static_cast<std::size_t>(running->block)];
   if (vote) b.vote = true;

@@ -58,6 +58,7 @@ void run(const unsigned (&grid)[3], const unsigned (&block)[3], std::size_t shar
 void enqueue(int device, std::function<void()> work);  // in its compute queue (emulated_queues.cpp)
 void* dynamic_shared();
 void wait_block();
+void wait_some(unsigned barrier, unsigned threads);  // bar.sync: a barrier of so many threads of the block
 void wait_warp();
 void wait_grid();
 bool any_of_block(bool vote);

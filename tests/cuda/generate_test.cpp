@@ -141,12 +141,63 @@ TEST_P(DevicePlanEquals, TheCpusPlan) {
 }
 INSTANTIATE_TEST_SUITE_P(RandomConfigs, DevicePlanEquals, testing::Range(0, 24));
 
+WaveNetConfig reference(std::int64_t channels, std::int64_t skip, std::vector<std::int64_t> blocks) {
+  WaveNetConfig c{.blocks = std::move(blocks),
+                  .channels = channels,
+                  .residual_channels = channels,
+                  .skip_channels = skip,
+                  .padding = Padding::causal};
+  c.head = {.hidden = skip, .input_activation = Act::relu, .activation = Act::relu, .min_temperature = {}};
+  return c;
+}
 TEST(DevicePlan, ReferenceWidths) {  // weights in registers
-  WaveNetConfig c{
-      .blocks = {5, 3}, .channels = 64, .residual_channels = 64, .skip_channels = 256, .padding = Padding::causal};
-  c.head = {.hidden = 256, .input_activation = Act::relu, .activation = Act::relu, .min_temperature = {}};
-  compare(c, 1, 3, 3);
-  compare(c, 3, 2, 4);
+  for (const char* plan : {"chain", "persistent", "global"}) {
+    const kernels::Use guard(kernels::wavenet_generate, plan, DeviceType::cuda);
+    compare(reference(64, 256, {5, 3}), 1, 3, 3);
+  }
+  compare(reference(64, 256, {5, 3}), 3, 2, 4);
+}
+std::string how(const WaveNetConfig& config, std::int64_t batch) {
+  WaveNet net(config);
+  materialise(net);
+  net.to(kCuda, DType::f32);
+  return net.plan(batch)->how();
+}
+bool emulated() { return std::string(runtime(DeviceType::cuda).name) == "emulated cuda"; }
+// A stream to a cluster, where the device (the emulated one runs two clusters at a time) and the widths allow it.
+TEST(DevicePlan, AChainForFewStreams) {
+  if (!emulated()) GTEST_SKIP() << "what a real device runs at a time is its own";
+  const auto chain = [](std::int64_t channels, std::vector<std::int64_t> blocks, std::int64_t batch) {
+    return how(reference(channels, 128, std::move(blocks)), batch);
+  };
+  EXPECT_EQ(chain(64, {10, 10, 10}, 1), "one kernel: 1 clusters of 16 blocks, 1 streams each, a chain");
+  EXPECT_EQ(chain(32, {10, 10, 10}, 2), "one kernel: 2 clusters of 8 blocks, 1 streams each, a chain");
+  EXPECT_EQ(chain(32, {5}, 1), "one kernel: 1 clusters of 2 blocks, 1 streams each, a chain");
+  for (const std::string& other : {chain(64, {8}, 3), chain(16, {8}, 1), chain(32, {1}, 1)})
+    EXPECT_EQ(other.find("a chain"), std::string::npos) << other;
+}
+TEST(DevicePlan, ChainsOfAllSizes) {
+  const kernels::Use guard(kernels::wavenet_generate, "chain", DeviceType::cuda);
+  const auto compare = [](const WaveNetConfig& c, std::int64_t batch, std::int64_t steps, std::uint64_t with,
+                          DType weights = DType::f32) {
+    EXPECT_TRUE(!emulated() || how(c, batch).find("a chain") != std::string::npos);
+    nn::compare(c, batch, steps, with, weights);
+  };
+  compare(reference(64, 256, {10, 10, 10}), 1, 2, 5);
+  compare(reference(32, 128, {10, 10, 10}), 1, 2, 6);
+  std::uint64_t seed = 7;
+  for (const std::int64_t channels : {32, 64})
+    for (const std::vector<std::int64_t>& blocks : {std::vector<std::int64_t>{2}, {3, 2}, {4, 4}, {6, 5}}) {
+      WaveNetConfig c = reference(channels, seed % 2 ? 24 : 70, blocks);
+      c.classes = seed % 3 ? 40 : 5, c.kernel_sizes = {seed % 4 == 0 ? 4 : 2};
+      c.bias = seed % 3 != 0, c.padding = seed % 2 ? Padding::valid : Padding::causal;
+      c.head.layers = static_cast<std::int64_t>(seed % 3), c.head.activation = Act::mish;
+      if (seed % 2) c.head.min_temperature = 0.5;
+      compare(c, 1 + static_cast<std::int64_t>(seed % 2), 9, seed);
+      ++seed;
+    }
+  compare(reference(32, 40, {3}), 2, 70, 8);  // rings of several turns
+  compare(reference(64, 40, {3}), 1, 3, 9, DType::bf16);
 }
 TEST(DevicePlan, ManyStreams) {  // mailboxes in global memory
   WaveNetConfig c = small_config();
@@ -192,42 +243,49 @@ TEST(DevicePlan, WhatTheKernelDoesNotTakeIsRecorded) {
 }
 
 TEST(DevicePlan, StepsAtOnceAreTheSameBits) {
-  const auto net = on_device(small_config());
-  for (const std::int64_t batch : {1, 3}) {
-    const auto one = net->plan(batch), many = net->plan(batch);
-    const Tensor codes = some_codes(batch, 20, 16);
-    one->prime(codes), many->prime(codes);
-    const std::vector<float> u = uniforms_of(10 * batch, 1);
-    Ints a(u.size()), b(u.size());
-    many->steps(u, 1, b);
-    const auto width = static_cast<std::size_t>(batch);
-    for (std::size_t i = 0; i < u.size(); i += width)
-      one->step(std::span(u).subspan(i, width), 1, std::span(a).subspan(i, width));
-    EXPECT_EQ(a, b);
-    EXPECT_EQ(std::memcmp(one->logits().data(), many->logits().data(), one->logits().size_bytes()), 0);
-    one->reset();
-    EXPECT_EQ(one->position(), 0);
-    one->prime(codes);
-    one->steps(u, 1, a);
-    EXPECT_EQ(a, b);
-  }
+  for (const std::int64_t channels : {16, 32})
+    for (const std::int64_t batch : {1, 3}) {
+      WaveNetConfig config = small_config();
+      config.channels = config.residual_channels.emplace(channels);
+      const auto net = on_device(config);
+      const auto one = net->plan(batch), many = net->plan(batch);
+      const Tensor codes = some_codes(batch, 20, 16);
+      one->prime(codes), many->prime(codes);
+      const std::vector<float> u = uniforms_of(10 * batch, 1);
+      Ints a(u.size()), b(u.size());
+      many->steps(u, 1, b);
+      const auto width = static_cast<std::size_t>(batch);
+      for (std::size_t i = 0; i < u.size(); i += width)
+        one->step(std::span(u).subspan(i, width), 1, std::span(a).subspan(i, width));
+      EXPECT_EQ(a, b);
+      EXPECT_EQ(std::memcmp(one->logits().data(), many->logits().data(), one->logits().size_bytes()), 0);
+      one->reset();
+      EXPECT_EQ(one->position(), 0);
+      one->prime(codes);
+      one->steps(u, 1, a);
+      EXPECT_EQ(a, b);
+    }
 }
 
 TEST(DevicePlan, NaNWeightsGiveAClass) {
-  const auto net = std::make_shared<WaveNet>(small_config());
-  materialise(*net);
-  for (const auto& [path, t] : net->state_dict())
-    if (path.ends_with("conv.weight")) fill_(detach(t), std::numeric_limits<double>::quiet_NaN());
-  const auto cpu = net->plan(2);
-  net->to(kCuda, DType::f32);
-  const auto plan = net->plan(2);
-  cpu->prime(some_codes(2, 9, 16)), plan->prime(some_codes(2, 9, 16));
-  EXPECT_TRUE(std::isnan(plan->logits()[0]));
-  for (const double temperature : {1.0, 0.0}) {
-    Ints a(10), b(10);
-    const std::vector<float> u = uniforms_of(10, 1);
-    plan->steps(u, temperature, a), cpu->steps(u, temperature, b);
-    EXPECT_EQ(a, b);
+  for (const std::int64_t channels : {16, 32}) {
+    WaveNetConfig config = small_config();
+    config.channels = config.residual_channels.emplace(channels);
+    const auto net = std::make_shared<WaveNet>(config);
+    materialise(*net);
+    for (const auto& [path, t] : net->state_dict())
+      if (path.ends_with("conv.weight")) fill_(detach(t), std::numeric_limits<double>::quiet_NaN());
+    const auto cpu = net->plan(2);
+    net->to(kCuda, DType::f32);
+    const auto plan = net->plan(2);
+    cpu->prime(some_codes(2, 9, 16)), plan->prime(some_codes(2, 9, 16));
+    EXPECT_TRUE(std::isnan(plan->logits()[0]));
+    for (const double temperature : {1.0, 0.0}) {
+      Ints a(10), b(10);
+      const std::vector<float> u = uniforms_of(10, 1);
+      plan->steps(u, temperature, a), cpu->steps(u, temperature, b);
+      EXPECT_EQ(a, b);
+    }
   }
 }
 
@@ -270,6 +328,27 @@ TEST(DevicePlan, WaitsAreBounded) {
   made->run(2, given, nullptr, 1, nullptr);
   args.head.clear();
   expect_has(message_of<DeviceError>([&] { kernels::wavenet_generate(kCuda, args); }), {"no head"});
+}
+TEST(DevicePlan, WaitsOfAChainAreBounded) {
+  const Tensor table = full({4, 32}, 0.5), conv = full({64, 32, 2}, 0.01), map = full({32, 32}, 0.01),
+               head = full({4, 32}, 0.2);
+  kernels::WaveNetGenerateArgs args;
+  args.table = table.view();
+  kernels::WaveNetGenerateArgs::Layer layer;
+  layer.conv = conv.view(), layer.residual.weight = layer.skip.weight = map.view();
+  layer.activation = {&kernels::tanh}, layer.gate = {&kernels::sigmoid};
+  args.layers = {layer, layer, layer, layer, layer};
+  args.head.push_back({{head.view(), {}}, {}});
+  args.device = kCuda, args.patience = 0;
+  std::unique_ptr<kernels::StreamGenerator> made;
+  args.made = &made;
+  kernels::wavenet_generate(kCuda, args);
+  const std::vector<std::int32_t> given(40, 1);
+  expect_has(message_of<DeviceError>([&] { made->run(40, given.data(), nullptr, 1, nullptr); }),
+             {"waited in vain", emulated() ? "clusters of 2 blocks, 1 streams each, a chain" : "blocks"});
+  args.patience = 1 << 24;
+  kernels::wavenet_generate(kCuda, args);
+  made->run(40, given.data(), nullptr, 1, nullptr);
 }
 
 }  // namespace

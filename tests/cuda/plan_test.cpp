@@ -2,6 +2,7 @@
 #define TAPEDECK_EMULATED
 #include <gtest/gtest.h>
 #include <tapedeck/kernels/cuda/plan.h>
+#include <tapedeck/kernels/cuda/wavenet_kernel.h>
 
 namespace tapedeck::kernels::cuda_emulated {
 namespace {
@@ -33,6 +34,35 @@ TEST(LaunchPlans, RowsHaveWholeWarps) {
       const std::int64_t covered = std::int64_t{p.launch.grid[0]} * p.rows_per_block;
       EXPECT_TRUE(covered >= rows || p.launch.grid[0] == 1u << 20) << rows;
       EXPECT_TRUE(p.threads_per_row == kWarp || p.threads_per_row * 4 < 2 * width) << width << ": idle threads";
+    }
+}
+
+// As few blocks as have room for all layers, and a cluster for each stream.
+TEST(LaunchPlans, ChainsOfGeneration) {
+  using wavenet::chain_blocks;
+  const int h200[] = {66, 33, 16, 7}, portable[] = {66, 33, 16, 0}, none[] = {0, 0, 0, 0};
+  EXPECT_EQ(chain_blocks(64, 30, 1, h200), 16);
+  EXPECT_EQ(chain_blocks(64, 30, 7, h200), 16);
+  EXPECT_EQ(chain_blocks(64, 30, 8, h200), 0);
+  EXPECT_EQ(chain_blocks(64, 30, 1, portable), 0);
+  EXPECT_EQ(chain_blocks(64, 16, 1, portable), 8);
+  EXPECT_EQ(chain_blocks(32, 30, 1, portable), 8);
+  EXPECT_EQ(chain_blocks(32, 30, 16, h200), 8);
+  EXPECT_EQ(chain_blocks(32, 30, 128, h200), 0);
+  EXPECT_EQ(chain_blocks(32, 64, 1, h200), 16);
+  EXPECT_EQ(chain_blocks(32, 65, 1, h200), 0);
+  EXPECT_EQ(chain_blocks(32, 2, 1, h200), 2);
+  EXPECT_EQ(chain_blocks(32, 1, 1, h200), 0);
+  EXPECT_EQ(chain_blocks(128, 30, 1, h200), 0);
+  EXPECT_EQ(chain_blocks(64, 30, 1, none), 0);
+  for (int layers = 1; layers <= 64; ++layers)
+    for (const int channels : {32, 64}) {
+      const int blocks = chain_blocks(channels, layers, 1, h200);
+      for (int b = 0; b < blocks; ++b) {
+        const int mine = wavenet::first_layer(layers, blocks, b + 1) - wavenet::first_layer(layers, blocks, b);
+        EXPECT_GE(mine, 1) << layers;
+        EXPECT_LE(mine, wavenet::chain_layers(channels)) << layers;
+      }
     }
 }
 

@@ -133,6 +133,7 @@ struct Critical : ChainPlace<F> {
           residual[l][o][j] = mine ? from[this->layer(l).residual.weight + (o * F::kSteps + j) * F::kCritical]
                                    : make_float4(0, 0, 0, 0);
     }
+    if (F::kSpare > 0) *spare() = residual[F::kLayers - 1][1][F::kSteps - 1];
   }
 
   __device__ void layers(unsigned tag) {
@@ -154,6 +155,7 @@ struct Critical : ChainPlace<F> {
       // Each lane keeps one channel, then one half; what it does not keep it gives to its neighbour.
       const float f = (odd ? u[2] : u[0]) + __shfl_xor_sync(kAllLanes, odd ? u[0] : u[2], 1);
       const float g = (odd ? u[3] : u[1]) + __shfl_xor_sync(kAllLanes, odd ? u[1] : u[3], 1);
+      if (F::kSpare > 0 && l + 1 == F::kLayers) residual[l][1][F::kSteps - 1] = *spare();
       add_products(q, residual[l], y);
       float sum = (gate ? g : f) + __shfl_xor_sync(kAllLanes, gate ? f : g, 2);
       float more = (odd ? q[1] : q[0]) + __shfl_xor_sync(kAllLanes, odd ? q[0] : q[1], 1);
@@ -184,6 +186,8 @@ struct Critical : ChainPlace<F> {
     for (int l = 0; l < F::kLayers; ++l)
       if (l < held) send_all(F::kMailTail + (tail_at + l) * kWide + channel, outputs[l], tag, copy, 4);
   }
+  // Weights for which registers do not suffice: they are read each time.
+  __device__ float4* spare() const { return reinterpret_cast<float4*>(this->area(F::kSpareAt)) + thread; }
   template <int kOutputs>
   __device__ static void add_products(float (&u)[kOutputs], const float4 (&w)[kOutputs][F::kSteps],
                                       const float4 (&x)[F::kSteps]) {

@@ -2,6 +2,7 @@
 #include <tapedeck/tensor/error.h>
 #include <tapedeck/tensor/team.h>
 
+#include <atomic>
 #include <chrono>
 #include <thread>
 #include <vector>
@@ -45,7 +46,7 @@ TEST(Team, MarksOrderWhatThreadsWrite) {
 
 TEST(Team, WakesUpAgain) {
   Team team(2);
-  int runs = 0;
+  std::atomic<int> runs = 0;
   for (int i = 0; i < 3; ++i) {
     team.run([&](int t) { runs += t; });
     std::this_thread::sleep_for(std::chrono::milliseconds(20));  // longer than threads spin

@@ -16,11 +16,12 @@ class Divisor {
                                          1);
   }
   TD_HD std::int64_t value() const { return divisor_; }
+  // n / divisor where both are below 2^31.
+  __device__ std::uint32_t small(std::uint32_t n) const { return (__umulhi(n, factor_) + n) >> shift_; }
   // n / divisor for n >= 0.
   __device__ std::int64_t operator()(std::int64_t n) const {
     if (n > kSmall || divisor_ > kSmall) return n / divisor_;
-    const auto small = static_cast<std::uint32_t>(n);
-    return (__umulhi(small, factor_) + small) >> shift_;
+    return small(static_cast<std::uint32_t>(n));
   }
   // The same, and what is left.
   __device__ std::int64_t operator()(std::int64_t n, std::int64_t* rest) const {

@@ -8,7 +8,7 @@ namespace {
 template <class F, class T>
 struct UnaryOf {
   Working<F, T> p, q;
-  __device__ T operator()(T x) const { return finish<T>(F::value(start<F>(x), p, q)); }
+  __device__ T operator()(T x) const { return finish<T>(Form<F, T>::value(start<F>(x), p, q)); }
 };
 template <class F, class T>
 struct PredicateOf {

@@ -1,8 +1,7 @@
 // Which element types a functor of elementwise_math.h takes on the device, and in what it is computed.
 #pragma once
-#include <tapedeck/kernels/common/elementwise_math.h>
 #include <tapedeck/kernels/cuda/convert.h>
-#include <tapedeck/kernels/cuda/float_math.h>
+#include <tapedeck/kernels/cuda/float_forms.h>
 #include <tapedeck/kernels/cuda/map.h>
 #include <tapedeck/kernels/elementwise.h>
 
@@ -20,10 +19,12 @@ inline constexpr bool kIntegers =
 template <class F, class T>
 inline constexpr bool kRoundsTwice = kHalf<T>&& any_of<F, math::AddScalar, math::MulScalar>;
 template <class F, class T>
-using Working =
-    std::conditional_t<std::is_same_v<Compute<T>, float>,
-                       std::conditional_t<kRoundsTwice<F, T>, double, std::conditional_t<F::kWide, Double, Float>>,
-                       Compute<T>>;
+using Working = std::conditional_t<
+    std::is_same_v<Compute<T>, float>,
+    std::conditional_t<kRoundsTwice<F, T>, double, std::conditional_t<InFloat<F>::kWide, Double, Float>>, Compute<T>>;
+// What computes F for elements of T.
+template <class F, class T>
+using Form = std::conditional_t<std::is_same_v<Compute<T>, float>, InFloat<F>, F>;
 template <class F, class T>
 __device__ inline Working<F, T> start(T v) {
   return static_cast<Working<F, T>>(load(v));
@@ -36,11 +37,16 @@ __device__ inline T finish(C v) {
     return store<T>(static_cast<Compute<T>>(v));
 }
 
+// g++ 12 takes two such conversions side by side, to float and back, for none at all: hence volatile.
+inline float rounded_to_float(double p) {
+  volatile float f = static_cast<float>(p);
+  return f;
+}
 // Parameters of f32 functions are f32 numbers; limits of clamp are infinite by default: saturated for integers.
 template <class F, class T>
 Working<F, T> parameter(double p) {
   if constexpr (std::is_same_v<Compute<T>, float>)
-    return static_cast<Working<F, T>>(static_cast<float>(p));
+    return static_cast<Working<F, T>>(rounded_to_float(p));
   else if constexpr (std::is_same_v<T, double>)
     return p;
   else

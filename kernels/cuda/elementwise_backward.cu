@@ -8,7 +8,7 @@ template <class F, class T>
 struct GradientOf {
   Working<F, T> p, q;
   __device__ T operator()(T gy, T x, T y) const {
-    return finish<T>(F::grad(start<F>(gy), start<F>(x), start<F>(y), p, q));
+    return finish<T>(Form<F, T>::grad(start<F>(gy), start<F>(x), start<F>(y), p, q));
   }
 };
 

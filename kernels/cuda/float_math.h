@@ -5,10 +5,53 @@
 #pragma once
 #include <tapedeck/kernels/cuda/number.h>
 
+#include <cmath>
 #include <limits>
 
 namespace tapedeck::kernels::TD_CUDA_NAMESPACE {
 namespace floats {  // apart from the slots, which have the same names
+
+// What the hardware gives in one instruction. NaN passes the first two, of either side.
+#ifdef TAPEDECK_EMULATED
+inline float less_of(float a, float b) { return a != a || a < b ? a : b; }
+inline float more_of(float a, float b) { return a != a || a > b ? a : b; }
+// The hardware errs by up to one step: so does this, now up, now down.
+inline float near_reciprocal(float x) {
+  const float r = 1 / x;
+  return __float_as_uint(x) % 8 < 4 ? r * (1 - 0x1p-24f) : r * (1 + 0x1p-23f);
+}
+inline double near_reciprocal(double x) { return __double_as_longlong(x) % 2 ? 1 / x * (1 + 0x1p-20) : 1 / x; }
+#else
+__device__ inline float less_of(float a, float b) {
+  float y;
+  asm("min.NaN.f32 %0, %1, %2;" : "=f"(y) : "f"(a), "f"(b));
+  return y;
+}
+__device__ inline float more_of(float a, float b) {
+  float y;
+  asm("max.NaN.f32 %0, %1, %2;" : "=f"(y) : "f"(a), "f"(b));
+  return y;
+}
+__device__ inline float near_reciprocal(float x) {
+  float y;
+  asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+__device__ inline double near_reciprocal(double x) {  // to 2^-20
+  double y;
+  asm("rcp.approx.ftz.f64 %0, %1;" : "=d"(y) : "d"(x));
+  return y;
+}
+#endif
+// 1 / x and a / x rounded once, but for a few cases that are nearly ties: for x whose reciprocal is normal, as it is.
+__device__ inline float reciprocal(float x) {
+  const float r = near_reciprocal(x);
+  return fmaf(r, fmaf(-x, r, 1), r);
+}
+__device__ inline float quotient(float a, float x) {
+  const float r = near_reciprocal(x), q = a * r;
+  return fmaf(fmaf(-q, x, a), r, q);
+}
 
 inline constexpr double kInfinity = std::numeric_limits<double>::infinity();
 inline constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
@@ -61,63 +104,76 @@ __device__ inline T horner(T x, const double (&c)[N]) {
 }
 
 // 2^n for whole n in the range of normal numbers: adding the magic number leaves n in the low bits.
-__device__ inline Float power_of_two(Float n) {
-  return Float(__uint_as_float(__float_as_uint(n.v + (0x1.8p23f + 127)) << 23));
-}
 __device__ inline Double power_of_two(Double n) {
   return Double(__longlong_as_double(
       static_cast<long long>(static_cast<unsigned long long>(__double_as_longlong(n.v + (0x1.8p52 + 1023))) << 52)));
 }
 
 // e^x = 2^n (1 + s): n whole, s = e^r - 1 with |r| <= log(2)/2.
-template <class T>
 struct ExpParts {
-  T n, s;
+  Double n, s;
 };
-__device__ inline ExpParts<Float> exp_parts(Float x) {
-  constexpr double q[] = {0.500000001346581,  0.16666666681623232,   0.041666464925285904,
-                          0.0083333109254809, 0.0013933649996309251, 0.00019890990824673654};
-  const Float n = round(x * Float(1.4426950408889634));
-  const Float r = fma(n, Float(0x1.05c61p-29), fma(n, Float(-0x1.62e43p-1), x));
-  return {n, fma(r * r, horner(r, q), r)};
-}
-__device__ inline ExpParts<Double> exp_parts(Double x) {
+__device__ inline ExpParts exp_parts(Double x) {
   constexpr double q[] = {0.4999999999995507,   0.16666666666662583,    0.041666666786337556,   0.008333333344209506,
                           0.001388883909064138, 0.00019841224581544105, 2.4867883453521802e-05, 2.761757684835413e-06};
   const Double n = round(x * Double(1.4426950408889634));
   const Double r = fma(n, Double(-0x1.abc9e3b39803fp-56), fma(n, Double(-0x1.62e42fefa39efp-1), x));
   return {n, fma(r * r, horner(r, q), r)};
 }
-// NaN fails both comparisons and passes.
-template <class T>
-__device__ inline T clamped(T x, double low, double high) {
-  return pick(x < T(low), T(low), pick(x > T(high), T(high), x));
+// The same in float: the sum with the magic number rounds to n + 127 and has it in its low bits.
+struct FloatExpParts {
+  unsigned bits;
+  float s;
+  __device__ int n() const { return static_cast<int>(bits - 0x4b40007fu); }
+  __device__ float power() const { return __uint_as_float(bits << 23); }  // 2^n, n in the range of normal numbers
+};
+__device__ inline FloatExpParts exp_parts(float x) {
+  constexpr double q[] = {0.500000001346581,  0.16666666681623232,   0.041666464925285904,
+                          0.0083333109254809, 0.0013933649996309251, 0.00019890990824673654};
+  constexpr float magic = 0x1.8p23f + 127;
+  const float shifted = fmaf(x, 1.4426950408889634f, magic), n = shifted - magic;
+  const Float r(fmaf(n, 0x1.05c61p-29f, fmaf(n, -0x1.62e43p-1f, x)));
+  return {__float_as_uint(shifted), fma(r * r, horner(r, q), r).v};
 }
+// NaN fails both comparisons and passes.
+__device__ inline Double clamped(Double x, double low, double high) {
+  return pick(x < Double(low), Double(low), pick(x > Double(high), Double(high), x));
+}
+__device__ inline float clamped(float x, float low, float high) { return less_of(more_of(x, low), high); }
 
 // The scale is applied in two halves: the second product rounds once into subnormals, or overflows to Inf.
 __device__ inline Float exp(Float x) {
-  const ExpParts<Float> e = exp_parts(clamped(x, -110, 90));
-  const Float half = round(e.n * Float(0.5));
-  return (Float(1) + e.s) * power_of_two(half) * power_of_two(e.n - half);
+  const FloatExpParts e = exp_parts(clamped(x.v, -110, 90));
+  const int half = e.n() >> 1, rest = e.n() - half;
+  const float a = __int_as_float((half + 127) << 23), b = __int_as_float((rest + 127) << 23);
+  return Float((1 + e.s) * a * b);
 }
 __device__ inline Double exp(Double x) {  // results below 1e-307 become 0
-  const ExpParts<Double> e = exp_parts(clamped(x, -708, 709));
+  const ExpParts e = exp_parts(clamped(x, -708, 709));
   const Double scale = power_of_two(e.n), y = fma(e.s, scale, scale);
   return pick(x < Double(-708), Double(0), pick(x > Double(709), Double(kInfinity), y));
 }
 __device__ inline Float expm1(Float x) {  // for x <= 88
-  const ExpParts<Float> e = exp_parts(clamped(x, -30, 88));
-  const Float scale = power_of_two(e.n);
-  return fma(e.s, scale, scale - Float(1));
+  const FloatExpParts e = exp_parts(clamped(x.v, -30, 88));
+  return Float(fmaf(e.s, e.power(), e.power() - 1));
 }
 __device__ inline Double expm1(Double x) {  // above 709 the largest it knows, which is Inf in float
-  const ExpParts<Double> e = exp_parts(clamped(x, -50, 709));
+  const ExpParts e = exp_parts(clamped(x, -50, 709));
   const Double scale = power_of_two(e.n);
   return fma(e.s, scale, scale - Double(1));
 }
 __device__ inline Float tanh(Float x) {  // by expm1(2|x|); 1 in float from 9.02 on
-  const Float a = abs(x), e = expm1(Float(2) * pick(a > Float(10), Float(10), a));
-  return copysign(e / (e + Float(2)), x);
+  const float a = less_of(::fabsf(x.v), 10);
+  const FloatExpParts parts = exp_parts(a + a);
+  const float e = fmaf(parts.s, parts.power(), parts.power() - 1);
+  return copysign(Float(quotient(e, e + 2)), x);
+}
+// Between 0 and 1 by e^-|x| <= 1, times 2^64 on the way: subnormal results are rounded once.
+__device__ inline Float logistic(Float x) {
+  const FloatExpParts e = exp_parts(-less_of(::fabsf(x.v), 110));
+  const float grown = (1 + e.s) * __uint_as_float((e.bits << 23) + (64u << 23));
+  const float share = reciprocal(fmaf(grown, 0x1p-64f, 1));
+  return Float((x.v < 0 ? grown : 0x1p64f) * share * 0x1p-64f);
 }
 
 // log(x) for normal doubles (and 0, Inf, NaN, negatives): x = 2^k m, m in [sqrt(1/2), sqrt(2)), log m = 2 atanh(s).
@@ -129,11 +185,32 @@ __device__ inline Double log(Double x) {
       static_cast<unsigned long long>(__double_as_longlong(x.v)) + (0x3FF0000000000000ull - root);
   const Double k(__longlong_as_double(static_cast<long long>(bits >> 52 | 0x4330000000000000ull)) - (0x1p52 + 1023));
   const Double m(__longlong_as_double(static_cast<long long>((bits & 0x000FFFFFFFFFFFFFull) + root)));
-  const Double f = m - Double(1), s = f / (Double(2) + f), z = s * s;
+  const Double f = m - Double(1), below = Double(2) + f, near(near_reciprocal(below.v));
+  const Double s = f * fma(near, fma(-below, near, Double(1)), near), z = s * s;
   const Double log_m = fma(s * z, horner(z, q), s + s);
   const Double y = fma(k, Double(0x1.62e42fefa39efp-1), log_m);
   const Double edge(x.v == 0 ? -kInfinity : x.v == kInfinity ? kInfinity : kNaN);
   return pick(x.v > 0 && x.v < kInfinity, y, edge);
+}
+// The same in float, to one ulp: m in [2/3, 4/3), log m = f + f^2 P(f); subnormal numbers are brought up first.
+__device__ inline Float log(Float x) {
+  constexpr double p[] = {-0.5,
+                          0.33333197236061096,
+                          -0.24999919533729553,
+                          0.20011496543884277,
+                          -0.1667429804801941,
+                          0.13987931609153748,
+                          -0.12277942895889282,
+                          0.1407371610403061,
+                          -0.12452992796897888};
+  const bool small = x.v < 0x1p-126f;
+  const float a = small ? x.v * 0x1p23f : x.v;
+  const int whole = static_cast<int>((__float_as_uint(a) - 0x3f2aaaabu) & 0xff800000u);  // 2^23 k
+  const float f = __uint_as_float(__float_as_uint(a) - static_cast<unsigned>(whole)) - 1;
+  const float k = fmaf(static_cast<float>(whole), 0x1p-23f, small ? -23.0f : 0.0f);
+  const float y = fmaf(k, 0.693147180559945309f, fmaf(f * f, horner(Float(f), p).v, f));
+  const float edge = x.v == 0 ? -INFINITY : x.v == INFINITY ? x.v : NAN;
+  return Float(x.v > 0 && x.v < INFINITY ? y : edge);
 }
 __device__ inline Double log2(Double x) { return log(x) * Double(1.4426950408889634074); }
 __device__ inline Double log10(Double x) { return log(x) * Double(0.43429448190325182765); }

@@ -1,5 +1,6 @@
 // y = f(inputs), element by element, over operands of any strides: every elementwise kernel is one functor here.
 #pragma once
+#include <tapedeck/kernels/cuda/divide.h>
 #include <tapedeck/kernels/cuda/number.h>
 #include <tapedeck/kernels/cuda/plan.h>
 
@@ -67,7 +68,7 @@ __device__ inline Pack<T, V> fetch(const T* from, std::int64_t stride, bool wide
 template <class T, int V>
 __device__ inline void put(T* to, std::int64_t stride, bool wide, int count, const Pack<T, V>& pack) {
   if (V > 1 && wide) {
-    *reinterpret_cast<Pack<T, V>*>(to) = pack;
+    put_pack(to, pack);
   } else {
 #pragma unroll
     for (int i = 0; i < V; ++i)
@@ -90,6 +91,7 @@ struct Groups {
   Layout<N> groups;
   std::int64_t line = 1, inner[N] = {};  // elements of a line, and their strides
   unsigned wide = 0;
+  Divisor divide[8];  // by groups.sizes
 
   Groups(const Layout<N>& l, const std::array<TensorView, N>& views, int neighbours) : groups(l) {
     if (l.rank == 0) return;
@@ -97,6 +99,7 @@ struct Groups {
     line = l.sizes[last];
     groups.sizes[last] = ceil_div(line, neighbours);
     groups.numel = line == 0 ? 0 : l.numel / line * groups.sizes[last];
+    for (int d = 1; d <= last; ++d) divide[d] = Divisor(groups.sizes[d]);
     for (int k = 0; k < N; ++k) {
       inner[k] = l.strides[k][last];
       groups.strides[k][last] *= neighbours;
@@ -106,12 +109,34 @@ struct Groups {
       wide |= static_cast<unsigned>(fits) << k;
     }
   }
+  // Every operand is one line of neighbours: element i of each is its i-th.
+  bool flat() const { return groups.rank <= 1 && (groups.rank == 0 || wide == (1u << N) - 1); }
+
   // Where group `group` of V neighbours lies in each operand, and how many elements it has.
   template <int V>
   __device__ int start(std::int64_t group, std::int64_t (&at)[N]) const {
-    groups.offsets(group, at);
-    if (line % V == 0) return V;
-    const std::int64_t left = line - group % (line / V + 1) * V;
+    if (groups.numel > 0x7fffffff) {
+      groups.offsets(group, at);
+      if (line % V == 0) return V;
+      return fewer<V>(group % (line / V + 1));
+    }
+    for (int k = 0; k < N; ++k) at[k] = 0;
+    std::uint32_t rest = static_cast<std::uint32_t>(group), along = rest;  // along the innermost dimension
+    for (int d = groups.rank - 1; d > 0; --d) {
+      const std::uint32_t next = divide[d].small(rest);
+      const std::uint32_t here = rest - next * static_cast<std::uint32_t>(groups.sizes[d]);
+      for (int k = 0; k < N; ++k) at[k] += here * groups.strides[k][d];
+      if (d == groups.rank - 1) along = here;
+      rest = next;
+    }
+    for (int k = 0; k < N && groups.rank > 0; ++k) at[k] += rest * groups.strides[k][0];
+    return fewer<V>(along);
+  }
+
+ private:
+  template <int V>
+  __device__ int fewer(std::int64_t along) const {
+    const std::int64_t left = line - along * V;
     return left < V ? static_cast<int>(left) : V;
   }
 };
@@ -132,6 +157,33 @@ __global__ void map_kernel(F f, Groups<1 + sizeof...(In)> l, Out* y, const In*..
     map_group<V>(f, l, g, std::index_sequence_for<In...>(), y, in...);
 }
 
+// The same for operands that are one line each: a block takes kFlatThreads * U * V elements, the last perhaps fewer; a
+// thread has U groups under way.
+inline constexpr int kFlatThreads = 256;
+template <class T, int V, int U>
+struct Ahead {
+  Pack<T, V> v[U];
+  __device__ Ahead(const T* from, std::int64_t step) {
+#pragma unroll
+    for (int u = 0; u < U; ++u) v[u] = *reinterpret_cast<const Pack<T, V>*>(from + u * step);
+  }
+};
+template <int V, int U, class F, class Out, class... In>
+__global__ void __launch_bounds__(kFlatThreads) flat_kernel(F f, std::int64_t n, Out* y, const In*... in) {
+  constexpr int kStep = kFlatThreads * V;
+  const std::int64_t base = std::int64_t{blockIdx.x} * (kStep * U);
+  const std::int64_t first = base + static_cast<int>(threadIdx.x) * V;
+  if (n - base >= kStep * U) {
+    const auto make = [&](const auto&... rows) {
+#pragma unroll
+      for (int u = 0; u < U; ++u) put_pack(y + first + u * kStep, apply<Out, V>(f, rows.v[u]...));
+    };
+    return make(Ahead<In, V, U>(in + first, kStep)...);
+  }
+#pragma unroll 1
+  for (std::int64_t i = base + threadIdx.x; i < n; i += kFlatThreads) y[i] = f(in[i]...);
+}
+
 // Neighbours that a thread makes: 16 bytes of the widest operand, within reason.
 template <class... T>
 constexpr int neighbours() {
@@ -150,6 +202,12 @@ void map(const F& f, const TensorView& y, const Views&... inputs) {
   const Layout<N> l(views);
   if (l.numel == 0) return;
   const Groups<N> groups(l, views, V);
+  if (groups.flat()) {
+    constexpr bool kLong = ((sizeof(Out) == 8) || ... || (sizeof(In) == 8));
+    constexpr int W = kLong ? 2 : V, U = N > 2 || kLong ? 1 : 2;
+    return launch(y.device, plan_items(ceil_div(l.numel, U * W), kFlatThreads, INT32_MAX),
+                  flat_kernel<W, U, F, Out, In...>, f, l.numel, y.ptr<Out>(), static_cast<const In*>(inputs.data)...);
+  }
   launch(y.device, plan_items(groups.groups.numel), map_kernel<V, F, Out, In...>, f, groups, y.ptr<Out>(),
          static_cast<const In*>(inputs.data)...);
 }

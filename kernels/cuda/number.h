@@ -7,6 +7,8 @@
 #include <cuda_fp16.h>
 #endif
 
+#include <cstring>
+
 namespace tapedeck::kernels::TD_CUDA_NAMESPACE {
 
 template <class T>
@@ -83,6 +85,27 @@ template <class T, int V>
 struct alignas(sizeof(T) * V) Pack {
   T v[V];
 };
+// Writes them to global memory in as few accesses as there are 16 bytes: the compiler takes plain assignments apart
+// where the elements come from different branches.
+template <class T, int V>
+__device__ inline void put_pack(T* to, const Pack<T, V>& pack) {
+#ifndef TAPEDECK_EMULATED
+  if constexpr (sizeof pack % 8 == 0) {
+    unsigned w[sizeof pack / 4];
+    memcpy(w, &pack, sizeof pack);
+    if constexpr (sizeof pack == 8)
+      asm volatile("st.global.v2.b32 [%0], {%1, %2};" ::"l"(to), "r"(w[0]), "r"(w[1]) : "memory");
+    else
+#pragma unroll
+      for (int i = 0; i < static_cast<int>(sizeof pack / 4); i += 4)
+        asm volatile("st.global.v4.b32 [%0], {%1, %2, %3, %4};" ::"l"(reinterpret_cast<unsigned*>(to) + i), "r"(w[i]),
+                     "r"(w[i + 1]), "r"(w[i + 2]), "r"(w[i + 3])
+                     : "memory");
+    return;
+  }
+#endif
+  *reinterpret_cast<Pack<T, V>*>(to) = pack;
+}
 inline bool aligned(const void* p, std::size_t bytes) { return reinterpret_cast<std::uintptr_t>(p) % bytes == 0; }
 
 }  // namespace tapedeck::kernels::TD_CUDA_NAMESPACE

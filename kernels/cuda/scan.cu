@@ -1,6 +1,7 @@
 // Scans along one dimension. Lines that lie side by side are walked by a thread each, others by a warp or a block; long
 // lines are cut into parts, whose totals are found first. Everything is joined in a fixed order.
 #include <tapedeck/kernels/cuda/rows.h>
+#include <tapedeck/kernels/cuda/scan_rows.h>
 #include <tapedeck/kernels/scan.h>
 
 #include <cmath>
@@ -145,13 +146,19 @@ using Running = std::conditional_t<kReal<T>, double, std::uint64_t>;  // whole n
 template <class T>
 using Result = std::conditional_t<kReal<T>, T, std::int64_t>;
 
+template <class S, bool product>
+struct Joined {
+  using State = S;
+  static __device__ State none() { return product ? 1 : 0; }
+  __device__ State operator()(State a, State b) const { return product ? a * b : a + b; }
+};
 template <class T, bool product>
 struct Accumulate {
   using State = Running<T>;
   Walked<const T> x;
   Walked<Result<T>> y;
   __device__ State load(const std::int64_t (&at)[2], std::int64_t k) const { return static_cast<State>(x(at[0], k)); }
-  __device__ State join(State a, State b) const { return product ? a * b : a + b; }
+  __device__ State join(State a, State b) const { return Joined<State, product>()(a, b); }
   __device__ void store(const std::int64_t (&at)[2], std::int64_t k, bool, State, State s) const {
     y(at[1], k) = static_cast<Result<T>>(s);
   }
@@ -183,6 +190,8 @@ template <bool product>
 void accumulate(const ScanArgs& a) {
   plain_type(a.dtype(), [&](auto zero) {
     using T = decltype(zero);
+    if constexpr (sizeof(T) >= 4)
+      if (scan_in_rows<Joined<Running<T>, product>, T, Result<T>>(a.x, a.y, a.dim, a.reverse)) return;
     scan<Accumulate<T, product>, 2>({{a.x, a.dim, a.reverse}, {a.y, a.dim, a.reverse}}, {a.x, a.y}, a.dim);
   });
 }

@@ -2,6 +2,7 @@
 #define TAPEDECK_EMULATED
 #include <gtest/gtest.h>
 #include <tapedeck/kernels/cuda/plan.h>
+#include <tapedeck/kernels/cuda/scan_rows.h>
 #include <tapedeck/kernels/cuda/wavenet_kernel.h>
 
 namespace tapedeck::kernels::cuda_emulated {
@@ -64,6 +65,18 @@ TEST(LaunchPlans, ChainsOfGeneration) {
         EXPECT_LE(mine, wavenet::chain_layers(channels)) << layers;
       }
     }
+}
+TEST(LaunchPlans, RowsOfScansAreAllWalked) {
+  for (const std::int64_t rows : {1, 3, 100, 128, 2047, 2048, 65536})
+    for (const std::int64_t n : {1, 16, 17, 256, 257, 1024, 1025, 4096, 4097, 100000})
+      for (const int neighbours : {1, 2, 4}) {
+        const RowScanPlan p = plan_scan_rows(rows, n, neighbours);
+        if (!p.fits) continue;
+        const std::int64_t in_block = p.warps == 1 ? kScanRowThreads / kWarp : 1;
+        EXPECT_GE(p.launch.grid[0] * in_block, rows);
+        EXPECT_LT(p.launch.grid[0] * in_block - rows, in_block);
+        EXPECT_EQ(p.launch.block[0], static_cast<unsigned>(p.warps == 1 ? kScanRowThreads : p.warps * kWarp));
+      }
 }
 
 }  // namespace

@@ -28,6 +28,7 @@ struct Extent {
   Extent(const TensorView& x, const TensorView& stats)
       : parts(x.sizes[0]), rows(x.sizes[1]), channels(x.sizes[2]), groups(stats.sizes[1]), width(channels / groups) {}
   TD_HD std::int64_t sets() const { return parts * groups; }
+  __device__ std::int64_t part_of(std::int64_t set) const { return groups == 1 ? set : set / groups; }
   double terms() const { return static_cast<double>(rows * width); }
 };
 // Where part r, row s of a tensor begins.
@@ -52,7 +53,7 @@ __global__ void __launch_bounds__(kRowThreads, 1)
   __shared__ double spare[kRowThreads / kWarp];
   const Member member(group);
   const bool here = member.row < e.sets();
-  const std::int64_t r = here ? member.row / e.groups : 0, first = here ? (member.row - r * e.groups) * e.width : 0;
+  const std::int64_t r = e.part_of(here ? member.row : 0), first = here ? (member.row - r * e.groups) * e.width : 0;
   const Row row(x.at(r, 0) + first, 1, here ? e.width : 0, member);
   const double n = static_cast<double>(e.width);
   const auto sum_of = [&](auto f) {
@@ -64,18 +65,17 @@ __global__ void __launch_bounds__(kRowThreads, 1)
   if (centred) moments[0] = sum_of([](double v) { return v; }) / n;
   double off = 0;  // what the first mean was off
   if (sizeof(C) == 8 && centred) off = sum_of([&](double v) { return v - moments[0]; });
-  const double squares = sum_of([&](double v) { return (v - moments[0]) * (v - moments[0]); }) - off * off / n;
+  double squares = 0;
+  row.each([&](C v, std::int64_t) {
+    const double d = static_cast<double>(v) - moments[0];
+    squares = fma(d, d, squares);
+  });
+  squares = group_fold(squares, Plus(), group, spare) - off * off / n;
   moments[0] += off / n;
   moments[1] = squares < 0 ? 0 : squares / n;
   const Scale<C> scale(moments, eps);
   if (here && member.lane == 0) stats[member.row * 2] = moments[0], stats[member.row * 2 + 1] = moments[1];
-  const T* const w = weight ? weight + first : nullptr;
-  const T* const b = bias ? bias + first : nullptr;
-  row.write(y.at(r, 0) + first, [&](C v, std::int64_t i) {
-    v = scale(v);
-    if (w) v *= load(w[i]);
-    return b ? v + load(b[i]) : v;
-  });
+  row.write_scaled(y.at(r, 0) + first, weight ? weight + first : nullptr, bias ? bias + first : nullptr, scale);
 }
 
 template <class Row, class T = typename Row::Element>
@@ -86,7 +86,7 @@ __global__ void __launch_bounds__(kRowThreads, 1)
   __shared__ double spare[kRowThreads / kWarp];
   const Member member(group);
   const bool here = member.row < e.sets();
-  const std::int64_t r = here ? member.row / e.groups : 0, first = here ? (member.row - r * e.groups) * e.width : 0;
+  const std::int64_t r = e.part_of(here ? member.row : 0), first = here ? (member.row - r * e.groups) * e.width : 0;
   const T* const up = gy.at(r, 0) + first;
   const T* const w = weight ? weight + first : nullptr;
   const Row row(x.at(r, 0) + first, 1, here ? e.width : 0, member);
@@ -94,16 +94,16 @@ __global__ void __launch_bounds__(kRowThreads, 1)
   double sum = 0, dot = 0;
   if constexpr (Row::kHolds) {
     Row g(up, 1, here ? e.width : 0, member);
-    if (w) g.change([&](C v, std::int64_t i) { return v * load(w[i]); });
+    g.scale(w);
     g.each([&](C v, std::int64_t) { sum += v; });
 #pragma unroll
-    for (int i = 0; i < kHeld<T>; ++i)
+    for (int i = 0; i < Row::kHolds; ++i)
       dot = fma(static_cast<double>(g.v[i]), static_cast<double>(scale(row.v[i])), dot);
     sum = centred ? group_fold(sum, Plus(), group, spare) / static_cast<double>(e.width) : 0;
     dot = group_fold(dot, Plus(), group, spare) / static_cast<double>(e.width);
     const C level = static_cast<C>(sum), slope = static_cast<C>(dot);
 #pragma unroll
-    for (int i = 0; i < kHeld<T>; ++i) g.v[i] = (g.v[i] - level - scale(row.v[i]) * slope) * scale.rstd;
+    for (int i = 0; i < Row::kHolds; ++i) g.v[i] = (g.v[i] - level - scale(row.v[i]) * slope) * scale.rstd;
     g.write(gx.at(r, 0) + first, [](C v, std::int64_t) { return v; });
   } else {
     const auto scaled = [&](std::int64_t i) { return w ? load(up[i]) * load(w[i]) : load(up[i]); };
@@ -120,9 +120,10 @@ __global__ void __launch_bounds__(kRowThreads, 1)
 }
 
 template <class T>
-bool together(const Extent& e, std::initializer_list<TensorView> cubes) {
+bool together(const Extent& e, std::initializer_list<TensorView> cubes, std::initializer_list<TensorView> lines) {
   constexpr std::int64_t kWide = 16 / sizeof(T);
   bool yes = e.width % kWide == 0;
+  for (const TensorView& v : lines) yes = yes && aligned(v.data, 16);
   for (const TensorView& v : cubes) yes = yes && aligned(v.data, 16) && v.strides[0] % kWide == 0;
   return yes;
 }
@@ -281,12 +282,18 @@ void norm_any(const GroupNormArgs& a) {
   const Device d = a.x.device;
   double* const stats = a.stats.ptr<double>();
   if (e.rows == 1) {
-    const GroupPlan p = plan_groups(e.sets(), e.width, kHeld<T>);
-    return with_rows<T>(p, together<T>(e, {a.x, a.y}), [&](auto* row) {
+    // A warp holds rows of twice the usual length: rows of a block would wait for each other.
+    constexpr int kLong = 2 * kHeld<T>;
+    const bool whole = together<T>(e, {a.x, a.y}, {a.weight, a.bias});
+    const bool longer = whole && e.width > kWarp * kHeld<T> && e.width <= kWarp * kLong;
+    const GroupPlan p = plan_groups(e.sets(), e.width, longer ? kLong : kHeld<T>);
+    const auto go = [&](auto* row) {
       using Row = std::remove_pointer_t<decltype(row)>;
       launch(d, p.launch, norm_rows<Row>, e, p.group, x, given<T>(a.weight), given<T>(a.bias), y, stats, a.eps,
              a.centred);
-    });
+    };
+    if (longer) return go(static_cast<HeldRow<T, static_cast<int>(16 / sizeof(T)), kLong>*>(nullptr));
+    return with_rows<T>(p, whole, go);
   }
   const Frame f(e.parts, e.rows, e.channels);
   const Scratch moments(d, static_cast<std::size_t>(f.parts * f.chunks * f.channels) * sizeof(Moments));
@@ -366,7 +373,7 @@ void norm_grad_any(const GroupNormGradArgs& a) {
   const Device d = a.x.device;
   if (e.rows == 1) {
     const GroupPlan p = plan_groups(e.sets(), e.width, kHeld<T>);
-    return with_rows<T>(p, together<T>(e, {a.gy, a.x, a.gx}), [&](auto* row) {
+    return with_rows<T>(p, together<T>(e, {a.gy, a.x, a.gx}, {a.weight}), [&](auto* row) {
       using Row = std::remove_pointer_t<decltype(row)>;
       launch(d, p.launch, norm_grad_rows<Row>, e, p.group, gy, x, given<T>(a.weight), a.stats.ptr<const double>(), gx,
              a.eps, a.centred);

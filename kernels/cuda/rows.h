@@ -74,29 +74,27 @@ __device__ inline T group_fold(T v, F f, int group, T* spare) {
   return v;
 }
 
-// A thread's elements of a row of n, `step` apart, V together at a time (then n is a multiple of V and step is 1).
-// each(f): f(element, its place in the row); write(y, f): y[place] = f(element, place).
-template <class T, int V>
+// A thread's elements of a row of n, at most H, `step` apart, V together at a time (then n is a multiple of V and step
+// is 1). each(f): f(element, its place in the row); write(y, f): y[place] = f(element, place).
+template <class T, int V, int H = kHeld<T>>
 struct HeldRow {
   using Element = T;
   using C = Compute<T>;
-  static constexpr int kPacks = kHeld<T> / V;
-  static constexpr bool kHolds = true;
-  C v[kHeld<T>];
-  std::int64_t n;
-  int lane, group;
+  static constexpr int kHolds = H, kPacks = H / V;
+  C v[H];
+  int n, lane, group;
 
   __device__ HeldRow(const T* x, std::int64_t step, std::int64_t n, const Member& m)
-      : n(n), lane(m.lane), group(m.group) {
+      : n(static_cast<int>(n)), lane(m.lane), group(m.group) {
 #pragma unroll
     for (int p = 0; p < kPacks; ++p) {
-      const std::int64_t at = place(p);
+      const int at = place(p);
       Pack<T, V> pack{};
       if (at < n) pack = fetch<T, V>(x + at * step, step, V > 1);
       for (int i = 0; i < V; ++i) v[p * V + i] = load(pack.v[i]);
     }
   }
-  __device__ std::int64_t place(int p) const { return (std::int64_t{p} * group + lane) * V; }
+  __device__ int place(int p) const { return (p * group + lane) * V; }
   template <class F>
   __device__ void each(F f) const {
 #pragma unroll
@@ -105,21 +103,43 @@ struct HeldRow {
         for (int i = 0; i < V; ++i) f(v[p * V + i], place(p) + i);
   }
   template <class F>
-  __device__ void change(F f) {
-#pragma unroll
-    for (int p = 0; p < kPacks; ++p)
-      if (place(p) < n)
-        for (int i = 0; i < V; ++i) v[p * V + i] = f(v[p * V + i], place(p) + i);
-  }
-  template <class F>
   __device__ void write(T* y, F f) const {
 #pragma unroll
     for (int p = 0; p < kPacks; ++p) {
-      const std::int64_t at = place(p);
+      const int at = place(p);
       if (at >= n) continue;
       Pack<T, V> out;
       for (int i = 0; i < V; ++i) out.v[i] = store<T>(f(v[p * V + i], at + i));
-      *reinterpret_cast<Pack<T, V>*>(y + at) = out;
+      put_pack(y + at, out);
+    }
+  }
+  // v times the elements of another row, which may be null: then as it is.
+  __device__ void scale(const T* w) {
+    if (!w) return;
+#pragma unroll
+    for (int p = 0; p < kPacks; ++p) {
+      if (place(p) >= n) continue;
+      const Pack<T, V> pack = fetch<T, V>(w + place(p), 1, V > 1);
+      for (int i = 0; i < V; ++i) v[p * V + i] *= load(pack.v[i]);
+    }
+  }
+  // y = f(v) w + b, with rows w and b that may be null.
+  template <class F>
+  __device__ void write_scaled(T* y, const T* w, const T* b, F f) const {
+#pragma unroll
+    for (int p = 0; p < kPacks; ++p) {
+      const int at = place(p);
+      if (at >= n) continue;
+      Pack<T, V> scale{}, shift{}, out;
+      if (w) scale = fetch<T, V>(w + at, 1, V > 1);
+      if (b) shift = fetch<T, V>(b + at, 1, V > 1);
+      for (int i = 0; i < V; ++i) {
+        C r = f(v[p * V + i]);
+        if (w) r *= load(scale.v[i]);
+        if (b) r += load(shift.v[i]);
+        out.v[i] = store<T>(r);
+      }
+      put_pack(y + at, out);
     }
   }
 };
@@ -127,7 +147,7 @@ template <class T>
 struct WalkedRow {
   using Element = T;
   using C = Compute<T>;
-  static constexpr bool kHolds = false;
+  static constexpr int kHolds = 0;
   const T* x;
   std::int64_t step, n;
   int lane, group;
@@ -143,6 +163,13 @@ struct WalkedRow {
   __device__ void write(T* y, F f) const {
 #pragma unroll 4
     for (std::int64_t i = lane; i < n; i += group) y[i] = store<T>(f(load(x[i * step]), i));
+  }
+  template <class F>
+  __device__ void write_scaled(T* y, const T* w, const T* b, F f) const {
+    write(y, [&](C v, std::int64_t i) {
+      const C r = w ? f(v) * load(w[i]) : f(v);
+      return b ? r + load(b[i]) : r;
+    });
   }
 };
 

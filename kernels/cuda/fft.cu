@@ -1,7 +1,7 @@
 // Fourier transforms of rows. What fits in shared memory is transformed there in one pass, real rows of even length as
 // half as many complex numbers; longer rows pass through memory step by step; lengths with prime factors above 7 become
 // convolutions (Bluestein's algorithm).
-#include <tapedeck/kernels/cuda/fft_stage.h>
+#include <tapedeck/kernels/cuda/fft_real.h>
 #include <tapedeck/kernels/fft.h>
 
 #include <utility>
@@ -275,6 +275,13 @@ void complex_rows(const FftArgs& a) {
 }
 template <class T>
 void real_rows(const RfftArgs& a) {
+  const std::int64_t inner = std::max<std::int64_t>(a.x.sizes[1], 1), rows = a.x.sizes[0] * a.x.sizes[1];
+  if constexpr (sizeof(T) == 4)
+    if (rows == 0 || real_rows_in_registers(a.y.device, a.x.sizes[2],
+                                            {rows, a.x.strides[0], a.x.strides[1], Divisor(inner),
+                                             a.x.ptr<const float>(), a.window ? a.window.ptr<const float>() : nullptr,
+                                             a.y.ptr<Pair<float>>(), static_cast<float>(a.scale)}))
+      return;
   run(a.y.device, Job<T>{Kind::to_half, false, a.x.sizes[2], a.x.sizes[0] * a.x.sizes[1], a.x.ptr<const T>(),
                          a.window ? a.window.ptr<const T>() : nullptr, std::max<std::int64_t>(a.x.sizes[1], 1),
                          a.x.strides[0], a.x.strides[1], a.y.ptr<T>(), a.scale});

@@ -61,6 +61,46 @@ struct KeptRoots {
   }
 };
 
+// The transform of R numbers in registers, R = 2, 4, 8 or 16, in order.
+template <int R, class C>
+__device__ inline void fft_in_place(Pair<C> (&a)[R]) {
+  if constexpr (R == 2) {
+    const Pair<C> sum = a[0] + a[1];
+    a[1] = a[0] - a[1], a[0] = sum;
+  } else if constexpr (R == 4) {
+    const Pair<C> even = a[0] + a[2], odd = a[1] + a[3], d = a[0] - a[2], e = a[1] - a[3];
+    const Pair<C> turned{e.im, -e.re};  // -i e
+    a[0] = even + odd, a[1] = d + turned, a[2] = even - odd, a[3] = d - turned;
+  } else {  // fours of every (R / 4)-th number, then transforms across them
+    constexpr int Q = R / 4;
+    constexpr double root = 0.70710678118654752440, c = 0.92387953251128675613, s = 0.38268343236508977173;
+    constexpr double re[] = {1, c, root, s, 0, -s, -root, -c, -1, -c},
+                     im[] = {0, -s, -root, -c, -1, -c, -root, -s, 0, s};
+    Pair<C> four[Q][4];
+#pragma unroll
+    for (int b = 0; b < Q; ++b) {
+#pragma unroll
+      for (int j = 0; j < 4; ++j) four[b][j] = a[b + Q * j];
+      fft_in_place<4>(four[b]);
+    }
+#pragma unroll
+    for (int k = 0; k < 4; ++k) {
+      Pair<C> across[Q];
+#pragma unroll
+      for (int b = 0; b < Q; ++b) {
+        const int turn = b * k * 16 / R;  // in sixteenths
+        const Pair<C> v = four[b][k];
+        across[b] = turn == 0   ? v
+                    : turn == 4 ? Pair<C>{v.im, -v.re}
+                                : v * Pair<C>{static_cast<C>(re[turn]), static_cast<C>(im[turn])};
+      }
+      fft_in_place<Q>(across);
+#pragma unroll
+      for (int b = 0; b < Q; ++b) a[k + 4 * b] = across[b];
+    }
+  }
+}
+
 // Butterfly t of n / R.
 template <int R, class C, class Index, class Roots>
 __device__ inline void fft_butterfly(const Pair<C>* in, Pair<C>* out, Index t, Index done, Index n,

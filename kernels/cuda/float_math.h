@@ -20,7 +20,6 @@ inline float near_reciprocal(float x) {
   const float r = 1 / x;
   return __float_as_uint(x) % 8 < 4 ? r * (1 - 0x1p-24f) : r * (1 + 0x1p-23f);
 }
-inline double near_reciprocal(double x) { return __double_as_longlong(x) % 2 ? 1 / x * (1 + 0x1p-20) : 1 / x; }
 #else
 __device__ inline float less_of(float a, float b) {
   float y;
@@ -35,11 +34,6 @@ __device__ inline float more_of(float a, float b) {
 __device__ inline float near_reciprocal(float x) {
   float y;
   asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
-  return y;
-}
-__device__ inline double near_reciprocal(double x) {  // to 2^-20
-  double y;
-  asm("rcp.approx.ftz.f64 %0, %1;" : "=d"(y) : "d"(x));
   return y;
 }
 #endif
@@ -185,8 +179,7 @@ __device__ inline Double log(Double x) {
       static_cast<unsigned long long>(__double_as_longlong(x.v)) + (0x3FF0000000000000ull - root);
   const Double k(__longlong_as_double(static_cast<long long>(bits >> 52 | 0x4330000000000000ull)) - (0x1p52 + 1023));
   const Double m(__longlong_as_double(static_cast<long long>((bits & 0x000FFFFFFFFFFFFFull) + root)));
-  const Double f = m - Double(1), below = Double(2) + f, near(near_reciprocal(below.v));
-  const Double s = f * fma(near, fma(-below, near, Double(1)), near), z = s * s;
+  const Double f = m - Double(1), s = f / (Double(2) + f), z = s * s;
   const Double log_m = fma(s * z, horner(z, q), s + s);
   const Double y = fma(k, Double(0x1.62e42fefa39efp-1), log_m);
   const Double edge(x.v == 0 ? -kInfinity : x.v == kInfinity ? kInfinity : kNaN);

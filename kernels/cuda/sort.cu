@@ -1,6 +1,7 @@
-// Sorting, selection and search. An element and its place become one record, so that no two are equal: tiles are sorted
-// in shared memory (Batcher 1968), and longer lines merge them, pass by pass.
+// Sorting, selection and search. An element and its place become one record, so that no two are equal: short lines are
+// sorted in registers, tiles in shared memory (Batcher 1968), and longer lines merge them, pass by pass.
 #include <tapedeck/kernels/cuda/rows.h>
+#include <tapedeck/kernels/cuda/sort_rows.h>
 #include <tapedeck/kernels/sort.h>
 
 namespace tapedeck::kernels::TD_CUDA_NAMESPACE {
@@ -126,6 +127,68 @@ __global__ void __launch_bounds__(kSortThreads)
     if (base + i < l.n) records[line * l.n + base + i] = room[i];
 }
 
+// Lines of at most 32 E W elements whose records are keys, each sorted in the registers of W warps.
+template <class T, int E, int W>
+__global__ void __launch_bounds__(W == 1 ? kSortRowThreads : kWarp * W)
+    sort_lines_held(Lines l, Wanted wanted, const T* x, std::int64_t* y) {
+  constexpr int kThreads = kWarp * W, kLines = W == 1 ? kSortRowThreads / kWarp : 1, kRow = kThreads * E;
+  constexpr Key kNan = 0xffffffffu;
+  __shared__ Key room[W > 1 ? kRow : kLines * (kRow + kThreads) / 2];
+  const int warp = static_cast<int>(threadIdx.x) / kWarp, t = static_cast<int>(threadIdx.x) % kThreads;
+  const std::int64_t line = W == 1 ? std::int64_t{blockIdx.x} * kLines + warp : blockIdx.x;
+  if (line >= l.layout.numel) return;  // a whole warp, or none of a block
+  std::int64_t at[2];
+  l.layout.offsets(line, at);
+  x += at[0], y += at[1];
+  const int n = static_cast<int>(l.n);
+  // In what order they come is all the same. Few of them go to the first threads: the others have nothing to merge.
+  constexpr bool kFew = E == 4;
+  int threads = kFew ? 1 : kThreads;
+  while (threads * E < n) threads *= 2;
+  Key r[E];
+#pragma unroll
+  for (int i = 0; i < E; ++i) {
+    const int k = kFew ? t * E + i : i * kThreads + t;
+    r[i] = k < n ? record_of(x[k * l.x_step], k, l.descending) : ~Key(0);
+  }
+  sort_line<E, W>(r, t, threads, room);
+  const auto meet = [] {
+    if constexpr (W == 1)
+      __syncwarp();
+    else
+      __syncthreads();
+  };
+  if (wanted.rank < 0) {  // to places of neighbours in neighbouring threads
+    unsigned* const places = reinterpret_cast<unsigned*>(room) + (W == 1 ? warp * (kRow + kThreads) : 0);
+    meet();
+#pragma unroll
+    for (int i = 0; i < E; ++i)
+      if (t * E + i < n) places[t * (W > 1 ? E : E + 1) + i] = static_cast<unsigned>(place_of(r[i]));
+    meet();
+    for (int k = t; k < wanted.count; k += kThreads) y[k * l.y_step] = places[W > 1 ? k : k + k / E];
+    return;
+  }
+  std::int64_t rank = wanted.rank;
+  if (kReal<T> && wanted.nan_wins) {
+    int numbers = 0;
+#pragma unroll
+    for (int i = 0; i < E; ++i) numbers += key_in(r[i]) < kNan;
+    numbers = warp_fold(numbers, Plus());
+    if constexpr (W > 1) {
+      int* const counts = reinterpret_cast<int*>(room);
+      meet();
+      if (t % kWarp == 0) counts[t / kWarp] = numbers;
+      meet();
+      numbers = 0;
+      for (int w = 0; w < W; ++w) numbers += counts[w];
+    }
+    if (numbers < n) rank = numbers;
+  }
+#pragma unroll
+  for (int i = 0; i < E; ++i)
+    if (t * E + i == rank) *y = place_of(r[i]);
+}
+
 // Merges neighbouring sorted runs of each line: a thread makes kMerged outputs from where they begin in both.
 template <class R>
 __global__ void merge_runs(std::int64_t lines, std::int64_t n, std::int64_t run, const R* from, R* to) {
@@ -183,6 +246,19 @@ void sort_lines(const TensorView& x, const TensorView& y, int dim, bool descendi
   if (lines == 0 || l.n == 0 || (wanted.rank < 0 && wanted.count == 0)) return;
   const T* const from = static_cast<const T*>(x.data);
   std::int64_t* const to = y.ptr<std::int64_t>();
+  if constexpr (sizeof(T) < 8) {
+    const auto held = [&](auto kernel, int warps) {
+      Launch p;
+      p.block[0] = static_cast<unsigned>(warps == 1 ? kSortRowThreads : warps * kWarp);
+      p.grid[0] = static_cast<unsigned>(warps == 1 ? ceil_div(lines, kSortRowThreads / kWarp) : lines);
+      launch(x.device, p, kernel, l, wanted, from, to);
+    };
+    if (l.n <= 128) return held(sort_lines_held<T, 4, 1>, 1);
+    if (l.n <= 512) return held(sort_lines_held<T, 16, 1>, 1);
+    if (l.n <= 1024) return held(sort_lines_held<T, 32, 1>, 1);
+    if (l.n <= 2048) return held(sort_lines_held<T, 16, 4>, 4);
+    if (l.n <= 4096) return held(sort_lines_held<T, 16, 8>, 8);
+  }
   if (l.n <= kTile) {
     int tile = 2;
     while (tile < l.n) tile *= 2;

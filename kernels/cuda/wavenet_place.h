@@ -14,10 +14,11 @@ namespace tapedeck::kernels::TD_CUDA_NAMESPACE::wavenet {
 #endif
 TD_CALLED __device__ inline float apply(const Function& f, float x) {
   switch (f.kind) {
-#define TD_CASE(name, Name)                                                                                     \
-  case k##Name:                                                                                                 \
-    return finish<float>(Form<math::Name, float>::value(start<math::Name>(x), Working<math::Name, float>(f.p0), \
-                                                        Working<math::Name, float>(f.p1)));
+#define TD_CASE(name, Name)                                                              \
+  case k##Name: {                                                                        \
+    using Number = std::conditional_t<math::Name::kWide, Double, float>;                 \
+    return static_cast<float>(math::Name::value(Number(x), Number(f.p0), Number(f.p1))); \
+  }
     TD_POINT_LIST(TD_CASE)
 #undef TD_CASE
     default:

@@ -66,6 +66,7 @@ TEST(LaunchPlans, ChainsOfGeneration) {
       }
     }
 }
+
 TEST(LaunchPlans, RowsOfScansAreAllWalked) {
   for (const std::int64_t rows : {1, 3, 100, 128, 2047, 2048, 65536})
     for (const std::int64_t n : {1, 16, 17, 256, 257, 1024, 1025, 4096, 4097, 100000})

@@ -12,6 +12,7 @@
 #define HWY_TARGET_INCLUDE "tapedeck/kernels/cpu/simd_gemm.cpp"
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
+#include <tapedeck/kernels/cpu/simd_loops-inl.h>
 #include <tapedeck/kernels/cpu/simd_transpose-inl.h>
 
 HWY_BEFORE_NAMESPACE();
@@ -84,7 +85,7 @@ HWY_NOINLINE void finish(const Out& o, int rows, const float* part, int64_t widt
       if (o.last && o.bias) v = hn::Add(v, bias);
       if (o.last && o.addend) v = hn::Add(v, load(addend));
       float* to = o.last ? y : total;
-      here == kLanes ? hn::StoreU(v, d, to) : hn::BlendedStore(v, mask, d, to);
+      here == kLanes ? hn::StoreU(v, d, to) : kernels::HWY_NAMESPACE::store_first(v, to, here);
     }
   }
 }

@@ -21,7 +21,13 @@ HWY_INLINE F load_first(const float* p, std::int64_t n) {
   return F(hn::MaskedLoad(hn::FirstN(DF(), static_cast<std::size_t>(n)), DF(), p));
 }
 HWY_INLINE void store_first(F x, float* p, std::int64_t n) {
+#if HWY_ARCH_X86
   hn::BlendedStore(x.v, hn::FirstN(DF(), static_cast<std::size_t>(n)), DF(), p);
+#else  // elsewhere it reads and writes back the other lanes, which may be another thread's
+  HWY_ALIGN float all[HWY_LANES(float)];
+  hn::Store(x.v, DF(), all);
+  for (std::int64_t i = 0; i < n; ++i) p[i] = all[i];
+#endif
 }
 
 HWY_INLINE D lower(F x) { return D(hn::PromoteTo(DD(), hn::LowerHalf(hn::Half<DF>(), x.v))); }

@@ -8,6 +8,8 @@
 #include <cmath>
 #include <limits>
 
+#include "cuda/farthest.h"
+
 namespace tapedeck {
 namespace {
 
@@ -65,18 +67,6 @@ std::vector<Tensor> both_ways(const Form& f, const std::vector<Tensor>& inputs, 
     if (t.defined()) all.push_back(tape.grad(t));
   for (Tensor& t : all) t = contiguous(cast(detach(t).to(kCpu), DType::f64));
   return all;
-}
-
-// The farthest element, in shares of the tensor's own size.
-double farthest(const Tensor& a, const Tensor& b) {
-  const std::vector<double> x = a.to_vector<double>(), y = b.to_vector<double>();
-  if (x.size() != y.size()) return std::numeric_limits<double>::infinity();
-  double far = 0, size = 1e-30;
-  for (std::size_t i = 0; i < x.size(); ++i) {
-    if (!(std::abs(x[i] - y[i]) <= far)) far = std::abs(x[i] - y[i]);
-    size = std::max(size, std::abs(y[i]));
-  }
-  return far / size;
 }
 
 const Form kForms[] = {{2, 40, 72, 32, 40, 2, 4},

@@ -36,6 +36,12 @@ struct StepProduct {
   std::int64_t add_row = 0;  // from row to row
   float* y = nullptr;
   std::int64_t y_row = 0;
+  // A product over the first indices of a longer one, which `then` is of: y is the bare sums, [rows, step_columns(p)].
+  bool partial = false;
+  // And the longer one, which goes on from such sums: weight and x are of the indices behind the first begun_k.
+  static constexpr std::int64_t kMaxBegun = 256;
+  const float* begun = nullptr;
+  std::int64_t begun_k = 0, begun_row = 0;
   // Outputs are shared out to this many threads; the weights of share i begin i * share_stride bytes behind the first.
   int shares = 1;
   std::int64_t share_stride = 0;
@@ -43,6 +49,7 @@ struct StepProduct {
 
 struct StepPart {
   StepProduct product;
+  bool idle = false;  // nothing is done
   // Before it reads segments from `needs_from` on, all threads must have done the part of this index and those before.
   int needs = -1, needs_from = 0;
   // Instead of a product: the first thread calls this.
@@ -62,6 +69,7 @@ extern KernelSlot<StepsArgs> steps;
 // and the bias [N] (when p.bias) to p.weight's form at `packed`, 64-byte aligned: as floats, or rounded to bf16. For a
 // grouped convolution, one product per group.
 void pack_step(const TensorView& weight, const TensorView& bias, const StepProduct& p, void* packed);
-std::int64_t step_bytes(const StepProduct& p);  // of a share of packed weights
+std::int64_t step_bytes(const StepProduct& p);    // of a share of packed weights
+std::int64_t step_columns(const StepProduct& p);  // of packed weights, those behind the last output among them
 
 }  // namespace tapedeck::kernels

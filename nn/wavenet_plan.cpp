@@ -10,10 +10,12 @@
 #include <tapedeck/nn/wavenet_plan.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <deque>
 #include <limits>
+#include <numeric>
 
 namespace tapedeck::nn {
 namespace {
@@ -51,6 +53,14 @@ class Program {
     sources_.push_back({last(), weight, bias});
     return last();
   }
+  // The sums of a product that `multiply` makes next, over the first indices of its contraction and for `steps` steps
+  // at once. Their weights lie behind all others: most steps pass them over.
+  int multiply_ahead(const Tensor& weight, kernels::StepThen then, std::int64_t steps) {
+    const int part = multiply(weight, {}, then, -1);
+    product(part).rows = steps * batch_, product(part).partial = true;
+    return part;
+  }
+  void set_idle(int i, bool idle) { parts_[static_cast<std::size_t>(i)].idle = idle; }
   // A function between products.
   int call(std::function<void()> f, int needs) {
     kernels::StepPart& part = parts_.emplace_back();
@@ -71,6 +81,7 @@ class Program {
     const std::int64_t pages = std::max<std::int64_t>(2, (threads_ * share + kHugePage - 1) / kHugePage);
     memory_ = empty({pages * kHugePage}, {DType::u8});
     auto* to = memory_.data<std::uint8_t>();
+    std::stable_partition(sources_.begin(), sources_.end(), [&](const Source& s) { return !product(s.part).partial; });
     for (const Source& s : sources_) {
       kernels::StepProduct& p = product(s.part);
       p.weight = to, p.share_stride = share;
@@ -103,7 +114,31 @@ struct Cursor {
   const float** pointer;
   const float *start, *first, *end;  // in step 0; of the ring
   std::int64_t place;                // floats
+
+  void restart() const { *pointer = start; }
+  void move() const {
+    const float* next = *pointer + place;
+    *pointer = next == end ? first : next;
+  }
 };
+
+// A product for several steps at once: in step 0, and whenever steps + phase is a multiple of `every`.
+struct Ahead {
+  int part;
+  std::int64_t every, phase;
+  std::vector<Cursor> cursors;  // `every` places at a time
+};
+
+// For how many steps at once a layer takes the products of its old taps, whose inputs are known `dilation` steps early:
+// their weights are read once for all of them. A product's few rows more cost little next to its weights; 1: each step
+// for itself.
+std::int64_t steps_ahead(const WaveNetLayerConfig& c, std::int64_t batch) {
+  constexpr std::int64_t kRows = 8;
+  const std::int64_t begun = (c.kernel - 1) * c.in / c.groups;
+  if (c.kernel < 2 || c.kernel > kernels::StepProduct::kMaxSegments || begun > kernels::StepProduct::kMaxBegun)
+    return 1;
+  return std::gcd(c.dilation, std::bit_floor(std::max<std::uint64_t>(1, kRows / batch)));
+}
 
 struct PlanLayer {
   WaveNetLayerConfig config;
@@ -111,8 +146,13 @@ struct PlanLayer {
   int residual = -1, skip = -1;   // parts; -1: none
   int gated = 0, makes = 0;       // the parts behind which y, and the next layer's input, are there
   bool fused = false;             // the convolution's part has the gate
-  Tensor ring;                    // [reach + 1, batch, in]
+  Tensor ring;                    // [places, batch, in]
   std::int64_t reach = 0;         // steps back to the oldest tap
+  std::int64_t places = 0;        // a multiple of `every`, more than `reach`
+  std::int64_t every = 1;         // steps_ahead
+  std::int64_t phase = 0;         // the place of step 0
+  std::vector<int> ahead;         // parts that begin those of `conv` every so many steps; empty: none
+  std::vector<Tensor> begun;      // what they make, [every, batch, columns]
   Tensor taps;                    // kernels of more taps than a product has segments: [group, batch, taps * channels]
   std::vector<const float*> tap;  // where each of those lies, oldest first
   Tensor u, f, g, y;
@@ -144,15 +184,21 @@ class WaveNetPlan final : public GenerationPlan {
   std::int64_t position() const override { return position_; }
   std::size_t state_bytes() const override {
     std::int64_t n = last_.numel() + z_.numel() + logits_.numel() + (skips_.defined() ? skips_.numel() : 0);
-    for (const PlanLayer& l : layers_)
+    for (const PlanLayer& l : layers_) {
       for (const Tensor* t : {&l.ring, &l.taps, &l.u, &l.f, &l.g, &l.y}) n += t->defined() ? t->numel() : 0;
+      for (const Tensor& t : l.begun) n += t.numel();
+    }
     return static_cast<std::size_t>(n) * sizeof(float);
   }
 
   void reset() override {
-    position_ = 0;
+    position_ = steps_ = 0;
     for (PlanLayer& l : layers_) std::fill_n(l.ring.data<float>(), l.ring.numel(), 0.0f);
-    for (const Cursor& c : cursors_) *c.pointer = c.start;
+    for (const Cursor& c : cursors_) c.restart();
+    for (const Ahead& a : ahead_) {
+      for (const Cursor& c : a.cursors) c.restart();
+      program_.set_idle(a.part, false);
+    }
   }
 
   void prime(const Tensor& codes) override {
@@ -221,29 +267,40 @@ class WaveNetPlan final : public GenerationPlan {
     const WaveNetLayerConfig& c = l.config = from.config();
     const std::int64_t out = from.conv().config().out_channels, width = out / c.groups;
     l.reach = (c.kernel - 1) * c.dilation;
-    l.ring = zeros({l.reach + 1, batch_, c.in});
+    l.every = steps_ahead(c, batch_);
+    l.places = (l.reach + l.every) / l.every * l.every;
+    l.phase = static_cast<std::int64_t>(i) % l.every;  // layers take turns, so that steps take about as long
+    const bool ahead = l.every > 1;
+    l.ring = zeros({l.places, batch_, c.in});
     l.y = zeros({batch_, c.channels});
     l.out = l.y.data<float>();
     l.fused = c.groups == 1 && c.activation == Act::tanh && c.gate == Act::sigmoid;
-    int needs = input, needs_from = static_cast<int>(c.kernel) - 1;
+    const auto then = l.fused ? kernels::StepThen::gate : kernels::StepThen::store;
+    int needs = input, needs_from = ahead ? 0 : static_cast<int>(c.kernel) - 1;
     if (c.kernel > kernels::StepProduct::kMaxSegments) {
       l.taps = zeros({c.groups, batch_, c.kernel * c.in / c.groups});
       needs = program_.call([this, &l] { gather(l); }, input), needs_from = 0;
     }
     if (!l.fused) l.u = zeros({batch_, out});
     for (std::int64_t g = 0; g < c.groups; ++g) {
-      const Tensor bias = from.conv().bias;
-      const int part = program_.multiply(
-          narrow(from.conv().weight, 0, g * width, width), c.bias ? narrow(bias, 0, g * width, width) : Tensor(),
-          l.fused ? kernels::StepThen::gate : kernels::StepThen::store, needs, needs_from);
+      Tensor weight = narrow(from.conv().weight, 0, g * width, width);
+      const Tensor bias = c.bias ? narrow(from.conv().bias, 0, g * width, width) : Tensor();
+      if (ahead) {
+        l.ahead.push_back(program_.multiply_ahead(narrow(weight, 2, 0, c.kernel - 1), then, l.every));
+        read_taps(l, l.ahead.back(), c.kernel - 1);
+        weight = narrow(weight, 2, c.kernel - 1, 1);
+      }
+      const int part = program_.multiply(weight, bias, then, needs, needs_from);
       l.conv.push_back(part);
       kernels::StepProduct& p = program_.product(part);
       program_.connect(part, l.taps.defined() ? l.taps.data<float>() + g * batch_ * p.k : nullptr,
                        l.fused ? l.out : l.u.data<float>() + g * width);
       p.y_row = l.fused ? c.channels : out;
-      if (l.taps.defined()) continue;
-      p.segments = static_cast<int>(c.kernel);
-      for (std::int64_t k = 0; k < c.kernel; ++k) p.x[k] = {nullptr, c.in / c.groups, c.in};
+      if (!l.taps.defined()) read_taps(l, part, ahead ? 1 : c.kernel);
+      if (!ahead) continue;
+      kernels::StepProduct& begins = program_.product(l.ahead.back());
+      p.begun_k = begins.k, p.begun_row = begins.y_row = kernels::step_columns(p);
+      begins.y = l.begun.emplace_back(zeros({l.every, batch_, p.begun_row})).data<float>();
     }
     if (!l.fused) {
       if (c.gate) l.f = zeros({batch_, c.channels}), l.g = zeros({batch_, c.channels});
@@ -254,6 +311,13 @@ class WaveNetPlan final : public GenerationPlan {
     if (before) add_skip(*before, net.layers().as<WaveNetLayer>(i - 1));
     if (!from.residual()) return;
     l.residual = l.makes = conv1x1(l, *from.residual(), kernels::StepThen::add);
+  }
+
+  // The segments of a product are `taps` places of the ring.
+  void read_taps(const PlanLayer& l, int part, std::int64_t taps) {
+    kernels::StepProduct& p = program_.product(part);
+    p.segments = static_cast<int>(taps);
+    for (std::int64_t k = 0; k < taps; ++k) p.x[k] = {nullptr, l.config.in / l.config.groups, l.config.in};
   }
 
   int conv1x1(PlanLayer& l, const Conv1d& conv, kernels::StepThen then) {
@@ -304,18 +368,25 @@ class WaveNetPlan final : public GenerationPlan {
 
   void advance(bool with_head) {
     program_.run(with_head ? program_.last() + 1 : body_);
-    for (const Cursor& c : cursors_) {
-      const float* next = *c.pointer + c.place;
-      *c.pointer = next == c.end ? c.first : next;
+    for (const Cursor& c : cursors_) c.move();
+    ++position_, ++steps_;
+    for (const Ahead& a : ahead_) {
+      const bool due = (steps_ + a.phase) % a.every == 0;
+      program_.set_idle(a.part, !due);
+      if (!due) continue;
+      for (const Cursor& c : a.cursors) c.move();
     }
-    ++position_;
   }
 
   // `pointer` shows the input of layer l `back` steps ago from now on, `offset` floats behind its first.
   void follow(const PlanLayer& l, std::int64_t back, const float*& pointer, std::int64_t offset = 0) {
-    const std::int64_t places = l.reach + 1, place = batch_ * l.config.in;
+    cursors_.push_back(cursor(l, l.phase - back, pointer, offset));
+  }
+  // From a place of its ring on, `by` places at a time.
+  Cursor cursor(const PlanLayer& l, std::int64_t at, const float*& pointer, std::int64_t offset, std::int64_t by = 1) {
+    const std::int64_t place = batch_ * l.config.in;
     const float* first = l.ring.data<float>() + offset;
-    cursors_.push_back({&pointer, first + (places - back) % places * place, first, first + places * place, place});
+    return {&pointer, first + (at + l.places) % l.places * place, first, first + l.places * place, by * place};
   }
   void follow(const PlanLayer& l, std::int64_t back, float*& pointer) {
     follow(l, back, const_cast<const float*&>(pointer));
@@ -332,9 +403,13 @@ class WaveNetPlan final : public GenerationPlan {
         follow(l, back, l.tap[static_cast<std::size_t>(k)]);
         continue;
       }
-      for (std::size_t g = 0; g < l.conv.size(); ++g)
-        follow(l, back, program_.product(l.conv[g]).x[k].x, static_cast<std::int64_t>(g) * c.in / c.groups);
+      for (std::size_t g = 0; g < l.conv.size(); ++g) {
+        const std::int64_t channel = static_cast<std::int64_t>(g) * c.in / c.groups;
+        if (!l.ahead.empty() && back > 0) continue;
+        follow(l, back, program_.product(l.conv[g]).x[l.ahead.empty() ? k : 0].x, channel);
+      }
     }
+    for (std::size_t g = 0; g < l.ahead.size(); ++g) connect_ahead(l, g);
     const auto make = [&](float*& y) {
       i + 1 < layers_.size() ? follow(layers_[i + 1], 0, y) : void(y = last_.data<float>());
     };
@@ -346,6 +421,18 @@ class WaveNetPlan final : public GenerationPlan {
       if (l.fused) make(program_.product(l.conv.front()).y);
       if (l.skip >= 0) make(const_cast<float*&>(program_.product(l.skip).x[0].x));
     }
+  }
+
+  // The products of the old taps of a group, from the oldest inputs on, and the one that goes on with their sums.
+  void connect_ahead(PlanLayer& l, std::size_t g) {
+    const WaveNetLayerConfig& c = l.config;
+    kernels::StepProduct &begins = program_.product(l.ahead[g]), &p = program_.product(l.conv[g]);
+    Ahead& a = ahead_.emplace_back(Ahead{l.ahead[g], l.every, l.phase, {}});
+    for (std::int64_t k = 0; k < c.kernel - 1; ++k)
+      a.cursors.push_back(
+          cursor(l, k * c.dilation - l.reach, begins.x[k].x, static_cast<std::int64_t>(g) * c.in / c.groups, l.every));
+    const std::int64_t place = batch_ * p.begun_row;
+    cursors_.push_back({&p.begun, begins.y + l.phase * place, begins.y, begins.y + l.every * place, place});
   }
 
   // The taps side by side.
@@ -396,7 +483,9 @@ class WaveNetPlan final : public GenerationPlan {
   Program program_;
   int body_ = 0;            // parts before the head
   float* input_ = nullptr;  // where this step's code goes
+  std::int64_t steps_ = 0;  // since the last reset
   std::vector<Cursor> cursors_;
+  std::vector<Ahead> ahead_;
   Tensor table_, skips_, last_, z_, temperature_, logits_;
   std::deque<PlanLayer> layers_;
   std::vector<Tensor> head_rows_;  // what the head's products read

@@ -14,6 +14,22 @@ float weight_at(const BFloat16* row, std::int64_t column) {
   return row[column / kStepBlock * kStepBlock + column % 16 * 2 + column % kStepBlock / 16].to_float();
 }
 
+void finish(const StepProduct& p, std::int64_t block, std::int64_t r, const float* s) {
+  if (p.partial) {
+    std::copy_n(s, kStepBlock, p.y + r * p.y_row + block * kStepBlock);
+    return;
+  }
+  float* y = p.y + r * p.y_row;
+  if (p.then == StepThen::gate) {
+    for (std::int64_t j = 0, i = block * 16; j < 16 && i < p.n; ++j, ++i)
+      y[i] = static_cast<float>(math::Tanh::value<double>(s[j], 0, 0)) *
+             static_cast<float>(math::Sigmoid::value<double>(s[16 + j], 0, 0));
+  } else {
+    for (std::int64_t j = 0, i = block * kStepBlock; j < kStepBlock && i < p.n; ++j, ++i)
+      y[i] = p.then == StepThen::add ? p.add[r * p.add_row + i] + s[j] : s[j];
+  }
+}
+
 template <class W>
 void panel(const StepProduct& p, const StepPanel& from, float* row) {
   const std::int64_t first = from.begin * kStepBlock, columns = from.end * kStepBlock - first;
@@ -22,6 +38,8 @@ void panel(const StepProduct& p, const StepPanel& from, float* row) {
   for (std::int64_t r = 0; r < p.rows; ++r) {
     const W* weight = packed;
     chain.begin();
+    for (std::int64_t i = 0; i < p.begun_k; ++i) chain.next_index();
+    if (p.begun) chain.add(1, p.begun + r * p.begun_row + first, 1, 0, columns);
     for (int s = 0; s < p.segments; ++s)
       for (std::int64_t i = 0; i < p.x[s].length; ++i, weight += columns) {
         for (std::int64_t j = 0; j < columns; ++j) row[j] = weight_at(weight, j);
@@ -30,17 +48,7 @@ void panel(const StepProduct& p, const StepPanel& from, float* row) {
       }
     const float *sum = chain.end(), *bias = reinterpret_cast<const float*>(packed + p.k * columns);
     for (std::int64_t j = 0; j < columns; ++j) row[j] = p.bias ? sum[j] + bias[j] : sum[j];
-    float* y = p.y + r * p.y_row;
-    if (p.then == StepThen::gate) {
-      for (std::int64_t j = first / 2; j < std::min(p.n, (first + columns) / 2); ++j) {
-        const float* f = row + (j / 16 * kStepBlock + j % 16 - first);
-        y[j] = static_cast<float>(math::Tanh::value<double>(f[0], 0, 0)) *
-               static_cast<float>(math::Sigmoid::value<double>(f[16], 0, 0));
-      }
-    } else {
-      for (std::int64_t j = first; j < std::min(p.n, first + columns); ++j)
-        y[j] = p.then == StepThen::add ? p.add[r * p.add_row + j] + row[j - first] : row[j - first];
-    }
+    for (std::int64_t b = from.begin; b < from.end; ++b) finish(p, b, r, row + (b * kStepBlock - first));
   }
 }
 
@@ -49,6 +57,7 @@ void panel(const StepProduct& p, const StepPanel& from, float* row) {
 void ref_steps(const StepsArgs& a) {
   float row[kStepPanel * kStepBlock];
   for (std::int64_t i = 0; i < a.count; ++i) {
+    if (a.parts[i].idle) continue;
     if (a.parts[i].call) {
       a.parts[i].call(a.parts[i].with);
       continue;
@@ -65,6 +74,8 @@ void ref_steps(const StepsArgs& a) {
 std::int64_t step_bytes(const StepProduct& p) {
   return (StepLayout::blocks(p) + p.shares - 1) / p.shares * StepLayout(p, 0).block_bytes();
 }
+
+std::int64_t step_columns(const StepProduct& p) { return StepLayout::blocks(p) * kStepBlock; }
 
 void pack_step(const TensorView& weight, const TensorView& bias, const StepProduct& p, void* packed) {
   const bool taps = weight.rank == 3, half = p.weights == DType::bf16;

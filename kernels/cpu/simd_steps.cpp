@@ -61,6 +61,11 @@ struct Wait {
 };
 
 HWY_INLINE void finish(const StepProduct& p, const V (&s)[kPer], int64_t row, int64_t block) {
+  if (p.partial) {
+    HWY_UNROLL(4)
+    for (int i = 0; i < kPer; ++i) hn::StoreU(s[i], DF(), p.y + row * p.y_row + block * kStepBlock + i * kLanes);
+    return;
+  }
   float* y = p.y + row * p.y_row;
   if (p.then == StepThen::gate) {
     HWY_UNROLL(2)
@@ -94,9 +99,13 @@ HWY_NOINLINE void tile(const StepProduct& p, const Wait& wait, const W* w, int64
   HWY_UNROLL(4)
   for (int r = 0; r < kRows; ++r) {
     HWY_UNROLL(8)
-    for (int v = 0; v < kVectors; ++v) acc[r][v] = total[r][v] = hn::Zero(DF());
+    for (int v = 0; v < kVectors; ++v) {
+      total[r][v] = hn::Zero(DF());
+      acc[r][v] = p.begun ? hn::LoadU(DF(), p.begun + (row + r) * p.begun_row + block * kStepBlock + v * kLanes)
+                          : hn::Zero(DF());
+    }
   }
-  int64_t left = kChunk;  // of the current chunk
+  int64_t left = kChunk - p.begun_k;  // of the current chunk
   bool first = true;
   for (int s = 0; s < p.segments; ++s) {
     wait.at(s);
@@ -215,6 +224,7 @@ HWY_INLINE void run_share(const StepProduct& p, const Wait& wait, int share) {
 constexpr int64_t kPartsAhead = 3;
 HWY_INLINE void fetch_inputs(const StepProduct& p) {
   for (int s = 0; s < p.segments; ++s) fetch(p.x[s].x, p.rows * p.x[s].length * static_cast<int64_t>(sizeof(float)));
+  if (p.begun) fetch(p.begun, p.rows * p.begun_row * static_cast<int64_t>(sizeof(float)));
 }
 
 }  // namespace
@@ -222,9 +232,11 @@ HWY_INLINE void fetch_inputs(const StepProduct& p) {
 void walk_steps(const StepsArgs& a, int share) {
   for (int64_t i = 0; i < a.count; ++i) {
     const StepPart& part = a.parts[i];
-    if (i + kPartsAhead < a.count) fetch_inputs(a.parts[i + kPartsAhead].product);
+    if (i + kPartsAhead < a.count && !a.parts[i + kPartsAhead].idle) fetch_inputs(a.parts[i + kPartsAhead].product);
     const Wait wait{a.team, a.team ? part.needs + 1 : 0, part.needs_from};
-    if (!part.call) {
+    if (part.idle) {
+      // No more than its mark.
+    } else if (!part.call) {
       run_share(part.product, wait, share);
     } else if (share == 0) {
       wait.at(part.needs_from);

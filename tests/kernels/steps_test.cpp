@@ -121,6 +121,65 @@ TEST(Steps, EqualConvolution) {
   }
 }
 
+// A product that goes on from sums of its first indices, made for more rows than one at a time, is the whole product.
+void check_begun(int64_t rows, int64_t n, int64_t begun_k, int64_t k, StepThen then, DType dtype) {
+  SCOPED_TRACE("rows " + std::to_string(rows) + " n " + std::to_string(n) + " k " + std::to_string(begun_k) + " of " +
+               std::to_string(k) + " then " + std::to_string(static_cast<int>(then)));
+  const int64_t outputs = then == StepThen::gate ? 2 * n : n;
+  Operand<float> x({rows, k}), w({outputs, k}), bias({outputs}), add({rows, n}), y({rows, n}, {}, 3);
+  x.random(1 + k), w.random(2 + n), bias.random(3), add.random(4);
+  const float* x0 = x.view().ptr<const float>();
+  const auto columns = [&](int64_t from, int64_t count) {
+    TensorView v = w.view();
+    v.data = v.ptr<float>() + from, v.sizes[1] = count;
+    return v;
+  };
+  for (const int threads : {1, 2, 3}) {
+    PackedStep whole(w.view(), bias.view(), then, dtype, threads);
+    PackedStep first(columns(0, begun_k), {}, then, dtype, threads);
+    PackedStep rest(columns(begun_k, k - begun_k), bias.view(), then, dtype, threads);
+    kernels::StepProduct &a = whole.part.product, &b = first.part.product, &c = rest.part.product;
+    const int64_t width = kernels::step_columns(c);
+    Operand<float> sums({rows, width}, {}, 1);
+    a.segments = b.segments = c.segments = 1;
+    a.x[0] = {x0, k, k}, b.x[0] = {x0, begun_k, k}, c.x[0] = {x0 + begun_k, k - begun_k, k};
+    a.rows = b.rows = c.rows = rows;
+    for (kernels::StepProduct* p : {&a, &c}) {
+      p->add = add.view().ptr<const float>(), p->add_row = n;
+      p->y = y.view().ptr<float>(), p->y_row = y.view().strides[0];
+    }
+    b.partial = true, b.y = sums.view().ptr<float>(), b.y_row = sums.view().strides[0];
+    c.begun = b.y, c.begun_k = begun_k, c.begun_row = b.y_row;
+    Team team(threads);
+    kernels::StepPart parts[] = {first.part, whole.part, rest.part};
+    parts[1].idle = true;  // nothing of it is done
+    for (const char* v : {"simd", "ref"}) {
+      const Use use(kernels::steps, v);
+      for (const kernels::Isa isa : {kernels::best_isa(), kernels::Isa::avx2}) {
+        kernels::use_isa(isa);
+        y.restore();
+        whole.run(threads > 1 ? &team : nullptr);
+        const std::vector<float> expected = y.values();
+        y.restore(), sums.restore();
+        kernels::steps(kCpu, {parts, 3, threads > 1 ? &team : nullptr});
+        kernels::use_isa(kernels::best_isa());
+        ASSERT_TRUE(same_bits(y.values(), expected)) << v << ", " << threads << " threads";
+        ASSERT_TRUE(y.outside_untouched() && sums.outside_untouched()) << v;
+      }
+    }
+  }
+}
+
+TEST(Steps, GoOnFromSumsThatWereBegun) {
+  for (const int64_t n : {1, 16, 17, 33, 64, 129, 200})
+    for (const int64_t rows : {1, 2, 3, 8, 13})
+      for (const auto& [begun, k] : {std::pair<int64_t, int64_t>{1, 2}, {32, 64}, {33, 300}, {256, 257}, {255, 600}}) {
+        check_begun(rows, n, begun, k, StepThen::store, n % 2 ? DType::f32 : DType::bf16);
+        check_begun(rows, n, begun, k, StepThen::gate, n % 2 ? DType::bf16 : DType::f32);
+        check_begun(rows, n, begun, k, StepThen::add, DType::f32);
+      }
+}
+
 // Weights of half the bytes are the rounded ones.
 TEST(Steps, Bf16WeightsAreRoundedOnes) {
   for (const auto& [n, then] : {std::pair{1, StepThen::store}, {40, StepThen::store}, {130, StepThen::gate}}) {

@@ -13,8 +13,8 @@ struct Exec {
 };
 
 // Scratch of this thread, at least `bytes`, 64-byte aligned; valid until this thread's next call for the same block. A
-// slot's kernel asks once and divides the block itself; one that hands work to another asks for block 1. It grows and
-// is kept, so that steady work allocates nothing.
+// slot's kernel asks once and divides the block itself; one that hands work to another asks for block 1, a matrix
+// product for what its threads share for block 2. It grows and is kept, so that steady work allocates nothing.
 void* workspace(std::size_t bytes, int block = 0);
 
 }  // namespace tapedeck::kernels

@@ -188,7 +188,7 @@ void* workspace(std::size_t bytes, int block) {
     std::size_t size = 0;
     ~Block() { std::free(data); }
   };
-  thread_local Block blocks[2];
+  thread_local Block blocks[3];
   Block& memory = blocks[block];
   if (memory.size < bytes) {
     const std::size_t size = (bytes + 63) / 64 * 64;

@@ -518,6 +518,39 @@ class Block {
   Fetch fetch_{};
 };
 
+// Few outputs of a long contraction: threads share its chunks. The first one sums its own as ever; those of the others
+// lie apart until they are added, in their order.
+bool shares_chunks(const Gemm& g, double work, int threads) {
+  return threads > 1 && !g.undivided && g.batches == 1 && g.m * g.n <= 2048 && g.k >= 7 * kChunk * threads &&
+         work >= 4e6 && !g.a.source && !g.b.source && !g.sink && !g.add_to_y && !g.continues && !g.addend;
+}
+void run_by_chunks(const Gemm& g, int64_t threads) {
+  const int64_t chunks = (g.k + kChunk - 1) / kChunk, alone = (chunks + threads - 1) / threads, outputs = g.m * g.n;
+  auto* const apart = static_cast<float*>(
+      workspace(static_cast<std::size_t>((chunks - alone) * outputs * static_cast<int64_t>(sizeof(float))), 2));
+  const auto sum = [&](int64_t first, int64_t count, float* y, int64_t y_row) {
+    Gemm part = g;
+    const int64_t p = first * kChunk;
+    part.k = std::min(g.k - p, count * kChunk);
+    part.a.data += p * g.a.column, part.b.data += p * g.b.row;
+    part.y = y, part.y_row = y_row, part.bias = nullptr;
+    Block(part, 0, 0, g.m, 0, g.n).run();
+  };
+  parallel_for(threads, 1, [&](int64_t t, int64_t) {
+    if (t == 0) return sum(0, alone, g.y, g.y_row);
+    const int64_t others = chunks - alone, end = alone + others * t / (threads - 1);
+    for (int64_t c = alone + others * (t - 1) / (threads - 1); c < end; ++c)
+      sum(c, 1, apart + (c - alone) * outputs, g.n);
+  });
+  for (int64_t i = 0; i < g.m; ++i) {
+    float* const y = g.y + i * g.y_row;
+    for (int64_t c = 0; c < chunks - alone; ++c)
+      for (int64_t j = 0; j < g.n; ++j) y[j] += apart[c * outputs + i * g.n + j];
+    if (!g.bias) continue;
+    for (int64_t j = 0; j < g.n; ++j) y[j] += g.bias[j * g.bias_stride];
+  }
+}
+
 }  // namespace
 
 // No bit depends on how the work is cut: every output is one block's alone. One thread takes all at once; for more the
@@ -529,6 +562,7 @@ void run(const Gemm& g) {
   const double all = work * static_cast<double>(g.batches);
   constexpr double alone = 2e6;  // done before a second thread has woken up
   const int threads = num_threads();
+  if (shares_chunks(g, work, threads)) return run_by_chunks(g, threads);
   const int64_t wanted = all < alone || threads == 1 || g.undivided
                              ? 1
                              : std::clamp<int64_t>(static_cast<int64_t>(all / 2e6), 2, std::min(64, 2 * threads));

@@ -63,20 +63,31 @@ void wavenet_gated(const float* gates, float* c, std::int64_t rows, std::int64_t
                              HWY_ATTR { store_n(load_n(gates + i) * load_n(gates + channels + i), c + i); });
 }
 
-// acc[j] += x[r * stride + j] for the rows in order.
-void wavenet_add_columns(double* acc, const float* x, std::int64_t stride, std::int64_t rows, std::int64_t n) {
-  std::int64_t j = 0;
-  for (; j + 2 * kLanes <= n; j += 2 * kLanes) {
-    D sum[4];
-    for (int k = 0; k < 4; ++k) sum[k] = D(hn::LoadU(DD(), acc + j + k * kLanes / 2));
+// acc[j] += x[r * stride + j] for the rows in order, kVectors vectors of columns at a time; returns the next column.
+template <int kVectors>
+HWY_INLINE std::int64_t add_columns(double* acc, const float* x, std::int64_t stride, std::int64_t rows, std::int64_t j,
+                                    std::int64_t n) {
+  for (; j + kVectors * kLanes <= n; j += kVectors * kLanes) {
+    D sum[2 * kVectors];
+    HWY_UNROLL(8)
+    for (int k = 0; k < 2 * kVectors; ++k) sum[k] = D(hn::LoadU(DD(), acc + j + k * kLanes / 2));
     const float* from = x + j;
-    for (std::int64_t r = 0; r < rows; ++r, from += stride)
-      for (int k = 0; k < 2; ++k) {
+    for (std::int64_t r = 0; r < rows; ++r, from += stride) {
+      HWY_UNROLL(4)
+      for (int k = 0; k < kVectors; ++k) {
         const F v = load(from + k * kLanes);
         sum[2 * k] = sum[2 * k] + lower(v), sum[2 * k + 1] = sum[2 * k + 1] + upper(v);
       }
-    for (int k = 0; k < 4; ++k) hn::StoreU(sum[k].v, DD(), acc + j + k * kLanes / 2);
+    }
+    HWY_UNROLL(8)
+    for (int k = 0; k < 2 * kVectors; ++k) hn::StoreU(sum[k].v, DD(), acc + j + k * kLanes / 2);
   }
+  return j;
+}
+void wavenet_add_columns(double* acc, const float* x, std::int64_t stride, std::int64_t rows, std::int64_t n) {
+  std::int64_t j = add_columns<4>(acc, x, stride, rows, 0, n);
+  j = add_columns<2>(acc, x, stride, rows, j, n);
+  j = add_columns<1>(acc, x, stride, rows, j, n);
   for (; j < n; ++j) {
     double sum = acc[j];
     for (std::int64_t r = 0; r < rows; ++r) sum += static_cast<double>(x[r * stride + j]);
@@ -272,7 +283,7 @@ class Backward {
     const int64_t in = s_.in, c = s_.channels;
     for (const bool opened : {false, true}) {
       if (opened) room_.open();
-      c_ = room_.take<float>(wave_ * c), gc_ = room_.take<float>(wave_ * c);
+      c_ = room_.take<float>(buffers() * wave_ * c), gc_ = room_.take<float>(wave_ * c);
       packed_ = room_.take<float>(a.gx ? s_.taps * wide_ * in : 0);
       gweight_ = room_.take<float>(a.gweight ? wide_ * s_.taps * in : 0);
       const auto sum_of = [&](const TensorView& to, ColumnSum& sum) {
@@ -287,15 +298,16 @@ class Backward {
 
   void run() {
     const int64_t rows = s_.rows();
-    for (int64_t r0 = 0; r0 < rows; r0 += wave_) {
-      const int64_t r1 = std::min(rows, r0 + wave_), ready = ready_behind(r1);
-      each_task(
-          [&](int64_t task) { gates(r0, r0 + share(r1 - r0, task, tasks_), r0 + share(r1 - r0, task + 1, tasks_)); });
+    each_task([&](int64_t task) { gates(0, task); });
+    for (int64_t r0 = 0, r1; r0 < rows; r0 = r1) {
+      r1 = std::min(rows, r0 + wave_);
+      const int64_t ready = ready_behind(r1);
       each_task([&](int64_t task) {
         weights_of_u(r0, r1, task);
         weights_of_out(r0, r1, task);
         if (joined_) weights_of_skips(r0, r1, task);
         input(done_ + share(ready - done_, task, tasks_), done_ + share(ready - done_, task + 1, tasks_));
+        gates(r1, task);  // of the next wave: threads meet once in each
       });
       done_ = ready;
     }
@@ -339,8 +351,14 @@ class Backward {
     return joined_ ? step : sequence * s_.keep + step - (s_.steps - s_.keep);
   }
 
-  // gc, gu and c of the rows [r0, r1) of the wave that begins at `wave`.
-  void gates(int64_t wave, int64_t r0, int64_t r1) {
+  float* c_of(int64_t wave) const { return c_ + wave / wave_ % buffers() * wave_ * s_.channels; }
+  // One task has read c of a wave when it comes to the next.
+  int64_t buffers() const { return std::min<int64_t>(tasks_, 2); }
+
+  // A task's share of gc, gu and c of the wave that begins in row `wave`.
+  void gates(int64_t wave, int64_t task) {
+    const int64_t all = std::clamp<int64_t>(s_.rows() - wave, 0, wave_);
+    const int64_t r0 = wave + share(all, task, tasks_), r1 = wave + share(all, task + 1, tasks_);
     if (r0 == r1) return;
     const int64_t c = s_.channels;
     float* const gc = gc_ + (r0 - wave) * c;
@@ -366,7 +384,7 @@ class Backward {
         simd::gemm(g);
       });
     const auto gate = use_avx512() ? N_AVX3::wavenet_gate_backward : N_AVX2::wavenet_gate_backward;
-    gate(gc, data(a_.gates) + r0 * wide_, a_.gu.ptr<float>() + r0 * wide_, c_ + (r0 - wave) * c, r1 - r0, c);
+    gate(gc, data(a_.gates) + r0 * wide_, a_.gu.ptr<float>() + r0 * wide_, c_of(wave) + (r0 - wave) * c, r1 - r0, c);
   }
 
   // A task's share of the gradients of weights that `from` [rows, n] and the matrix b [rows, columns] give, and of the
@@ -388,12 +406,12 @@ class Backward {
   }
   void weights_of_out(int64_t r0, int64_t r1, int64_t task) {
     if (a_.gout && a_.residual)
-      weights(data(a_.gout) + r0 * out_, out_, rows_of(c_, s_.channels), s_.channels, r0, r1, task,
+      weights(data(a_.gout) + r0 * out_, out_, rows_of(c_of(r0), s_.channels), s_.channels, r0, r1, task,
               const_cast<float*>(data(a_.gresidual)), a_.gresidual_bias, residual_bias_);
   }
   void weights_of_skips(int64_t r0, int64_t r1, int64_t task) {
     if (a_.gskips)
-      weights(data(a_.gskips) + r0 * s_.skips, s_.skips, rows_of(c_, s_.channels), s_.channels, r0, r1, task,
+      weights(data(a_.gskips) + r0 * s_.skips, s_.skips, rows_of(c_of(r0), s_.channels), s_.channels, r0, r1, task,
               const_cast<float*>(data(a_.gskip)), a_.gskip_bias, skip_bias_);
   }
   // c of the rows [r0, r1) of those that have skips.
@@ -402,7 +420,7 @@ class Backward {
     for (int64_t r = r0; r < r1;) {
       const int64_t step = r % s_.keep, n = std::min(r1 - r, s_.keep - step);
       const int64_t row = r / s_.keep * s_.steps + s_.steps - s_.keep + step;
-      gated(data(a_.gates) + row * wide_, c_ + (r - r0) * s_.channels, n, s_.channels);
+      gated(data(a_.gates) + row * wide_, c_of(r0) + (r - r0) * s_.channels, n, s_.channels);
       r += n;
     }
   }

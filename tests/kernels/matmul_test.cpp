@@ -163,7 +163,11 @@ TEST(Matmul, LargeShapesKeepTheirBits) {
         Case{1, 1100, 64, 128, Layout::rows, Layout::transposed},
         Case{1, 64, 128, 3000, Layout::transposed, Layout::rows, 1},
         Case{1, 3, 700, 1030, Layout::rows, Layout::transposed, 1, true},
-        Case{1, 700, 3, 1030, Layout::rows, Layout::rows, 1, true}, Case{1, 64, 64, 64}, Case{1, 40, 600, 600}})
+        Case{1, 700, 3, 1030, Layout::rows, Layout::rows, 1, true}, Case{1, 64, 64, 64}, Case{1, 40, 600, 600},
+        // Few outputs of long contractions: threads share the chunks.
+        Case{1, 32, 64, 4001, Layout::rows, Layout::rows, 0, true},
+        Case{1, 32, 32, 9000, Layout::transposed, Layout::transposed},
+        Case{1, 13, 70, 7700, Layout::strided, Layout::strided, 0, true}, Case{1, 45, 45, 7168}})
     check<float>(c);
 }
 

@@ -1,7 +1,9 @@
 // WaveNet one sample after the other. Each dilated layer keeps a ring of its last (kernel - 1) * dilation + 1 inputs,
 // zeros at first as causal padding has them; what makes a layer's input writes it into its ring. A step is one program
 // of products (kernels/steps.h) that is made with the plan; what they do not do is called from there, elementwise
-// functions through the same slots, so that every logit has the bits of the forward pass.
+// functions through the same slots, so that every logit has the bits of the forward pass. What old taps bring is known
+// `dilation` steps early: for small batches it is summed for up to 8 steps at once, and the newest tap's product goes on
+// from there.
 #include <tapedeck/kernels/elementwise.h>
 #include <tapedeck/kernels/reduce.h>
 #include <tapedeck/kernels/steps.h>

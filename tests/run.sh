@@ -56,15 +56,16 @@ plain() {  # plain NAME COMMAND...: a program whose last line says `N passed, N 
 }
 # Sanitizers are slow: a quarter of the cases.
 [ -x "$build/bin/op_cases" ] && plain op_cases "$build/bin/op_cases" $([ -n "$sanitize" ] && echo --sample 4 || echo --check-matrix kernels/README.md)
-# The kernels of kernels/cuda on the emulated device: every case, in two halves at once; a sample under AddressSanitizer.
+# The kernels of kernels/cuda on the emulated device: every case, in two halves at once, in orders that each draws; a
+# sample under AddressSanitizer, and one whose races are found under ThreadSanitizer.
 if [ -x "$build/bin/op_cases" ] && [ -z "$sanitize" ]; then
   for half in 0 1; do
-    "$build/bin/op_cases" --device emulated --shard $half/2 >"$build/test-logs/cuda_cases_$half.out" 2>&1 &
+    TAPEDECK_TEST_ORDER=$half "$build/bin/op_cases" --device emulated --shard $half/2 >"$build/test-logs/cuda_cases_$half.out" 2>&1 &
   done
   wait
   for half in 0 1; do plain cuda_cases_$half cat "$build/test-logs/cuda_cases_$half.out"; done
   plain cuda_modules "$build/bin/conformance" --property device --device emulated
-elif [ -x "$build/bin/op_cases" ] && [[ $sanitize = *address* ]]; then
+elif [ -x "$build/bin/op_cases" ]; then
   plain cuda_cases "$build/bin/op_cases" --device emulated --sample 40
 fi
 [ -x "$build/bin/op_cases" ] && [ -z "$sanitize" ] && plain op_cases_sweep "$build/bin/op_cases" --sweep ${full:+--full}

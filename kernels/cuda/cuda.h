@@ -55,7 +55,7 @@ void launch(Device d, const Launch& l, void (*kernel)(P...), std::type_identity_
   if (l.grid[0] == 0 || l.grid[1] == 0 || l.grid[2] == 0) return;
 #ifdef TAPEDECK_EMULATED
   emulation::enqueue(d.index, [l, kernel, args...] {
-    emulation::run(l.grid, l.block, l.shared, l.cooperative || l.cluster > 1, [&] { kernel(args...); });
+    emulation::run(l.grid, l.block, l.shared, {l.cooperative, l.cluster}, [&] { kernel(args...); });
   });
 #else
   void* pointers[] = {const_cast<void*>(static_cast<const void*>(&args))..., nullptr};

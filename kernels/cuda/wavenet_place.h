@@ -31,7 +31,7 @@ __device__ inline float usual_gate(float f, float g) { return ::tanhf(f) * math:
 
 __device__ inline Message look(const Message* at) {
 #ifdef TAPEDECK_EMULATED
-  return *at;
+  return emulation::strong_load(at);
 #else
   Message m;
   asm volatile("ld.relaxed.gpu.u64 %0, [%1];" : "=l"(m) : "l"(at) : "memory");
@@ -41,7 +41,7 @@ __device__ inline Message look(const Message* at) {
 __device__ inline void post(Message* to, float value, unsigned tag) {
   const Message m = Message{tag} << 32 | __float_as_uint(value);
 #ifdef TAPEDECK_EMULATED
-  *to = m;
+  emulation::strong_store(to, m);
 #else
   asm volatile("st.relaxed.gpu.u64 [%0], %1;" ::"l"(to), "l"(m) : "memory");
 #endif
@@ -60,7 +60,7 @@ __device__ inline void* in_block(void* mine, unsigned rank) {
 }
 __device__ inline void wait_cluster() {
 #ifdef TAPEDECK_EMULATED
-  emulation::wait_grid();
+  emulation::wait_cluster();
 #elif __CUDA_ARCH__ >= 900
   asm volatile("barrier.cluster.arrive;\nbarrier.cluster.wait;" ::: "memory");
 #endif
@@ -69,7 +69,7 @@ __device__ inline void wait_cluster() {
 // The same in a mailbox of this block's own shared memory.
 __device__ inline Message look_near(const Message* at) {
 #ifdef TAPEDECK_EMULATED
-  return *at;
+  return emulation::strong_load(at);
 #else
   Message m;
 #if __CUDA_ARCH__ >= 900
@@ -89,7 +89,7 @@ __device__ inline Message look_near(const Message* at) {
 __device__ inline void post_near(Message* to, float value, unsigned tag) {
   const Message m = Message{tag} << 32 | __float_as_uint(value);
 #ifdef TAPEDECK_EMULATED
-  *to = m;
+  emulation::strong_store(to, m);
 #elif __CUDA_ARCH__ >= 900
   asm volatile("st.relaxed.cluster.shared.u64 [%0], %1;" ::"r"(static_cast<unsigned>(__cvta_generic_to_shared(to))),
                "l"(m)

@@ -219,7 +219,7 @@ Outcome run_forward(const OpCase& c) {
     if (c.rows != 0 && !y.empty() && y[0].dim() > 0 && y[0].size(0) > 1) check_row_alone(out, c, inputs, y);
     if (bytes_of(inputs) != before) out.faults.push_back("an input was written to");
   });
-  if (const std::string text = take_violations(); !text.empty()) out.faults.push_back("canaries overwritten " + text);
+  if (const std::string text = take_violations(); !text.empty()) out.faults.push_back(text);
   return out;
 }
 
@@ -444,7 +444,7 @@ std::vector<Outcome> run_variants(const OpCase& c, SlotBase& slot, const std::ve
       out.faults.push_back(std::string("threw: ") + e.what());
     }
     if (bytes_of(inputs) != before) out.faults.push_back("an input was written to");
-    if (const std::string text = take_violations(); !text.empty()) out.faults.push_back("canaries overwritten " + text);
+    if (const std::string text = take_violations(); !text.empty()) out.faults.push_back(text);
   }
   return outcomes;
 }
@@ -468,7 +468,7 @@ Outcome run_gradient(const OpCase& c) {
     const Threads two(2);
     dtype_of_case(c) == DType::f64 ? check_differences(out, c) : check_fast_gradients(out, c);
   });
-  if (const std::string text = take_violations(); !text.empty()) out.faults.push_back("canaries overwritten " + text);
+  if (const std::string text = take_violations(); !text.empty()) out.faults.push_back(text);
   return out;
 }
 
@@ -526,7 +526,7 @@ Outcome run_forward_on(const OpCase& c, Device device) {
     judge_on(out, device, reference(c, inputs), c.bound, inputs.empty(), [&] { return call_case(c, there); });
     if (bytes_of(moved(there, kCpu)) != bytes_of(inputs)) out.faults.push_back("an input was written to");
   });
-  if (const std::string text = take_violations(); !text.empty()) out.faults.push_back("canaries overwritten " + text);
+  if (const std::string text = take_violations(); !text.empty()) out.faults.push_back(text);
   return out;
 }
 
@@ -539,7 +539,7 @@ Outcome run_gradient_on(const OpCase& c, Device device) {
     judge_on(out, device, expected_gradients(c, inputs, gy), c.gradient_bound, false,
              [&] { return without_gaps(gradients(c, there, gy_there), reals(there)); });
   });
-  if (const std::string text = take_violations(); !text.empty()) out.faults.push_back("canaries overwritten " + text);
+  if (const std::string text = take_violations(); !text.empty()) out.faults.push_back(text);
   return out;
 }
 

@@ -47,8 +47,8 @@ void release(int, void* p) {
   std::memcpy(&bytes, block, sizeof bytes);
   if (!whole(block + kLine) || !whole(memory + bytes)) {
     const std::lock_guard lock(mutex);
-    violations +=
-        std::string(whole(block + kLine) ? "behind" : "before") + " a block of " + std::to_string(bytes) + " bytes; ";
+    violations += std::string("canaries overwritten ") + (whole(block + kLine) ? "behind" : "before") + " a block of " +
+                  std::to_string(bytes) + " bytes; ";
   }
   std::free(block);
 }

@@ -108,8 +108,8 @@ void release(int device, void* p) {
   const auto [bytes, room, owner] = hit->second;
   permit(memory - kLine, room);
   if (!whole(memory - kLine) || !whole(memory + bytes))
-    on_violation(std::string(whole(memory - kLine) ? "behind" : "before") + " a block of " + std::to_string(bytes) +
-                 " bytes on the device; ");
+    on_violation(std::string("canaries overwritten ") + (whole(memory - kLine) ? "behind" : "before") + " a block of " +
+                 std::to_string(bytes) + " bytes on the device; ");
   std::memset(memory, 0xA5, bytes);
   forbid(memory - kLine, room);
   live.erase(hit);
@@ -124,6 +124,8 @@ bool owned(int device, const void* p, std::size_t bytes) {
   const char* at = static_cast<const char*>(p);
   return hit->second.device == device && at >= hit->first && at + bytes <= hit->first + hit->second.bytes;
 }
+
+bool on_device(const void* p) { return static_cast<std::size_t>(static_cast<const char*>(p) - base()) < kArena; }
 
 void limit_memory(std::size_t bytes) { most = bytes; }
 

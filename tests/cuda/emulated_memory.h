@@ -23,7 +23,8 @@ class OpenMemory {
 void* allocate(int device, std::size_t bytes);  // nullptr when there is none left
 void release(int device, void* p);
 bool owned(int device, const void* p, std::size_t bytes);  // inside of one block of the device
-extern void (*on_violation)(const std::string& what);      // an overwritten canary, a foreign block
+bool on_device(const void* p);                             // of any of them
+extern void (*on_violation)(const std::string& what);      // an overwritten canary, a foreign block, a race
 void limit_memory(std::size_t bytes);                      // of one block: more is refused
 
 }  // namespace emulation

@@ -1,11 +1,14 @@
 #include "emulation.h"
 
 #include <sys/mman.h>
+#include <tapedeck/tensor/env.h>
+#include <tapedeck/tensor/random.h>
 
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <mutex>
+#include <numeric>
 #include <vector>
 
 #include "emulated_copies.h"
@@ -116,7 +119,7 @@ struct Copy {
   const void* from;
   std::size_t bytes, group;
 };
-enum class State { fresh, ready, at_warp, at_block, at_some, at_grid, done };
+enum class State { fresh, ready, at_warp, at_block, at_some, at_cluster, done };
 struct Thread {
   Here here;
   Context context;
@@ -124,6 +127,7 @@ struct Thread {
   char* stack = nullptr;
   int block = 0, warp = 0;         // of this launch's running blocks, of the block
   unsigned lane = 0, barrier = 0;  // barrier: which one it waits at
+  bool syncs = false;              // at_warp: and what was written before is seen behind it
   std::vector<Copy> copies;        // under way, in the order of asking
   std::size_t group = 0;           // of the next one
 };
@@ -160,6 +164,8 @@ char* take_stack() {
   return p;
 }
 
+unsigned number_of(const Thread& t) { return static_cast<unsigned>(t.warp) * 32 + t.lane; }
+
 void enter() {
   arrive(running->context.fiber, &scheduler.fiber);
   body(with);
@@ -177,7 +183,9 @@ void go(Thread& t) {
   }
   t.state = State::ready;
   running = &t, here = &t.here;
+  races::enter(static_cast<unsigned>(t.block), number_of(t), t.stack, kStack);
   switch_to(scheduler, t.context);
+  races::leave();
   if (t.state == State::done) stacks.push_back(t.stack), t.stack = nullptr;
 }
 void wait(State s) {
@@ -200,14 +208,37 @@ bool release(const Threads& group, State s) {
   return any;
 }
 
-void run_blocks(std::vector<Thread>& threads) {
-  const bool backwards = launches % 2 == 1;
-  std::vector<Thread*> all;
-  for (Thread& t : threads) all.push_back(&t);
+unsigned slot_of(const Block& b) { return static_cast<unsigned>(&b - blocks.data()); }
+void meet_warp(const std::vector<Thread*>& warp) {
+  unsigned numbers[32], count = 0;
+  for (Thread* t : warp)
+    if (std::exchange(t->syncs, false)) numbers[count++] = number_of(*t);
+  if (count > 0) races::meet(static_cast<unsigned>(warp[0]->block), numbers, count);
+}
+
+// The order of this launch, for its blocks and for the threads of each.
+std::vector<std::size_t> turns(std::size_t count) {
+  static const std::string wanted = tapedeck::env("TAPEDECK_TEST_ORDER", "0");
+  const std::uint64_t seed = std::strtoull(wanted.c_str(), nullptr, 10), draw = tapedeck::mix64(seed, launches);
+  std::vector<std::size_t> out(count);
+  std::iota(out.begin(), out.end(), 0);
+  if (wanted == "backward" || (wanted != "forward" && draw % 3 == 1)) std::reverse(out.begin(), out.end());
+  if (wanted == "backward" || wanted == "forward" || draw % 3 != 2) return out;
+  for (std::size_t i = count; i > 1; --i) std::swap(out[i - 1], out[tapedeck::mix64(draw, i) % i]);
+  return out;
+}
+
+void run_blocks(std::vector<Thread>& threads, std::size_t cluster) {
+  const std::vector<std::size_t> order = turns(threads.size());
+  std::vector<std::vector<Thread*>> clusters;  // of blocks that run at the same time
+  for (std::size_t b = 0; b < blocks.size(); ++b) {
+    if (b % cluster == 0) clusters.emplace_back();
+    clusters.back().insert(clusters.back().end(), blocks[b].threads.begin(), blocks[b].threads.end());
+  }
   for (;;) {
     bool ran = false, left = false;
-    for (std::size_t i = 0; i < threads.size(); ++i) {
-      Thread& t = threads[backwards ? threads.size() - 1 - i : i];
+    for (const std::size_t i : order) {
+      Thread& t = threads[i];
       if (t.state == State::fresh || t.state == State::ready) go(t), ran = true;
       left = left || t.state != State::done;
     }
@@ -218,11 +249,13 @@ void run_blocks(std::vector<Thread>& threads) {
         const std::vector<Thread*> warp(
             b.threads.begin() + static_cast<std::ptrdiff_t>(w * 32),
             b.threads.begin() + static_cast<std::ptrdiff_t>(std::min(b.threads.size(), (w + 1) * 32)));
-        freed = release(warp, State::at_warp) || freed;
+        if (release(warp, State::at_warp)) meet_warp(warp), freed = true;
       }
-      freed = release(b.threads, State::at_block) || freed;
+      if (release(b.threads, State::at_block)) races::meet_block(slot_of(b)), freed = true;
     }
-    freed = release(all, State::at_grid) || freed;
+    for (std::size_t c = 0; c < clusters.size(); ++c)
+      if (release(clusters[c], State::at_cluster))
+        races::meet_cluster(static_cast<unsigned>(c * cluster)), freed = true;
     if (!freed && !ran) {
       std::fprintf(stderr,
                    "emulation: threads of a kernel wait for others that never come (a barrier or shuffle that "
@@ -234,24 +267,31 @@ void run_blocks(std::vector<Thread>& threads) {
 
 }  // namespace
 
-void run_body(const unsigned (&grid)[3], const unsigned (&block)[3], std::size_t shared, bool cooperative, Body f,
+void run_body(const unsigned (&grid)[3], const unsigned (&block)[3], std::size_t shared, Together together, Body f,
               const void* argument) {
   const std::lock_guard lock(one_launch);
   const OpenMemory open;
   body = f, with = argument, ++launches;
   grid_dim = {grid[0], grid[1], grid[2]}, block_dim = {block[0], block[1], block[2]};
   const std::size_t per_block = std::size_t{block[0]} * block[1] * block[2];
-  const std::size_t count = std::size_t{grid[0]} * grid[1] * grid[2], at_once = cooperative ? count : 1;
+  const std::size_t count = std::size_t{grid[0]} * grid[1] * grid[2];
+  const std::size_t at_once = together.all || together.cluster > 1 ? count : 1;
+  const std::size_t cluster = together.cluster > 1 ? together.cluster : at_once;
   if (per_block > 1024) std::fprintf(stderr, "emulation: %zu threads in a block\n", per_block), std::abort();
+  if (at_once % cluster != 0)
+    std::fprintf(stderr, "emulation: clusters of %zu of %zu blocks\n", cluster, count), std::abort();
   std::vector<Thread> threads(per_block * at_once);
   blocks.assign(at_once, {});
+  races::begin_launch(static_cast<unsigned>(per_block), static_cast<unsigned>(at_once), static_cast<unsigned>(cluster));
+  const std::vector<std::size_t> order = turns(count);
   for (std::size_t first = 0; first < count; first += at_once) {
     for (std::size_t b = 0; b < at_once; ++b) {
       Block& into = blocks[b];
-      const auto n = static_cast<unsigned>(first + b);
+      const auto n = static_cast<unsigned>(at_once > 1 ? b : order[first]);
       into.warps.resize((per_block + 31) / 32);
       into.shared.assign(shared + 16, static_cast<char>(0xA5));
       into.threads.clear();
+      races::begin_block(static_cast<unsigned>(b), n, into.shared.data(), into.shared.size());
       for (std::size_t i = 0; i < per_block; ++i) {
         Thread& t = threads[b * per_block + i];
         const auto at = static_cast<unsigned>(i);
@@ -262,8 +302,9 @@ void run_body(const unsigned (&grid)[3], const unsigned (&block)[3], std::size_t
         into.threads.push_back(&t);
       }
     }
-    run_blocks(threads);
+    run_blocks(threads, cluster);
   }
+  races::end_launch();
 }
 
 namespace {
@@ -287,8 +328,10 @@ void wait_some(unsigned barrier, unsigned threads) {
   at.threads = threads, running->barrier = barrier;
   if (++at.arrived < threads) return wait(State::at_some);
   at.arrived = 0;
+  std::vector<unsigned> met{number_of(*running)};
   for (Thread* t : b.threads)
-    if (t->state == State::at_some && t->barrier == barrier) t->state = State::ready;
+    if (t->state == State::at_some && t->barrier == barrier) t->state = State::ready, met.push_back(number_of(*t));
+  races::meet(slot_of(b), met.data(), met.size());
 }
 bool any_of_block(bool vote) {
   Block& b = blocks[static_cast<std::size_t>(running->block)];
@@ -301,7 +344,11 @@ bool any_of_block(bool vote) {
   return any;
 }
 void wait_warp() { wait(State::at_warp); }
-void wait_grid() { wait(State::at_grid); }
+void sync_warp() {
+  running->syncs = true;
+  wait(State::at_warp);
+}
+void wait_cluster() { wait(State::at_cluster); }
 unsigned lane() { return running->lane; }
 unsigned lanes() {
   const Block& b = blocks[static_cast<std::size_t>(running->block)];
@@ -317,6 +364,7 @@ void put(const void* value, std::size_t bytes) { std::memcpy(exchange().slot[run
 void get(unsigned lane, void* value, std::size_t bytes) { std::memcpy(value, exchange().slot[lane], bytes); }
 
 void copy_later(void* to, const void* from, std::size_t bytes) {
+  races::copy_begins(to, from, bytes, __builtin_return_address(0));
   std::memset(to, 0xff, bytes);
   running->copies.push_back({to, from, bytes, running->group});
 }
@@ -330,6 +378,7 @@ void wait_copies(std::size_t groups) {
       std::memcpy(c.to, c.from, c.bytes);
     else
       std::memset(c.to, 0, c.bytes);
+    races::copy_ends(c.to, c.from, c.bytes);
   }
   copies.erase(copies.begin(), copies.begin() + static_cast<std::ptrdiff_t>(done));
 }

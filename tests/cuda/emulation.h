@@ -1,6 +1,8 @@
 // CUDA's kernel language on the CPU, as much of it as kernels/cuda uses: a block's threads are fibers that run in turns
-// from one barrier or shuffle to the next, in an order that changes from launch to launch. A barrier that not all
-// threads reach is reported. Device memory may be touched by kernels and copies alone (emulated_runtime.cpp).
+// from one barrier or shuffle to the next, in an order that changes from launch to launch: forwards, backwards or
+// shuffled, as are blocks. TAPEDECK_TEST_ORDER is `forward`, `backward` or a number that draws other orders. A barrier
+// that not all threads reach is reported; races are under -fsanitize=thread (races.h). Device memory may be touched by
+// kernels and copies alone (emulated_runtime.cpp).
 #pragma once
 #include <cmath>
 #include <cstddef>
@@ -8,6 +10,8 @@
 #include <cstring>
 #include <functional>
 #include <type_traits>
+
+#include "races.h"
 
 #define __global__
 #define __device__
@@ -48,19 +52,24 @@ extern const Here* here;
 extern dim3 block_dim, grid_dim;
 
 using Body = void (*)(const void*);
-void run_body(const unsigned (&grid)[3], const unsigned (&block)[3], std::size_t shared, bool cooperative, Body body,
+struct Together {  // blocks that run at the same time: none, all, all in clusters of so many
+  bool all = false;
+  unsigned cluster = 0;
+};
+void run_body(const unsigned (&grid)[3], const unsigned (&block)[3], std::size_t shared, Together together, Body body,
               const void* with);
 template <class F>
-void run(const unsigned (&grid)[3], const unsigned (&block)[3], std::size_t shared, bool cooperative, const F& f) {
+void run(const unsigned (&grid)[3], const unsigned (&block)[3], std::size_t shared, Together together, const F& f) {
   run_body(
-      grid, block, shared, cooperative, [](const void* p) { (*static_cast<const F*>(p))(); }, &f);
+      grid, block, shared, together, [](const void* p) { (*static_cast<const F*>(p))(); }, &f);
 }
 void enqueue(int device, std::function<void()> work);  // in its compute queue (emulated_queues.cpp)
 void* dynamic_shared();
 void wait_block();
 void wait_some(unsigned barrier, unsigned threads);  // bar.sync: a barrier of so many threads of the block
-void wait_warp();
-void wait_grid();
+void wait_warp();                                    // for what lanes hand each other: orders no accesses
+void sync_warp();
+void wait_cluster();
 bool any_of_block(bool vote);
 void* shared_of(unsigned block, void* mine);  // what lies there in the other block's shared memory
 unsigned lane();
@@ -87,10 +96,10 @@ T from_lane(T v, unsigned source) {
 #define gridDim (::emulation::grid_dim)
 
 inline void __syncthreads() { emulation::wait_block(); }
-inline void __syncwarp(unsigned = 0xffffffffu) { emulation::wait_warp(); }
+inline void __syncwarp(unsigned = 0xffffffffu) { emulation::sync_warp(); }
 inline int __syncthreads_or(int vote) { return emulation::any_of_block(vote != 0); }
-inline void __threadfence() {}
-inline void __threadfence_block() {}
+inline void __threadfence() { emulation::races::fence(false); }
+inline void __threadfence_block() { emulation::races::fence(true); }
 inline void __nanosleep(unsigned) { emulation::wait_warp(); }
 template <class T>
 T __shfl_sync(unsigned, T v, int source, int width = 32) {
@@ -171,39 +180,63 @@ inline void sincospif(float x, float* s, float* c) {
   *s = float(a), *c = float(b);
 }
 
+// Atomic accesses, which race with plain ones alone.
+#ifdef TAPEDECK_RACES
+#define TD_ATOMIC [[gnu::noinline, gnu::no_sanitize_thread]]
+#else
+#define TD_ATOMIC
+#endif
+namespace emulation {
 template <class T>
-T atomicAdd(T* p, std::type_identity_t<T> v) {
+TD_ATOMIC T strong_load(const T* p) {
+  races::strong(p, sizeof *p, true, false, __builtin_return_address(0));
+  return *p;
+}
+template <class T>
+TD_ATOMIC void strong_store(T* p, std::type_identity_t<T> v) {
+  races::strong(p, sizeof *p, false, true, __builtin_return_address(0));
+  *p = v;
+}
+}  // namespace emulation
+template <class T>
+TD_ATOMIC T atomicAdd(T* p, std::type_identity_t<T> v) {
   static_assert(std::is_integral_v<T>, "sums of reals in the order of arrival have no fixed value");
+  emulation::races::strong(p, sizeof *p, true, true, __builtin_return_address(0));
   const T before = *p;
   *p = T(before + v);
   return before;
 }
 template <class T>
-T atomicMax(T* p, std::type_identity_t<T> v) {
+TD_ATOMIC T atomicMax(T* p, std::type_identity_t<T> v) {
+  emulation::races::strong(p, sizeof *p, true, true, __builtin_return_address(0));
   const T before = *p;
   if (v > before) *p = v;
   return before;
 }
 template <class T>
-T atomicMin(T* p, std::type_identity_t<T> v) {
+TD_ATOMIC T atomicMin(T* p, std::type_identity_t<T> v) {
+  emulation::races::strong(p, sizeof *p, true, true, __builtin_return_address(0));
   const T before = *p;
   if (v < before) *p = v;
   return before;
 }
 template <class T>
-T atomicOr(T* p, std::type_identity_t<T> v) {
+TD_ATOMIC T atomicOr(T* p, std::type_identity_t<T> v) {
+  emulation::races::strong(p, sizeof *p, true, true, __builtin_return_address(0));
   const T before = *p;
   *p |= v;
   return before;
 }
 template <class T>
-T atomicExch(T* p, std::type_identity_t<T> v) {
+TD_ATOMIC T atomicExch(T* p, std::type_identity_t<T> v) {
+  emulation::races::strong(p, sizeof *p, true, true, __builtin_return_address(0));
   const T before = *p;
   *p = v;
   return before;
 }
 template <class T>
-T atomicCAS(T* p, std::type_identity_t<T> old, std::type_identity_t<T> v) {
+TD_ATOMIC T atomicCAS(T* p, std::type_identity_t<T> old, std::type_identity_t<T> v) {
+  emulation::races::strong(p, sizeof *p, true, true, __builtin_return_address(0));
   const T before = *p;
   if (before == old) *p = v;
   return before;

@@ -13,7 +13,7 @@ using namespace cores;
 
 template <class F>
 void run_warp(const F& f) {
-  emulation::run({1, 1, 1}, {32, 1, 1}, 4096, false, f);
+  emulation::run({1, 1, 1}, {32, 1, 1}, 4096, {}, f);
 }
 template <class T>
 unsigned bits_of(double v) {
@@ -83,7 +83,7 @@ TEST(BackgroundCopies, ComeWhenTheyAreWaitedFor) {
   const float source[8] = {1, 2, 3, 4, 5, 6, 7, 8};
   alignas(16) static float from[8];
   std::copy(source, source + 8, from);
-  emulation::run({1, 1, 1}, {32, 1, 1}, 4096, false, [] {
+  emulation::run({1, 1, 1}, {32, 1, 1}, 4096, {}, [] {
     auto* const to = static_cast<float*>(emulation::dynamic_shared()) + 16 * threadIdx.x;
     for (int i = 0; i < 12; ++i) to[i] = 9;
     copy_16(spot(to), from, true);

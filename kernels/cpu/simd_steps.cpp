@@ -28,7 +28,8 @@ constexpr int64_t kChunk = 256;
 constexpr int kPer = kStepBlock / kLanes;  // vectors in a block
 // Blocks that are summed at a time for a number of rows: enough independent chains to hide an FMA's latency.
 constexpr int max_blocks(int rows) { return HWY_TARGET == HWY_AVX2 ? (rows == 1 ? 2 : 1) : rows == 1 ? 4 : 2; }
-constexpr int kMaxRows = HWY_TARGET == HWY_AVX2 ? 2 : 4;
+// And rows: where all is one chunk, sums of chunks need no registers.
+constexpr int max_rows(bool one_chunk) { return HWY_TARGET == HWY_AVX2 ? 2 : one_chunk ? 6 : 4; }
 constexpr int64_t kAhead = 6144;        // bytes of weights between what is read and what is fetched
 constexpr int64_t kGateAhead = 2048;    // and what is fetched besides while a gate is computed
 constexpr int64_t kStartAhead = 16384;  // and of the next step, when one ends
@@ -38,7 +39,7 @@ HWY_INLINE void fetch(const void* from, int64_t bytes) {
 }
 
 HWY_INLINE void load_block(const float* w, V (&v)[kPer]) {
-  HWY_UNROLL(4)
+  HWY_UNROLL(8)
   for (int i = 0; i < kPer; ++i) v[i] = hn::LoadU(DF(), w + i * kLanes);
 }
 HWY_INLINE void load_block(const BFloat16* w, V (&v)[kPer]) {  // its bits are the upper half of a float's
@@ -62,7 +63,7 @@ struct Wait {
 
 HWY_INLINE void finish(const StepProduct& p, const V (&s)[kPer], int64_t row, int64_t block) {
   if (p.partial) {
-    HWY_UNROLL(4)
+    HWY_UNROLL(8)
     for (int i = 0; i < kPer; ++i) hn::StoreU(s[i], DF(), p.y + row * p.y_row + block * kStepBlock + i * kLanes);
     return;
   }
@@ -80,7 +81,7 @@ HWY_INLINE void finish(const StepProduct& p, const V (&s)[kPer], int64_t row, in
     return;
   }
   const float* add = p.then == StepThen::add ? p.add + row * p.add_row : nullptr;
-  HWY_UNROLL(4)
+  HWY_UNROLL(8)
   for (int i = 0; i < kPer; ++i) {
     const int64_t at = block * kStepBlock + i * kLanes, here = p.n - at;
     if (here >= kLanes)
@@ -90,17 +91,18 @@ HWY_INLINE void finish(const StepProduct& p, const V (&s)[kPer], int64_t row, in
   }
 }
 
-// kRows rows from `row` on, kBlocks blocks from `block` on, whose weights and bias begin at w and bias.
-template <class W, int kRows, int kBlocks>
+// kRows rows from `row` on, kBlocks blocks from `block` on, whose weights and bias begin at w and bias. kOne: no more
+// than a chunk.
+template <class W, bool kOne, int kRows, int kBlocks>
 HWY_NOINLINE void tile(const StepProduct& p, const Wait& wait, const W* w, int64_t w_row, const float* bias,
                        int64_t row, int64_t block) {
   constexpr int kVectors = kBlocks * kPer;
-  V acc[kRows][kVectors], total[kRows][kVectors];
-  HWY_UNROLL(4)
+  V acc[kRows][kVectors], total[kOne ? 1 : kRows][kVectors];
+  HWY_UNROLL(8)
   for (int r = 0; r < kRows; ++r) {
     HWY_UNROLL(8)
     for (int v = 0; v < kVectors; ++v) {
-      total[r][v] = hn::Zero(DF());
+      if (!kOne) total[r][v] = hn::Zero(DF());
       acc[r][v] = p.begun ? hn::LoadU(DF(), p.begun + (row + r) * p.begun_row + block * kStepBlock + v * kLanes)
                           : hn::Zero(DF());
     }
@@ -111,11 +113,11 @@ HWY_NOINLINE void tile(const StepProduct& p, const Wait& wait, const W* w, int64
     wait.at(s);
     const StepSegment& segment = p.x[s];
     const float* x[kRows];
-    HWY_UNROLL(4)
+    HWY_UNROLL(8)
     for (int r = 0; r < kRows; ++r) x[r] = segment.x + (row + r) * segment.row_stride;
     for (int64_t i = 0; i < segment.length;) {
-      if (left == 0) {
-        HWY_UNROLL(4)
+      if (!kOne && left == 0) {
+        HWY_UNROLL(8)
         for (int r = 0; r < kRows; ++r) {
           HWY_UNROLL(8)
           for (int v = 0; v < kVectors; ++v) {
@@ -125,22 +127,22 @@ HWY_NOINLINE void tile(const StepProduct& p, const Wait& wait, const W* w, int64
         }
         first = false, left = kChunk;
       }
-      const int64_t end = std::min(segment.length, i + left);
+      const int64_t end = kOne ? segment.length : std::min(segment.length, i + left);
       left -= end - i;
       for (; i < end; ++i, w += w_row) {
         V xv[kRows];
-        HWY_UNROLL(4)
+        HWY_UNROLL(8)
         for (int r = 0; r < kRows; ++r) xv[r] = hn::Set(DF(), x[r][i]);
-        HWY_UNROLL(4)
+        HWY_UNROLL(8)
         for (int b = 0; b < kBlocks; ++b) {
           const W* here = w + b * kStepBlock;
           for (std::size_t line = 0; line < kStepBlock * sizeof(W); line += 64)
             hwy::Prefetch(reinterpret_cast<const char*>(here) + kAhead + line);
           V wv[kPer];
           load_block(here, wv);
-          HWY_UNROLL(4)
+          HWY_UNROLL(8)
           for (int v = 0; v < kPer; ++v) {
-            HWY_UNROLL(4)
+            HWY_UNROLL(8)
             for (int r = 0; r < kRows; ++r) acc[r][b * kPer + v] = hn::MulAdd(xv[r], wv[v], acc[r][b * kPer + v]);
           }
         }
@@ -148,15 +150,15 @@ HWY_NOINLINE void tile(const StepProduct& p, const Wait& wait, const W* w, int64
     }
   }
   if (p.then == StepThen::gate) fetch(reinterpret_cast<const char*>(w) + kAhead, kGateAhead);
-  HWY_UNROLL(4)
+  HWY_UNROLL(8)
   for (int r = 0; r < kRows; ++r) {
-    HWY_UNROLL(4)
+    HWY_UNROLL(8)
     for (int b = 0; b < kBlocks; ++b) {
       V sum[kPer];
-      HWY_UNROLL(4)
+      HWY_UNROLL(8)
       for (int v = 0; v < kPer; ++v) {
         const int at = b * kPer + v;
-        sum[v] = first ? acc[r][at] : hn::Add(total[r][at], acc[r][at]);
+        sum[v] = kOne || first ? acc[r][at] : hn::Add(total[r][at], acc[r][at]);
         if (p.bias) sum[v] = hn::Add(sum[v], hn::LoadU(DF(), bias + at * kLanes));
       }
       finish(p, sum, row + r, block + b);
@@ -164,17 +166,17 @@ HWY_NOINLINE void tile(const StepProduct& p, const Wait& wait, const W* w, int64
   }
 }
 
-template <class W, int kRows, int kBlocks = max_blocks(kRows)>
+template <class W, bool kOne, int kRows, int kBlocks = max_blocks(kRows)>
 HWY_INLINE void run_tile(int64_t blocks, const StepProduct& p, const Wait& wait, const W* w, int64_t w_row,
                          const float* bias, int64_t row, int64_t block) {
   if constexpr (kBlocks > 1) {
-    if (blocks < kBlocks) return run_tile<W, kRows, kBlocks - 1>(blocks, p, wait, w, w_row, bias, row, block);
+    if (blocks < kBlocks) return run_tile<W, kOne, kRows, kBlocks - 1>(blocks, p, wait, w, w_row, bias, row, block);
   }
-  tile<W, kRows, kBlocks>(p, wait, w, w_row, bias, row, block);
+  tile<W, kOne, kRows, kBlocks>(p, wait, w, w_row, bias, row, block);
 }
 
 // All rows for blocks of a panel, few at a time: their weights are read from memory once.
-template <class W, int kRows>
+template <class W, bool kOne, int kRows>
 void run_rows(const StepProduct& p, const Wait& wait, const StepPanel& panel, int64_t row, int64_t rows) {
   const int64_t w_row = (panel.end - panel.begin) * kStepBlock;
   const auto* weight = reinterpret_cast<const W*>(panel.weight);
@@ -182,15 +184,20 @@ void run_rows(const StepProduct& p, const Wait& wait, const StepPanel& panel, in
   for (int64_t b = panel.begin; b < panel.end; b += max_blocks(kRows)) {
     const int64_t count = std::min<int64_t>(max_blocks(kRows), panel.end - b), at = (b - panel.begin) * kStepBlock;
     for (int64_t r = row; r < row + rows; r += kRows)
-      run_tile<W, kRows>(count, p, wait, weight + at, w_row, bias + at, r, b);
+      run_tile<W, kOne, kRows>(count, p, wait, weight + at, w_row, bias + at, r, b);
   }
 }
+template <class W, bool kOne, int kRows>
+void run_rest(const StepProduct& p, const Wait& wait, const StepPanel& panel, int64_t row) {
+  const int64_t here = (p.rows - row) / kRows * kRows;
+  if (here > 0) run_rows<W, kOne, kRows>(p, wait, panel, row, here);
+  if constexpr (kRows > 1) run_rest<W, kOne, kRows == 2 ? 1 : kRows - 2>(p, wait, panel, row + here);
+}
+bool one_chunk(const StepProduct& p) { return p.begun_k + p.k <= kChunk; }
 template <class W>
 void run_panel(const StepProduct& p, const Wait& wait, const StepPanel& panel) {
-  const int64_t fours = p.rows / kMaxRows * kMaxRows, twos = (p.rows - fours) / 2 * 2;
-  if (fours > 0) run_rows<W, kMaxRows>(p, wait, panel, 0, fours);
-  if (twos > 0) run_rows<W, 2>(p, wait, panel, fours, twos);
-  if (fours + twos < p.rows) run_rows<W, 1>(p, wait, panel, fours + twos, 1);
+  one_chunk(p) ? run_rest<W, true, max_rows(true)>(p, wait, panel, 0)
+               : run_rest<W, false, max_rows(false)>(p, wait, panel, 0);
 }
 
 // The one row of a product of one panel.
@@ -198,7 +205,9 @@ template <class W>
 HWY_INLINE void run_small(const StepProduct& p, const Wait& wait, int64_t blocks) {
   const auto* weight = static_cast<const W*>(p.weight);
   const int64_t w_row = blocks * kStepBlock;
-  run_tile<W, 1>(blocks, p, wait, weight, w_row, reinterpret_cast<const float*>(weight + p.k * w_row), 0, 0);
+  const auto* bias = reinterpret_cast<const float*>(weight + p.k * w_row);
+  one_chunk(p) ? run_tile<W, true, 1>(blocks, p, wait, weight, w_row, bias, 0, 0)
+               : run_tile<W, false, 1>(blocks, p, wait, weight, w_row, bias, 0, 0);
 }
 
 HWY_INLINE void run_share(const StepProduct& p, const Wait& wait, int share) {

@@ -19,30 +19,16 @@ Form form_of(int channels) { return channels == 64 ? form_as<Chain64>() : form_a
 Network outline(const WaveNetGenerateArgs& a, const Choice& c) {
   const Sizes s = sizes_of(a);
   const Form f = form_of(s.in);
-  Network n;
-  n.blocks = n.cluster = c.blocks, n.groups = n.batch = static_cast<int>(a.batch), n.streams = 1;
+  Network n = network_of(a);
+  n.blocks = n.cluster = c.blocks, n.groups = n.batch, n.streams = 1;
   n.threads = f.critical + f.helpers;
-  n.classes = static_cast<int>(a.table.sizes[0]), n.in = s.in, n.skip = s.skip, n.heads = s.heads;
-  n.width = width_of(a.head.back().linear);
-  n.least_temperature = static_cast<float>(a.least_temperature);
-  n.head_input = function_of(a.head_input);
   n.most_layers = f.layers;
   // The skips of the last blocks would come too late behind their layers: all blocks share them.
   n.links = n.blocks - (n.blocks > 2 ? 2 : 1);
   n.tail = s.layers - first_layer(s.layers, n.blocks, n.links);
-  for (const auto& h : a.head)
-    for (int b = 0; b < n.blocks; ++b) {
-      const int rows = first_row(width_of(h.linear), n.blocks, b + 1) - first_row(width_of(h.linear), n.blocks, b);
-      n.h_row =
-          std::max(n.h_row, plan_product(rows, static_cast<int>(h.linear.weight.sizes[1]), f.critical, 5).inputs());
-    }
-  int place = f.mail;
-  const auto next = [&](int elements) { return place += elements, place - elements; };
-  n.mail.skip = next(s.skip);
-  n.mail.slice = next((s.skip + n.blocks - 1) / n.blocks);
-  for (int k = 0; k < n.heads; ++k)
-    n.mail.head[k] = next(static_cast<int>(a.head[static_cast<std::size_t>(k)].linear.weight.sizes[1]));
-  n.mail.logits = next(n.width), n.mail.total = place;
+  n.h_row = head_row(a, n.blocks, f.critical);
+  n.mail.skip = f.mail, n.mail.slice = n.mail.skip + s.skip;
+  place_head(n.mail, a, n.mail.slice + (s.skip + n.blocks - 1) / n.blocks);
   int byte = f.mail_at;
   const auto room = [&](int bytes) {
     const int start = byte;
@@ -90,13 +76,9 @@ Built build_chain(const WaveNetGenerateArgs& a, const Choice& c) {
   const Sizes s = sizes_of(a);
   const Form f = form_of(s.in);
   const int wide = s.in;
-  Built out;
+  Built out = begun(a, outline(a, c));
   out.chain = wide;
-  Network& n = out.net = outline(a, c);
-  out.parts.resize(static_cast<std::size_t>(n.blocks));
-  out.layers.resize(static_cast<std::size_t>(n.blocks) * static_cast<std::size_t>(n.most_layers));
-  for (int code = 0; code < n.classes; ++code)
-    for (int i = 0; i < n.in; ++i) out.table.push_back(at(a.table, code, i));
+  Network& n = out.net;
 
   // A layer works on x and y of the one before: u = W x + (W R) y with what else there is in its past. To the first
   // one the code's row of the table is y: R is the identity there, W stays out of x, which is zeros.
@@ -172,16 +154,10 @@ Built build_chain(const WaveNetGenerateArgs& a, const Choice& c) {
       return at(a.layers[static_cast<std::size_t>(tail + k / wide)].skip.weight, part.first + o, k % wide);
     });
     for (int k = 0; k < n.heads; ++k) {
-      const auto& h = a.head[static_cast<std::size_t>(k)];
-      Head& to = part.head[k];
-      to.inputs = static_cast<int>(h.linear.weight.sizes[1]), to.outputs = width_of(h.linear);
-      to.first = first_row(to.outputs, n.blocks, b);
-      to.function = function_of(h.function);
-      to.product = plan_product(first_row(to.outputs, n.blocks, b + 1) - to.first, to.inputs, f.critical, 5);
-      if (h.linear.bias.given())
-        to.product.bias = pack.row(to.product.outputs, [&](int o) { return at(h.linear.bias, to.first + o); });
-      to.product.weight =
-          pack.product(to.product, to.inputs, [&](int o, int i) { return at(h.linear.weight, to.first + o, i); });
+      const auto& h = a.head[static_cast<std::size_t>(k)].linear;
+      part.head[k] = head_of(a, k, n.blocks, b, f.critical);
+      pack.head_bias(part.head[k], h.bias);
+      pack.head_weight(part.head[k], h.weight);
     }
     if (b == 0 && static_cast<int>(out.table.size() / 4) + pack.here() < free / 2)
       part.table =

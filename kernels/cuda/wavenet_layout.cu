@@ -10,14 +10,10 @@ Product conv_of(const WaveNetGenerateArgs::Layer& a, int threads) {
 // Everything but the weights themselves.
 Network outline(const WaveNetGenerateArgs& a, const Choice& c) {
   const Sizes s = sizes_of(a);
-  Network n;
-  n.blocks = c.blocks, n.batch = static_cast<int>(a.batch), n.threads = c.threads, n.cluster = c.cluster;
+  Network n = network_of(a);
+  n.blocks = c.blocks, n.threads = c.threads, n.cluster = c.cluster;
   n.streams = (n.batch + c.groups - 1) / c.groups;
   n.groups = (n.batch + n.streams - 1) / n.streams;
-  n.classes = static_cast<int>(a.table.sizes[0]), n.in = s.in, n.skip = s.skip, n.heads = s.heads;
-  n.width = width_of(a.head.back().linear);
-  n.least_temperature = static_cast<float>(a.least_temperature);
-  n.head_input = {kind_of(a.head_input), static_cast<float>(a.head_input.p0), static_cast<float>(a.head_input.p1)};
   for (int b = 0; b < n.blocks; ++b)
     n.most_layers =
         std::max(n.most_layers, first_layer(s.layers, n.blocks, b + 1) - first_layer(s.layers, n.blocks, b));
@@ -31,18 +27,9 @@ Network outline(const WaveNetGenerateArgs& a, const Choice& c) {
     n.y_row = std::max(n.y_row, ceil4(s.channels));
   }
   n.x_row = ceil4(n.x_row);
-  for (const auto& h : a.head) {
-    const int outputs = width_of(h.linear);
-    for (int b = 0; b < n.blocks; ++b)
-      widen(n.h_row, plan_product(first_row(outputs, n.blocks, b + 1) - first_row(outputs, n.blocks, b),
-                                  static_cast<int>(h.linear.weight.sizes[1]), c.threads, 5));
-  }
-  int place = 0;
-  const auto next = [&](int elements) { return place += elements, place - elements; };
-  n.mail.x = next(s.in), n.mail.skip = next(s.skip);
-  for (int k = 0; k < n.heads; ++k)
-    n.mail.head[k] = next(static_cast<int>(a.head[static_cast<std::size_t>(k)].linear.weight.sizes[1]));
-  n.mail.logits = next(n.width), n.mail.total = place;
+  n.h_row = head_row(a, n.blocks, c.threads);
+  n.mail.x = 0, n.mail.skip = s.in;
+  place_head(n.mail, a, s.in + s.skip);
   int byte = 0;
   const auto room = [&](std::int64_t bytes) {
     const int start = byte;
@@ -104,16 +91,9 @@ int least_shared(const WaveNetGenerateArgs& a, const Choice& c) { return outline
 
 Built build(const WaveNetGenerateArgs& a, const Choice& c) {
   const Sizes s = sizes_of(a);
-  Built out;
+  Built out = begun(a, outline(a, c));
   out.fixed = c.fixed;
-  Network& n = out.net = outline(a, c);
-  out.parts.resize(static_cast<std::size_t>(n.blocks));
-  out.layers.resize(static_cast<std::size_t>(n.blocks) * static_cast<std::size_t>(n.most_layers));
-  out.table.resize(static_cast<std::size_t>(n.classes) * static_cast<std::size_t>(n.in));
-  for (int code = 0; code < n.classes; ++code)
-    for (int i = 0; i < n.in; ++i)
-      out.table[static_cast<std::size_t>(code) * static_cast<std::size_t>(n.in) + static_cast<std::size_t>(i)] =
-          at(a.table, code, i);
+  Network& n = out.net;
   const int free = (c.shared - n.room.weights) / 16;  // float4
   int most_resident = 0;
   std::int64_t state = 0;
@@ -165,22 +145,11 @@ Built build(const WaveNetGenerateArgs& a, const Choice& c) {
       if (s.skip > 0 && l.skip.bias.given()) to.skip.bias = pack.row(s.skip, [&](int o) { return at(l.skip.bias, o); });
     }
     for (int k = 0; k < n.heads; ++k) {
-      const auto& h = a.head[static_cast<std::size_t>(k)];
-      Head& to = part.head[k];
-      to.inputs = static_cast<int>(h.linear.weight.sizes[1]), to.outputs = width_of(h.linear);
-      to.first = first_row(to.outputs, n.blocks, b);
-      to.function = function_of(h.function);
-      to.product = plan_product(first_row(to.outputs, n.blocks, b + 1) - to.first, to.inputs, n.threads, 5);
-      if (h.linear.bias.given())
-        to.product.bias = pack.row(to.product.outputs, [&](int o) { return at(h.linear.bias, to.first + o); });
+      part.head[k] = head_of(a, k, n.blocks, b, n.threads);
+      pack.head_bias(part.head[k], a.head[static_cast<std::size_t>(k)].linear.bias);
     }
     if (!c.fixed) critical();
-    for (int k = 0; k < n.heads; ++k) {
-      const auto& h = a.head[static_cast<std::size_t>(k)];
-      Head& to = part.head[k];
-      to.product.weight =
-          pack.product(to.product, to.inputs, [&](int o, int i) { return at(h.linear.weight, to.first + o, i); });
-    }
+    for (int k = 0; k < n.heads; ++k) pack.head_weight(part.head[k], a.head[static_cast<std::size_t>(k)].linear.weight);
     if (b == 0 && static_cast<int>(out.table.size() / 4) + pack.here() < free / 2)
       part.table =
           pack.row(static_cast<int>(out.table.size()), [&](int i) { return out.table[static_cast<std::size_t>(i)]; });

@@ -58,6 +58,51 @@ inline float conv_weight(const WaveNetGenerateArgs::Layer& l, int tap, int i, in
   return row / rows == k / inside ? at(l.conv, row, k % inside, tap) : 0.0f;
 }
 
+// What an outline takes from the network as it is.
+inline Network network_of(const WaveNetGenerateArgs& a) {
+  const Sizes s = sizes_of(a);
+  Network n;
+  n.batch = static_cast<int>(a.batch), n.classes = static_cast<int>(a.table.sizes[0]);
+  n.in = s.in, n.skip = s.skip, n.heads = s.heads, n.width = width_of(a.head.back().linear);
+  n.least_temperature = static_cast<float>(a.least_temperature);
+  n.head_input = function_of(a.head_input);
+  return n;
+}
+// A block's rows of layer k of the head; the weights come later.
+inline Head head_of(const WaveNetGenerateArgs& a, int k, int blocks, int b, int threads) {
+  const auto& h = a.head[static_cast<std::size_t>(k)];
+  Head to;
+  to.inputs = static_cast<int>(h.linear.weight.sizes[1]), to.outputs = width_of(h.linear);
+  to.first = first_row(to.outputs, blocks, b);
+  to.function = function_of(h.function);
+  to.product = plan_product(first_row(to.outputs, blocks, b + 1) - to.first, to.inputs, threads, 5);
+  return to;
+}
+// Floats between the inputs of the head's layers.
+inline int head_row(const WaveNetGenerateArgs& a, int blocks, int threads) {
+  int row = 0;
+  for (int k = 0; k < static_cast<int>(a.head.size()); ++k)
+    for (int b = 0; b < blocks; ++b) row = std::max(row, head_of(a, k, blocks, b, threads).product.inputs());
+  return row;
+}
+// The head's places in a mailbox, behind those that are taken.
+inline void place_head(Mail& mail, const WaveNetGenerateArgs& a, int taken) {
+  const auto next = [&](int elements) { return taken += elements, taken - elements; };
+  for (std::size_t k = 0; k < a.head.size(); ++k)
+    mail.head[k] = next(static_cast<int>(a.head[k].linear.weight.sizes[1]));
+  mail.logits = next(width_of(a.head.back().linear)), mail.total = taken;
+}
+// Room for the parts, and the table.
+inline Built begun(const WaveNetGenerateArgs& a, const Network& n) {
+  Built out;
+  out.net = n;
+  out.parts.resize(static_cast<std::size_t>(n.blocks));
+  out.layers.resize(static_cast<std::size_t>(n.blocks) * static_cast<std::size_t>(n.most_layers));
+  for (int code = 0; code < n.classes; ++code)
+    for (int i = 0; i < n.in; ++i) out.table.push_back(at(a.table, code, i));
+  return out;
+}
+
 // Collects a part: products in the order in which shared memory serves them best.
 class Packer {
  public:
@@ -84,6 +129,12 @@ class Packer {
     for (int i = 0; i < ceil4(n); ++i) to_.push_back(i < n ? value(i) : 0.0f);
     ends_.push_back(here());
     return where;
+  }
+  void head_bias(Head& to, const TensorView& bias) {
+    if (bias.given()) to.product.bias = row(to.product.outputs, [&](int o) { return at(bias, to.first + o); });
+  }
+  void head_weight(Head& to, const TensorView& weight) {
+    to.product.weight = product(to.product, to.inputs, [&](int o, int i) { return at(weight, to.first + o, i); });
   }
   // The most of it that ends with a whole product, in `room`.
   int whole(int room) const {

@@ -16,8 +16,10 @@
 #include <cmath>
 #include <cstring>
 #include <deque>
+#include <exception>
 #include <limits>
 #include <numeric>
+#include <utility>
 
 namespace tapedeck::nn {
 namespace {
@@ -63,11 +65,17 @@ class Program {
     return part;
   }
   void set_idle(int i, bool idle) { parts_[static_cast<std::size_t>(i)].idle = idle; }
-  // A function between products.
+  // A function between products. What it throws waits until the other threads, which wait for this part, have ended.
   int call(std::function<void()> f, int needs) {
     kernels::StepPart& part = parts_.emplace_back();
     part.needs = needs;
-    part.with = &calls_.emplace_back(std::move(f));
+    part.with = &calls_.emplace_back([this, f = std::move(f)] {
+      try {
+        f();
+      } catch (...) {
+        if (!failure_) failure_ = std::current_exception();
+      }
+    });
     part.call = [](void* with) { (*static_cast<std::function<void()>*>(with))(); };
     return last();
   }
@@ -94,7 +102,11 @@ class Program {
     if (threads_ > 1) team_ = std::make_unique<Team>(threads_);
   }
 
-  void run(int count) const { kernels::steps(kCpu, {parts_.data(), count, team_.get()}); }
+  void run(int count) {
+    kernels::steps(kCpu, {parts_.data(), count, team_.get()});
+    if (failure_) [[unlikely]]
+      std::rethrow_exception(std::exchange(failure_, nullptr));
+  }
 
  private:
   struct Source {
@@ -106,6 +118,7 @@ class Program {
   int threads_;
   std::vector<kernels::StepPart> parts_;
   std::deque<std::function<void()>> calls_;
+  std::exception_ptr failure_;  // the first of a run
   std::vector<Source> sources_;
   Tensor memory_;
   std::unique_ptr<Team> team_;

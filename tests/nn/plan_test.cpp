@@ -1,3 +1,4 @@
+#include <tapedeck/kernels/elementwise.h>
 #include <tapedeck/nn/plan.h>
 #include <tapedeck/nn/wavenet.h>
 #include <tapedeck/tensor/parallel.h>
@@ -332,6 +333,27 @@ TEST(Plan, RefusesWhatDoesNotFit) {
 
   net.to({.dtype = DType::f64});
   expect_has(message_of<DTypeError>([&] { net.plan(1); }), {"f32", "f64"});
+}
+
+// What a kernel throws within a step comes out of it, while other threads wait for what it would have made.
+TEST(Plan, AKernelThatFailsEndsTheStepInEveryThread) {
+  WaveNetConfig config = small_config(Padding::causal);
+  config.activation = Act::mish;
+  WaveNet net(config);
+  materialise(net);
+  kernels::mish.add(DeviceType::cpu, "fails", [](const auto&) { throw ValueError("no mish today"); });
+  const Tensor codes = some_codes(1, 20, 16);
+  const auto whole = net.plan(1);
+  whole->prime(codes);
+  for (const int threads : {1, 2, 3}) {
+    const auto plan = net.plan(1, DType::f32, threads);
+    for (int i = 0; i < 3; ++i) {
+      const kernels::Use guard(kernels::mish, "fails");
+      expect_has(message_of<ValueError>([&] { plan->prime(codes); }), {"no mish today"});
+    }
+    plan->prime(codes);
+    EXPECT_TRUE(same(plan->logits(), {whole->logits().begin(), whole->logits().end()}));
+  }
 }
 
 // Every function of the table, in the layers and on top of them: what plans run on views are the ops' kernels.

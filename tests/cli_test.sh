@@ -21,7 +21,7 @@ refuses() {
   after=$(state)
   if [ $got != "$code" ]; then bad "$* exits $got, not $code: $(tail -1 stderr)"; return; fi
   if [ "$(grep -c '^error: ' stderr)" != 1 ]; then bad "$*: not one error line: $(cat stderr)"; return; fi
-  if ! sed -n '/^error: /,$p' stderr | grep -qE -- "$regex"; then bad "$*: the message is not about $regex: $(cat stderr)"; return; fi
+  if ! grep -qE -- "$regex" <(sed -n '/^error: /,$p' stderr); then bad "$*: the message is not about $regex: $(cat stderr)"; return; fi
   if [ "$before" != "$after" ]; then bad "$*: files changed"; return; fi
   ok
 }
@@ -298,6 +298,9 @@ check "a picture" python3 -c 'assert open("out/sample-1.png","rb").read(8) == b"
 refuses 2 'sample-1.wav.*--force' generate run --seconds 0.25 -o out
 works generate run --seconds 0.25 --seed 3 -n 1 -o again --threads 1
 check "sound 1 does not depend on count and threads" cmp -s out/sample-1.wav again/sample-1.wav
+works generate run --seconds 0.25 --seed 3 -n 1 -o many/ --threads 64
+check "nor on more threads than there are cores" cmp -s out/sample-1.wav many/sample-1.wav
+check "its path is as one writes it" grep -q '^many/sample-1.wav' stdout
 works generate run --seconds 0.25 --prompt sounds/0.wav@0.1 --prompt-seconds 0.05 --include-prompt -o prompted
 check "the prompt is in front" python3 -c '
 import math, wave, struct
@@ -317,6 +320,9 @@ check "two threads generate the bytes of one" cmp -s half/sample-1.wav both/samp
 check "weights of half the bytes are said" python3 -c 'import json; assert json.load(open("half/sample-1.json"))["weights"] == "bf16"'
 refuses 2 'seconds' generate run --seconds nan -o new
 refuses 5 'cuda' generate run --device cuda -o new
+timeout 60 bash "$source/train/quickstart.sh" nowhere 2>stderr
+check "quickstart builds nothing for sounds that are not there" test $? = 3
+check "and says so" grep -q "^error: $work/nowhere: no file" stderr
 refuses 2 'include-prompt requires --prompt' generate run --include-prompt -o new
 refuses 2 'path is empty' generate run -o ''
 check "what is refused leaves no folder" test ! -e new
@@ -579,7 +585,7 @@ check "training on a terminal" test $? = 0
 check "shows step, loss, rate, speed and what is left" grep -qE $'\rstep [0-9]+/600 loss [0-9.]+ bits lr [0-9.e-]+ [0-9.]+ it/s ETA [0-9]+s' stdout
 if [ -z "$(sed -n 's/^TAPEDECK_SANITIZE:STRING=//p' "$(dirname "$tapedeck")/../CMakeCache.txt" 2>/dev/null)" ]; then
   # The matrix products of a build with CUDA map more than half a GiB.
-  (ulimit -v $(ldd "$tapedeck" | grep -q cublas && echo 3000000 || echo 600000); timeout 120 "$tapedeck" train cfg.json --data sounds --out big --quiet --set train.batch_size=8192 --set train.segment=2000 >stdout 2>stderr)
+  (ulimit -v $([[ $(ldd "$tapedeck") = *cublas* ]] && echo 3000000 || echo 600000); timeout 120 "$tapedeck" train cfg.json --data sounds --out big --quiet --set train.batch_size=8192 --set train.segment=2000 >stdout 2>stderr)
   check "too little memory exits 5" test $? = 5
   check "and says what to reduce" grep -q 'train.batch_size' stderr
 fi

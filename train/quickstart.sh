@@ -6,6 +6,9 @@ set -euo pipefail
 sounds=${1:-}
 [ $# -le 1 ] || { sed -n '2,4p' "$0" >&2; exit 2; }
 case $sounds in ""|/*) ;; *) sounds=$PWD/$sounds ;; esac
+shopt -s globstar
+[ -z "$sounds" ] || [ -e "$sounds" ] || compgen -G "$sounds" >/dev/null || {
+  echo "error: $sounds: no file or folder is there, and no glob fits" >&2; exit 3; }
 cd "$(dirname "$0")/.."
 started=$SECONDS
 . tests/packages.sh

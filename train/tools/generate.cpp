@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <charconv>
 #include <filesystem>
+#include <thread>
 
 #include "command.h"
 
@@ -69,11 +70,14 @@ Prompt read_prompt(const Options& o, const train::RunConfig& config, const train
   return p;
 }
 
+// Threads that share a step wait for each other by spinning: more than there are cores hold each other up.
+int most_threads() { return std::clamp(static_cast<int>(std::thread::hardware_concurrency()), 1, 64); }
+
 int make(const Options& o, Device device) {
   train::Trained t = o.network.load(device);
   const int rate = static_cast<int>(t.config.io.sample_rate);
   const train::Codec codec(t.config.io.encoding, t.config.io.levels);
-  const auto stem = [&](std::int64_t i) { return o.output + "/sample-" + std::to_string(i + 1); };
+  const auto stem = [&](std::int64_t i) { return (fs::path(o.output) / "sample-").string() + std::to_string(i + 1); };
   if (!o.force) {
     for (std::int64_t i = 0; i < o.count; ++i) train::refuse_existing_sound(stem(i));
   }
@@ -94,7 +98,7 @@ int make(const Options& o, Device device) {
        .temperature = o.temperature,
        .seed = static_cast<std::uint64_t>(o.seed),
        .weights = o.weights == "bf16" ? DType::bf16 : DType::f32,
-       .threads = std::clamp(o.machine.threads, 1, 64),
+       .threads = std::clamp(o.machine.threads, 1, most_threads()),
        .progress = [&](std::int64_t done) { progress.update(done, [] { return std::string("of sound:"); }); }});
   progress.finish();
   const double seconds = train::Progress::steady() - started;

@@ -175,7 +175,8 @@ void Module::to(const MaterialiseOptions& options) { TreeAccess::lay_out(*this, 
 
 const std::vector<Arena>& Module::arenas() const {
   TD_CHECK(!arenas_.empty(), ValueError, type_name(), path_.empty() ? "" : " ", path_,
-           ": arenas belong to the root that was materialised last with these parts; call to() on it");
+           ": arenas belong to the root that was materialised last with these parts; call materialise() on it, or to() "
+           "when the parts hold values");
   return arenas_;
 }
 

@@ -129,6 +129,10 @@ class Stepper final : public Optimizer {
   }
 
   void step(double rate, double scale) override {
+    TD_CHECK(std::isfinite(rate) && rate >= 0, ValueError,
+             "optimizer: the learning rate must be a finite number >= 0, not ", rate);
+    TD_CHECK(std::isfinite(scale), ValueError, "optimizer: the scale of the gradients must be a finite number, not ",
+             scale);
     check_();
     Span span;
     for (Kept& k : kept_) {

@@ -122,8 +122,8 @@ class Optimizer {
   static constexpr const char* family_name = "optimizer";
   virtual ~Optimizer() = default;
 
-  // One step at this learning rate. Gradients count `scale` times (clipping without writing them). Parameters without a
-  // gradient, and their state, stay as they are.
+  // One step at this learning rate (ValueError unless finite and >= 0). Gradients count `scale` times (clipping without
+  // writing them). Parameters without a gradient, and their state, stay as they are.
   virtual void step(double rate, double scale = 1) = 0;
 
   // For each parameter what PyTorch's optimizer keeps, under its names (`<path>.exp_avg`, …; the tensors themselves),

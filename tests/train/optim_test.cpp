@@ -277,6 +277,18 @@ TEST(Optim, AModuleThatWasLaidOutAnewIsNoticed) {
   EXPECT_NE(error_of<ValueError>([&] { optimizer->step(0.1); }).find("laid out anew"), std::string::npos);
 }
 
+TEST(Optim, RatesThatAreNoneChangeNothing) {
+  const Parameter p = parameter("w", ones({3}));
+  give(p, ones({3}));
+  const auto optimizer = train::make_optimizer(SGDConfig{}, {p});
+  const double nan = std::numeric_limits<double>::quiet_NaN(), inf = std::numeric_limits<double>::infinity();
+  for (const double rate : {nan, inf, -inf, -0.1}) EXPECT_THROW(optimizer->step(rate), ValueError);
+  for (const double scale : {nan, inf}) EXPECT_THROW(optimizer->step(0.1, scale), ValueError);
+  EXPECT_EQ(p.tensor.to_vector<float>(), std::vector<float>(3, 1.0f));
+  EXPECT_EQ(state_of(*optimizer, "w.step").item(), 0);
+  EXPECT_NO_THROW(optimizer->step(0));
+}
+
 TEST(ClipGradNorm, ReturnsTheNormAndScalesWhatIsLonger) {
   const Parameter a = parameter("a", zeros({2})), b = parameter("b", zeros({})), none = parameter("c", zeros({3}));
   give(a, tensor({3, 0})), give(b, scalar(4));

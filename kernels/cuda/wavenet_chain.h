@@ -74,7 +74,10 @@ struct ChainPlace : Place {
   __device__ static Message* box(int at) { return reinterpret_cast<Message*>(shared() + F::kMailAt) + at; }
   __device__ static float* area(int at) { return reinterpret_cast<float*>(box(F::kMailEnd)) + at; }
   __device__ static float* y_of(int l) { return area(l < 0 ? F::kIn : F::kY + l * F::kChannels); }
-  __device__ static float* x_of(int l) { return area(F::kX + l * F::kChannels); }
+  // In turns: helpers may still read that of the step before while this step's is written.
+  __device__ static float* x_of(int l, unsigned tag) {
+    return area(F::kX + (static_cast<int>(tag & 1) * F::kLayers + l) * F::kChannels);
+  }
   __device__ Message* box_of(int rank, int at) const {
 #ifdef TAPEDECK_EMULATED
     rank += group * net.blocks;
@@ -177,7 +180,7 @@ struct Critical : ChainPlace<F> {
       const float made = half * __shfl_xor_sync(kAllLanes, half, 2);
       if (copy == 0 && ends && !last) post(next, made, tag);
       if (copy == 1) this->y_of(l)[channel] = made;
-      if (copy == 2) this->x_of(l)[channel] = x;
+      if (copy == 2) this->x_of(l, tag)[channel] = x;
       if (!ends) sync_some(kOfCritical, F::kCritical);
       outputs[l] = made;
     }
@@ -431,6 +434,7 @@ struct Helper : ChainPlace<F> {
 
   // x goes into the rings, and what the next step's u has of the past is summed.
   __device__ void behind(int time) {
+    const unsigned tag = this->tag_of(time);
     const bool takes = mine < F::kChannels;
     float oldest[F::kLayers];
 #pragma unroll
@@ -439,7 +443,7 @@ struct Helper : ChainPlace<F> {
       float* const rows = ring(l) + mine;
       oldest[l] = 0;
       if (!takes) continue;
-      rows[std::int64_t{row_of(l, time)} * F::kChannels] = this->x_of(l)[mine];
+      rows[std::int64_t{row_of(l, time)} * F::kChannels] = this->x_of(l, tag)[mine];
       oldest[l] = rows[std::int64_t{row_of(l, time + 1)} * F::kChannels];  // by now it may be this x
     }
 #pragma unroll

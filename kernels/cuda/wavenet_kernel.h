@@ -55,13 +55,13 @@ struct ChainForm {
   static constexpr int kCritical = 4 * kWide, kHelpers = 2 * kWide, kThreads = kCritical + kHelpers;
   // Of shared memory: bytes before the mailbox; its elements that have a fixed place (y and x of the layer before, x of
   // each layer, sums of the helpers, y of the layers at the end), then floats (y and x of the layer before, y and x of
-  // each layer, x as the helpers take it in, y of the layers at the end, sums of the past, rows of the rings, biases of
-  // x, weights that registers do not hold).
+  // each layer, x of two steps, x as the helpers take it in, y of the layers at the end, sums of the past, rows of the
+  // rings, biases of x, weights that registers do not hold).
   static constexpr int kMailAt =
       whole16(kHeld * static_cast<int>(sizeof(Layer))) + whole16(static_cast<int>(sizeof(Part)));
   static constexpr int kMailIn = 0, kMailInner = 2 * kWide, kMailSums = kMailInner + kHeld * kWide,
                        kMailTail = kMailSums + kHeld * 2 * kWide, kMailEnd = kMailTail + 2 * kHeld * kWide;
-  static constexpr int kIn = 0, kY = 2 * kWide, kX = kY + kHeld * kWide, kTaken = kX + kHeld * kWide,
+  static constexpr int kIn = 0, kY = 2 * kWide, kX = kY + kHeld * kWide, kTaken = kX + 2 * kHeld * kWide,
                        kTail = kTaken + kHeld * kWide, kAhead = kTail + 2 * kHeld * kWide,
                        kStart = kAhead + kHeld * 2 * kWide, kBias = kStart + 4, kSpareAt = kBias + kHeld * kWide,
                        kSpare = kWide == 64 ? kCritical * 4 : 0, kFloats = kSpareAt + kSpare;

@@ -40,6 +40,7 @@ __device__ inline int draw(float* z, int classes, float u, float temperature) {
       positive |= each[m] > 0 ? 1u << m : 0u;
     }
   } else {
+    __syncwarp();  // all have read z
     for (int j = begin; j < end; ++j) {
       z[j] = ::expf(over(z[j] - most, temperature));
       sum += static_cast<double>(z[j]);

@@ -204,6 +204,13 @@ TEST(DevicePlan, ManyStreams) {  // mailboxes in global memory
   c.classes = 40;
   compare(c, 150, 2, 5);
 }
+TEST(DevicePlan, ManyClasses) {  // more than a lane keeps in registers when it draws
+  WaveNetConfig c = small_config(), of_a_chain = reference(32, 40, {3});
+  c.classes = 700, of_a_chain.classes = 300;
+  compare(c, 2, 4, 5);
+  const kernels::Use guard(kernels::wavenet_generate, "chain", DeviceType::cuda);
+  compare(of_a_chain, 1, 4, 5);
+}
 TEST(DevicePlan, LongRuns) { compare(small_config(Padding::valid), 2, 150, 6); }
 TEST(DevicePlan, WeightsRoundedToBf16) { compare(small_config(), 2, 5, 7, DType::bf16); }
 TEST(DevicePlan, EveryActivationOfTheTable) {

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <map>
 #include <memory>
 #include <set>
@@ -205,7 +206,10 @@ void access(const void* pointer, std::size_t bytes, const Access& a) {
 // ---- reports --------------------------------------------------------------------------------------------------------
 std::string lines_of(std::uint32_t place) {  // the innermost first
   char text[4096] = {};
-  __sanitizer_symbolize_pc(&__executable_start + place, "%S", text, sizeof text - 2);
+  for (const char* form : {"%S", "%m+%o"}) {  // where lines are unknown, what addr2line takes
+    __sanitizer_symbolize_pc(&__executable_start + place, form, text, sizeof text - 2);
+    if (!std::strstr(text, "<null>")) break;
+  }
   std::string out;
   for (const char* p = text; *p; p += std::char_traits<char>::length(p) + 1) {
     std::string line(p);

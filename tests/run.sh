@@ -66,7 +66,7 @@ if [ -x "$build/bin/op_cases" ] && [ -z "$sanitize" ]; then
   for half in 0 1; do plain cuda_cases_$half cat "$build/test-logs/cuda_cases_$half.out"; done
   plain cuda_modules "$build/bin/conformance" --property device --device emulated
 elif [ -x "$build/bin/op_cases" ]; then
-  plain cuda_cases "$build/bin/op_cases" --device emulated --sample 40
+  plain cuda_cases "$build/bin/op_cases" --device emulated --sample $([ "$sanitize" = thread ] && echo 20 || echo 40)
 fi
 [ -x "$build/bin/op_cases" ] && [ -z "$sanitize" ] && plain op_cases_sweep "$build/bin/op_cases" --sweep ${full:+--full}
 ctest --test-dir "$build" -R compile_fail >"$build/test-logs/compile_fail.log" 2>&1  # what must not compile does not

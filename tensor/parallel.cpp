@@ -1,12 +1,13 @@
 #include <tapedeck/tensor/cores.h>
 #include <tapedeck/tensor/env.h>
 #include <tapedeck/tensor/error.h>
+#include <tapedeck/tensor/fork.h>
 #include <tapedeck/tensor/parallel.h>
 
 #include <algorithm>
 #include <atomic>
+#include <charconv>
 #include <condition_variable>
-#include <cstdlib>
 #include <exception>
 #include <memory>
 #include <mutex>
@@ -121,7 +122,12 @@ class Pool {
 int default_threads() {
   const int cores = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
   const std::string wanted = env("TAPEDECK_THREADS");
-  return wanted.empty() ? cores : std::clamp(std::atoi(wanted.c_str()), 1, 256);
+  if (wanted.empty()) return cores;
+  int threads = 0;
+  const auto [end, error] = std::from_chars(wanted.data(), wanted.data() + wanted.size(), threads);
+  TD_CHECK(error == std::errc() && end == wanted.data() + wanted.size() && threads >= 1 && threads <= 256, ValueError,
+           "TAPEDECK_THREADS: expected 1 to 256 threads, got '", wanted, "'");
+  return threads;
 }
 
 // The pool has one job at a time: `busy` is held while one runs, and while the pool is made anew.
@@ -129,7 +135,19 @@ struct Shared {
   std::mutex busy;
   std::atomic<int> threads{default_threads()};
   std::unique_ptr<Pool> pool;  // made by the first job that is worth it
+  int forks_before = 0;        // it was made
   Executor executor;           // runs the jobs in its place
+
+  ~Shared() { drop_pool(); }
+  void drop_pool() {
+    if (forks() != forks_before) static_cast<void>(pool.release());  // its threads are another process's
+    pool.reset();
+  }
+  Pool& the_pool() {
+    if (forks() != forks_before) drop_pool();
+    if (!pool) forks_before = forks(), pool = std::make_unique<Pool>(threads);
+    return *pool;
+  }
 };
 Shared& shared() {
   static Shared s;
@@ -158,8 +176,7 @@ void parallel_for(std::int64_t n, std::int64_t grain, FunctionRef<void(std::int6
     s.executor(static_cast<int>(std::min<std::int64_t>(chunks, s.threads)), [&job](int) { job.work(); });
     job.work();  // what an executor that ran fewer tasks has left
   } else {
-    if (!s.pool) s.pool = std::make_unique<Pool>(s.threads);
-    s.pool->run(job);
+    s.the_pool().run(job);
   }
   if (job.failure) std::rethrow_exception(job.failure);
 }
@@ -172,7 +189,7 @@ void set_num_threads(int n) {
   Shared& s = shared();
   const std::lock_guard lock(s.busy);
   if (n == s.threads) return;
-  s.pool.reset();
+  s.drop_pool();
   s.threads = n;
 }
 
@@ -180,7 +197,7 @@ void set_executor(Executor executor) {
   TD_CHECK(!inside, ValueError, "set_executor: called inside a parallel_for; call it before or after");
   Shared& s = shared();
   const std::lock_guard lock(s.busy);
-  s.pool.reset();
+  s.drop_pool();
   s.executor = std::move(executor);
 }
 

@@ -1,8 +1,10 @@
 #include <tapedeck/tensor/cores.h>
 #include <tapedeck/tensor/error.h>
+#include <tapedeck/tensor/fork.h>
 #include <tapedeck/tensor/team.h>
 
 #include <atomic>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -22,7 +24,20 @@ struct alignas(128) Marks {  // a pair of cache lines of its own
 }  // namespace
 
 struct Team::State {
-  explicit State(int threads) : size(threads), marks(static_cast<std::size_t>(threads)) {}
+  explicit State(int all) : size(all), forks_before(forks()), marks(static_cast<std::size_t>(all)) {
+    try {
+      for (int t = 1; t < size; ++t) threads.emplace_back([this, t] { work(t); });
+    } catch (const std::system_error&) {
+      const std::size_t made = threads.size() + 1;
+      end();
+      TD_FAIL(MemoryError, "Team: the system gives ", made, " of ", size, " threads; ask for fewer");
+    }
+  }
+  void end() {
+    stop = true;
+    start();
+    for (std::thread& t : threads) t.join();
+  }
 
   void work(int thread) {
     for (std::uint32_t seen = 0;;) {
@@ -41,7 +56,7 @@ struct Team::State {
   }
 
   static constexpr int kSpins = 20000;
-  const int size;
+  const int size, forks_before;  // forks before the threads were made
   std::vector<Marks> marks;
   std::atomic<std::uint32_t> round{0};
   std::atomic<int> ended{0};
@@ -54,18 +69,22 @@ struct Team::State {
 Team::Team(int threads) {
   TD_CHECK(threads >= 1 && threads <= 64, ValueError, "Team: expected 1 to 64 threads, got ", threads);
   state_ = std::make_unique<State>(threads);
-  for (int t = 1; t < threads; ++t) state_->threads.emplace_back([s = state_.get(), t] { s->work(t); });
 }
 
 Team::~Team() {
-  state_->stop = true;
-  state_->start();
-  for (std::thread& t : state_->threads) t.join();
+  if (forks() == state_->forks_before)
+    state_->end();
+  else
+    static_cast<void>(state_.release());  // its threads are another process's
 }
 
 int Team::size() const { return state_->size; }
 
 void Team::run(FunctionRef<void(int)> body) {
+  if (forks() != state_->forks_before) [[unlikely]] {
+    auto anew = std::make_unique<State>(state_->size);
+    static_cast<void>(state_.release()), state_ = std::move(anew);
+  }
   State& s = *state_;
   for (Marks& m : s.marks) m.passed.store(0, std::memory_order_relaxed);
   s.ended.store(0, std::memory_order_relaxed);

@@ -9,7 +9,8 @@ namespace tapedeck {
 
 class Team {
  public:
-  explicit Team(int threads);  // the caller of run() is one of them; ValueError unless 1 to 64
+  // The caller of run() is one of them; ValueError unless 1 to 64, MemoryError when the system does not give them.
+  explicit Team(int threads);
   ~Team();
   Team(const Team&) = delete;
 

@@ -171,6 +171,14 @@ check "a full output is exit 1" [ $code = 1 ]
 [ -x "$(dirname "$tapedeck")/tapedeck-bench" ] && works bench --quick --filter 'small ops/eager' && check bench grep -q 'share .*what' stdout
 works doctor --json
 check doctor python3 -c 'import json; json.load(open("stdout"))["cores"]'
+export TAPEDECK_THREADS=many
+refuses 2 "TAPEDECK_THREADS: expected 1 to 256 threads, got 'many'" doctor
+TAPEDECK_THREADS=0
+refuses 2 'TAPEDECK_THREADS' doctor
+unset TAPEDECK_THREADS
+export TAPEDECK_ISA=sse
+refuses 2 'expected avx2 or avx512' doctor
+unset TAPEDECK_ISA
 
 for arguments in "train '' --data sounds --out new" "train cfg.json --data '' --out new" "train cfg.json --data sounds --out ''" \
                  "train cfg.json --data sounds --out new --init ''" "train --resume ''" "generate ''" "info ''" "data inspect ''" \

@@ -3,6 +3,7 @@
 #include <tapedeck/tensor/error.h>
 
 #include <atomic>
+#include <string>
 
 namespace tapedeck::kernels {
 namespace {
@@ -16,7 +17,10 @@ std::atomic<Isa>& chosen() {
 
 Isa best_isa() {  // AVX-512 here means F, BW, DQ and VL
 #ifdef __x86_64__
-  static const bool avx512 = env("TAPEDECK_ISA") != "avx2" && __builtin_cpu_supports("avx512f") &&
+  static const std::string wanted = env("TAPEDECK_ISA", "avx512");
+  TD_CHECK(wanted == "avx2" || wanted == "avx512", ValueError, "TAPEDECK_ISA: expected avx2 or avx512, got '", wanted,
+           "'");
+  static const bool avx512 = wanted == "avx512" && __builtin_cpu_supports("avx512f") &&
                              __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
                              __builtin_cpu_supports("avx512vl");
   return avx512 ? Isa::avx512 : Isa::avx2;

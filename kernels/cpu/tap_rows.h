@@ -79,7 +79,7 @@ struct TapRows final : Source {
     const int64_t begin = std::clamp<int64_t>(-at, 0, count);
     const int64_t end = std::clamp<int64_t>(window.size[2] * channels - at, begin, count);
     std::fill_n(to, begin, 0.0f);
-    std::copy_n(line + at + begin, end - begin, to + begin);
+    if (end > begin) std::copy_n(line + at + begin, end - begin, to + begin);
     std::fill_n(to + end, count - end, 0.0f);
   }
   void copy_taps(const float* line, int64_t at, int64_t column, int64_t left, float* to) const {

@@ -1,4 +1,5 @@
 // tapedeck doctor: what this build and this machine are.
+#include <tapedeck/kernels/isa.h>
 #include <tapedeck/kernels/slot.h>
 #include <tapedeck/tensor/device.h>
 #include <tapedeck/tensor/env.h>
@@ -19,10 +20,8 @@ struct Options {
 };
 
 std::string isa() {
-  const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-  if (env("TAPEDECK_ISA") == "avx2") return "avx2 (TAPEDECK_ISA)";
-  return avx512 ? "avx512" : "avx2";
+  const std::string best = kernels::best_isa() == kernels::Isa::avx512 ? "avx512" : "avx2";
+  return env("TAPEDECK_ISA").empty() ? best : best + " (TAPEDECK_ISA)";
 }
 
 // How many slots have a variant of each name.

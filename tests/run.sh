@@ -34,7 +34,7 @@ count() {  # count NAME PASSED FAILED
 }
 mkdir -p "$build/test-logs"
 unset TAPEDECK_TEST_FULL; [ -n "$full" ] && [ -z "$sanitize" ] && export TAPEDECK_TEST_FULL=1
-export ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1
+export ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1 TSAN_OPTIONS=allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1
 
 for program in "$build"/bin/*_test; do  # GoogleTest programs
   name=$(basename "$program"); log=$build/test-logs/$name.log

@@ -36,9 +36,11 @@ struct StepProduct {
   std::int64_t add_row = 0;  // from row to row
   float* y = nullptr;
   std::int64_t y_row = 0;
-  // A product over the first indices of a longer one, which `then` is of: y is the bare sums, [rows, step_columns(p)].
+  // A product over the first indices of a longer one, which `then` is of: y is the bare sums, [rows, step_columns(p)],
+  // without a bias.
   bool partial = false;
-  // And the longer one, which goes on from such sums: weight and x are of the indices behind the first begun_k.
+  // And the longer one, which goes on from such sums: weight and x are of the indices behind the first begun_k, which
+  // are at most kMaxBegun (the sums are of one chunk).
   static constexpr std::int64_t kMaxBegun = 256;
   const float* begun = nullptr;
   std::int64_t begun_k = 0, begun_row = 0;

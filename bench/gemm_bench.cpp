@@ -40,17 +40,17 @@ TensorView view(Tensor& memory, std::vector<int64_t> sizes, bool transposed = fa
 }
 
 void measure(benchmark::State& state, kernels::SlotBase& slot, const char* variant, int threads, double flops,
-             const std::function<void()>& run, double bytes = 0) {
+             const std::function<void()>& run, double weights = 0, double all = 0) {
   const kernels::Use use(slot, variant);
   set_num_threads(threads);
   run();
   for (auto _ : state) run();
   using benchmark::Counter;
   state.counters["GFLOP/s"] = Counter(flops * 1e-9, Counter::kIsIterationInvariantRate);
-  // A product of few rows is bound by the weights that it reads; then bytes decide.
+  // A product of few rows is bound by the bytes of the weights that it reads from where `all` bytes live.
   const bench::Ceiling& ceiling = bench::machine().at(threads);
-  const bench::Level level = bench::machine().level_of(bytes, threads);
-  const double least = std::max(flops / (ceiling.f32 * 1e9), bytes / (ceiling.level[level].read * 1e9));
+  const bench::Level level = bench::machine().level_of(all, threads);
+  const double least = std::max(flops / (ceiling.f32 * 1e9), weights / (ceiling.level[level].read * 1e9));
   state.counters["share"] = Counter(least, Counter::kIsIterationInvariantRate);
 }
 
@@ -68,7 +68,8 @@ void add_matmul(const char* label, int64_t m, int64_t n, int64_t k, Transposed t
                                          0};
           measure(
               state, kernels::matmul, variant, threads, 2.0 * static_cast<double>(m * n * k),
-              [&] { kernels::matmul(kCpu, args); }, 4.0 * static_cast<double>(k * n));
+              [&] { kernels::matmul(kCpu, args); }, 4.0 * static_cast<double>(k * n),
+              4.0 * static_cast<double>(m * k + k * n + m * n));
         }));
 }
 
@@ -126,7 +127,7 @@ void add_step(int64_t rows, int64_t n, int64_t k, int threads) {
               [&] {
                 kernels::steps(kCpu, {&part, 1});
               },
-              4.0 * static_cast<double>(k * n));
+              4.0 * static_cast<double>(k * n), 4.0 * static_cast<double>(k * n + rows * (k + n)));
         }));
 }
 
@@ -144,6 +145,10 @@ int main(int argc, char** argv) {
       add_matmul("16x512x512", 16, 512, 512, none, variant, threads);
       add_matmul("1x512x512", 1, 512, 512, none, variant, threads);
       add_matmul("1x512x512 b transposed", 1, 512, 512, b_too, variant, threads);
+      add_matmul("1x256x256", 1, 256, 256, none, variant, threads);
+      add_matmul("1x256x256 b transposed", 1, 256, 256, b_too, variant, threads);
+      add_matmul("1x1024x1024", 1, 1024, 1024, none, variant, threads);
+      add_matmul("1x1024x1024 b transposed", 1, 1024, 1024, b_too, variant, threads);
       add_matmul("22000x64x128 b transposed", 22000, 64, 128, b_too, variant, threads);
       add_matmul("64x128x22000 a transposed", 64, 128, 22000, a_too, variant, threads);
       add_matmul("32x32x8000", 32, 32, 8000, none, variant, threads);

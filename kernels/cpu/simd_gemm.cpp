@@ -27,15 +27,19 @@ using kernels::HWY_NAMESPACE::Square;
 using D = hn::ScalableTag<float>;
 using V = hn::Vec<D>;
 constexpr int kLanes = HWY_LANES(float);
-constexpr int64_t kChunk = 256;
 constexpr int64_t kGatherStride = kChunk + 16;  // not a power of two: rows of one tile fall into different cache sets
 
 // Rows of a register tile that is `vectors` wide: accumulators, one row of b and one element of a fit the registers.
 constexpr int max_rows(int vectors) {
   if (HWY_TARGET == HWY_AVX2) return vectors <= 2 ? 6 : vectors == 4 ? 3 : 1;
-  return vectors <= 2 ? 13 : vectors == 4 ? 6 : 2;
+  return vectors <= 2 ? 13 : vectors == 4 ? 6 : vectors == 8 ? 2 : 1;
 }
 constexpr int kMaxRows = max_rows(2);
+// Few rows need wide tiles: independent chains hide the latency, and each row of b is read in long runs.
+int tile_vectors(int64_t rows, int64_t columns) {
+  if (rows == 1 && columns > 8 * kLanes && HWY_TARGET != HWY_AVX2) return 16;
+  return rows <= max_rows(8) ? 8 : rows <= max_rows(4) ? 4 : 2;
+}
 
 // Where a tile goes. A chunk that is neither first nor last lives in `total` (which is y where y is free to be used).
 struct Out {
@@ -109,7 +113,7 @@ HWY_INLINE void tile(const Segment* a, int segments, const float* b, int64_t b_r
   V acc[kRows][kVectors];
   HWY_UNROLL(16)
   for (int i = 0; i < kRows; ++i) {
-    HWY_UNROLL(8)
+    HWY_UNROLL(16)
     for (int v = 0; v < kVectors; ++v) acc[i][v] = hn::Zero(d);
   }
   for (const Segment* end = a + segments; a != end; ++a) {
@@ -130,15 +134,16 @@ HWY_INLINE void tile(const Segment* a, int segments, const float* b, int64_t b_r
         if (--pairs == 0) near = next_row(fetch, near), pairs = fetch.run->pairs;
       }
       V bv[kVectors];
-      HWY_UNROLL(8)
+      HWY_UNROLL(16)
       for (int v = 0; v < kVectors; ++v) {
         bv[v] = hn::LoadU(d, b + v * kLanes);
+        if (kVectors >= 8) __builtin_prefetch(b + 4 * b_row + v * kLanes, 0, 3);
         if constexpr (kPack) hn::Store(bv[v], d, packed + v * kLanes);
       }
       HWY_UNROLL(16)
       for (int i = 0; i < kRows; ++i) {
         const V av = hn::Set(d, kUnit ? rows[i / 3][(i % 3) * a_stride] : rows[0][i]);
-        HWY_UNROLL(8)
+        HWY_UNROLL(16)
         for (int v = 0; v < kVectors; ++v) acc[i][v] = hn::MulAdd(av, bv[v], acc[i][v]);
       }
       HWY_UNROLL(8)
@@ -153,7 +158,7 @@ HWY_INLINE void tile(const Segment* a, int segments, const float* b, int64_t b_r
     const auto add_rows = [&](const float* from, int64_t row) HWY_ATTR {
       HWY_UNROLL(16)
       for (int i = 0; i < kRows; ++i) {
-        HWY_UNROLL(8)
+        HWY_UNROLL(16)
         for (int v = 0; v < kVectors; ++v) acc[i][v] = hn::Add(acc[i][v], hn::LoadU(d, from + i * row + v * kLanes));
       }
     };
@@ -165,7 +170,7 @@ HWY_INLINE void tile(const Segment* a, int segments, const float* b, int64_t b_r
     const int64_t to_row = o.last ? o.y_row : o.total_row;
     HWY_UNROLL(16)
     for (int i = 0; i < kRows; ++i) {
-      HWY_UNROLL(8)
+      HWY_UNROLL(16)
       for (int v = 0; v < kVectors; ++v) hn::StoreU(acc[i][v], d, to + i * to_row + v * kLanes);
     }
     return;
@@ -173,7 +178,7 @@ HWY_INLINE void tile(const Segment* a, int segments, const float* b, int64_t b_r
   HWY_ALIGN float part[kRows * kWidth];
   HWY_UNROLL(16)
   for (int i = 0; i < kRows; ++i) {
-    HWY_UNROLL(8)
+    HWY_UNROLL(16)
     for (int v = 0; v < kVectors; ++v) hn::Store(acc[i][v], d, part + i * kWidth + v * kLanes);
   }
   finish(o, kRows, part, kWidth);
@@ -209,8 +214,10 @@ Tiles pick(int vectors, int rows) {
       return of(std::integral_constant<int, 2>());
     case 4:
       return of(std::integral_constant<int, 4>());
-    default:
+    case 8:
       return of(std::integral_constant<int, 8>());
+    default:
+      return of(std::integral_constant<int, 16>());
   }
 }
 template <bool kUnit>
@@ -276,8 +283,7 @@ class Block {
   Block(const Gemm& g, int64_t batch, int64_t i0, int64_t i1, int64_t j0, int64_t j1)
       : g_(g), batch_(batch), i0_(i0), j0_(j0), rows_(i1 - i0), columns_(j1 - j0) {
     const bool near = !g.b.source && g.b.column == 1;
-    // Few rows need wide tiles (independent chains hide the latency).
-    vectors_ = near && rows_ <= max_rows(8) ? 8 : near && rows_ <= max_rows(4) ? 4 : 2;
+    vectors_ = near ? tile_vectors(rows_, columns_) : 2;
     width_ = vectors_ * kLanes;
     tiles_ = (rows_ + max_rows(vectors_) - 1) / max_rows(vectors_);
     packs_ = tiles_ > 8;  // a panel that fewer tiles read is not worth a copy
@@ -556,16 +562,14 @@ void run_by_chunks(const Gemm& g, int64_t threads) {
 // No bit depends on how the work is cut: every output is one block's alone. One thread takes all at once; for more the
 // cut depends on the size and on how many there are.
 void run(const Gemm& g) {
-  if (g.m == 0 || g.n == 0 || g.batches == 0) return;
   const double work =
       2.0 * static_cast<double>(g.m) * static_cast<double>(g.n) * static_cast<double>(std::max<int64_t>(g.k, 1));
-  const double all = work * static_cast<double>(g.batches);
-  constexpr double alone = 2e6;  // done before a second thread has woken up
+  const double all = cost(g);
   const int threads = num_threads();
   if (shares_chunks(g, work, threads)) return run_by_chunks(g, threads);
-  const int64_t wanted = all < alone || threads == 1 || g.undivided
+  const int64_t wanted = all < kAlone || threads == 1 || g.undivided
                              ? 1
-                             : std::clamp<int64_t>(static_cast<int64_t>(all / 2e6), 2, std::min(64, 2 * threads));
+                             : std::clamp<int64_t>(static_cast<int64_t>(all / kAlone), 2, std::min(64, 2 * threads));
   // What a block copies or sums apart stays in the second-level cache.
   const bool k_major = g.a.source ? g.a_is_k_major : g.a.row == 1 && g.a.column != 1;
   const int64_t most_rows = k_major || g.sink ? 512 : g.m;
@@ -606,7 +610,12 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace tapedeck::kernels::simd {
 
-void gemm(const Gemm& g) { use_avx512() ? N_AVX3::run(g) : N_AVX2::run(g); }
+void gemm(const Gemm& g) {
+  if (g.m == 0 || g.n == 0 || g.batches == 0) return;
+  const bool plain = !g.a.source && !g.b.source && !g.sink && !g.continues;
+  if (plain && (few_rows(g) || few_columns(g))) return run_few_rows(g);
+  use_avx512() ? N_AVX3::run(g) : N_AVX2::run(g);
+}
 
 }  // namespace tapedeck::kernels::simd
 #endif

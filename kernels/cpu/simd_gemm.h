@@ -67,4 +67,22 @@ struct Gemm {
 
 void gemm(const Gemm& g);
 
+// One FMA chain per output within chunks of so many k indices.
+inline constexpr int64_t kChunk = 256;
+
+// What a thread does before a second one has woken up, in FLOPs, and what a product costs. Few rows cost the reading of
+// the other operand.
+inline constexpr double kAlone = 2e6;
+inline double cost(const Gemm& g) {
+  const auto m = static_cast<double>(g.m), n = static_cast<double>(g.n), k = static_cast<double>(g.k > 0 ? g.k : 1);
+  return 2 * static_cast<double>(g.batches) * (m * n + 4 * (m < n ? n : m)) * k;
+}
+
+// The kernel of products with few rows (or columns) whose other operand's k indices are neighbours (simd_few_rows.cpp),
+// which gemm() takes for them: the same bits.
+inline constexpr int64_t kFew = 8;
+inline bool few_rows(const Gemm& g) { return g.m <= kFew && g.b.row == 1 && g.b.column != 1; }
+inline bool few_columns(const Gemm& g) { return g.n <= kFew && g.a.column == 1 && g.m > kFew; }
+void run_few_rows(const Gemm& g);
+
 }  // namespace tapedeck::kernels::simd

@@ -54,6 +54,17 @@ void add_matmuls(std::vector<OpCase>& t) {
         for (const std::int64_t k : {24, 300})
           for (const auto& [la, lb] : {std::pair{C, C}, {T, C}, {C, T}, {S, S}})
             add_product(t, {m, k}, {k, n}, la, lb, dtype, Values::normal, 1);
+    for (const std::int64_t few : {1, 3, 4, 6, 8, 9})  // rows of y, then columns; the other operand's k are neighbours
+      for (const std::int64_t many : {31, 33, 100})
+        for (const std::int64_t k : {40, 300}) {
+          for (const Layout la : {C, T}) add_product(t, {few, k}, {k, many}, la, T, dtype, Values::normal, 1);
+          for (const Layout lb : {C, T}) add_product(t, {many, k}, {k, few}, C, lb, dtype, Values::normal, 1);
+        }
+    for (const Layout l : {C, T}) {  // divided among threads
+      add_product(t, {1, 530}, {530, 700}, l, T, dtype, Values::normal, 1);
+      add_product(t, {1, 530}, {530, 700}, l, C, dtype, Values::normal, 1);
+      add_product(t, {700, 530}, {530, 2}, C, l, dtype, Values::normal, 1);
+    }
     for (const Layout l : {C, T, S}) add_product(t, {530, 21}, {21, 100}, l, l, dtype, Values::normal, 1);
     for (const Values values : {Values::normal, Values::nonfinite}) {
       for (const Layout l : {C, T, S}) {

@@ -285,6 +285,7 @@ class Block {
     const bool near = !g.b.source && g.b.column == 1;
     vectors_ = near ? tile_vectors(rows_, columns_) : 2;
     width_ = vectors_ * kLanes;
+    all_near_ = rows_ * g.k + g.k * columns_ + rows_ * columns_ <= 64 * 64 * 3;
     tiles_ = (rows_ + max_rows(vectors_) - 1) / max_rows(vectors_);
     packs_ = tiles_ > 8;  // a panel that fewer tiles read is not worth a copy
     k_major_ = g.a.source ? g.a_is_k_major : g.a.row == 1 && g.a.column != 1;
@@ -408,6 +409,7 @@ class Block {
   }
   // Lists what tile t will read and write or, behind the last, what the next chunk starts with, to be fetched.
   void fetch_tile(int64_t t) {
+    if (all_near_) return;
     if (t == tiles_) return fetch_panel(columns_);
     runs_ = pairs_ = 0;
     const int64_t row = row_of(t), rows = row_of(t + 1) - row, below = row - a_first_;
@@ -424,6 +426,7 @@ class Block {
   // Lists the panel of b from column j on in this chunk or, behind the last, the first panel and the first rows of a in
   // the next.
   void fetch_panel(int64_t j) {
+    if (all_near_) return;
     runs_ = pairs_ = 0;
     int64_t p = p0_, count = count_;
     if (j >= columns_) {
@@ -504,7 +507,7 @@ class Block {
   const Gemm& g_;
   int64_t batch_, i0_, j0_, rows_, columns_, width_, tiles_, gathered_row_;
   int vectors_;
-  bool packs_, k_major_, rows_first_, gather_;
+  bool all_near_, packs_, k_major_, rows_first_, gather_;
   float *panels_, *bias_, *gathered_;
   Out out_{}, row_out_{};
   Segment b_{};          // the panel where it lies
@@ -521,7 +524,7 @@ class Block {
   Run run_[kRuns + 1];
   int runs_ = 0;
   int64_t pairs_ = 0;
-  Fetch fetch_{};
+  Fetch fetch_{run_, 0, 0, 0};
 };
 
 // Few outputs of a long contraction: threads share its chunks. The first one sums its own as ever; those of the others

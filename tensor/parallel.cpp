@@ -21,34 +21,50 @@ namespace {
 
 thread_local bool inside = false;  // this thread is running a chunk: nested calls run inline
 
-struct Job {
-  FunctionRef<void(std::int64_t, std::int64_t)> body;
-  std::int64_t n, grain, chunks;
-  std::atomic<std::int64_t> next{0};
-  std::mutex mutex;
-  std::int64_t failed_chunk = -1;
-  std::exception_ptr failure;
+using Body = FunctionRef<void(std::int64_t, std::int64_t)>;
+constexpr auto nothing = [](std::int64_t, std::int64_t) {};
 
-  void run(std::int64_t c) { body(c * grain, c * grain + std::min(grain, n - c * grain)); }
-  void work() {
-    inside = true;
-    for (std::int64_t c; (c = next.fetch_add(1, std::memory_order_relaxed)) < chunks;) {
-      try {
-        run(c);
-      } catch (...) {
-        const std::lock_guard lock(mutex);
-        if (failed_chunk < 0 || c < failed_chunk) failed_chunk = c, failure = std::current_exception();
-      }
-    }
-    inside = false;
-  }
+struct Chunks {
+  Body body = nothing;
+  std::int64_t n = 0, grain = 1, count = 0;
+  void run(std::int64_t c) const { body(c * grain, c * grain + std::min(grain, n - c * grain)); }
 };
 
+// Runs chunks and keeps the exception of the lowest that failed.
+class Outcome {
+ public:
+  void run(const Chunks& chunks, std::int64_t c) {
+    try {
+      chunks.run(c);
+    } catch (...) {
+      const std::lock_guard lock(mutex_);
+      if (chunk_ < 0 || c < chunk_) chunk_ = c, failure_ = std::current_exception();
+    }
+  }
+  // Takes one chunk after the other until all have been taken.
+  void run_all(const Chunks& chunks, std::atomic<std::int64_t>& next) {
+    inside = true;
+    for (std::int64_t c; (c = next.fetch_add(1, std::memory_order_relaxed)) < chunks.count;) run(chunks, c);
+    inside = false;
+  }
+  void rethrow() const {
+    if (failure_) std::rethrow_exception(failure_);
+  }
+
+ private:
+  std::mutex mutex_;
+  std::int64_t chunk_ = -1;
+  std::exception_ptr failure_;
+};
+
+// A job is an offer of chunks: who wants one takes it by counting `left` down, and nobody else has to wait for that.
+// What costs time is a cache line's way from one core to another, so the offer is one line, which has all that a worker
+// needs, and the count of what workers have done is another.
 class Pool {
  public:
   explicit Pool(int threads) {
     try {
-      for (int i = 1; i < threads; ++i) workers_.emplace_back([this] { run(); });
+      for (int i = 1; i < threads; ++i) workers_.emplace_back([this] { work(); });
     } catch (const std::system_error&) {  // the system gives no more: those that are there do all the work
     }
   }
@@ -56,65 +72,76 @@ class Pool {
     {
       const std::lock_guard lock(mutex_);
       stop_ = true;
-      generation_.fetch_add(1, std::memory_order_release);
     }
     wake_.notify_all();
     for (auto& w : workers_) w.join();
   }
 
-  // Waits for the workers that took part, not for those that had not woken up before all was done.
-  void run(Job& job) {
-    {
-      const std::lock_guard lock(mutex_);
-      job_ = &job;
-      caller_core_ = this_core();
-      generation_.fetch_add(1, std::memory_order_release);
+  // Waits for the chunks that workers took, not for workers that had not woken up before all was done.
+  void run(const Chunks& chunks, Outcome& outcome) {
+    offer_.chunks = chunks, offer_.outcome = &outcome, offer_.core = this_core();
+    done_.store(0, std::memory_order_relaxed);
+    const std::int64_t before = offer_.left.exchange(chunks.count - 1, std::memory_order_acq_rel);
+    if (before & kSleeper) {
+      { const std::lock_guard lock(mutex_); }  // a worker that goes to sleep holds it until it does
+      wake_.notify_all();
     }
-    wake_.notify_all();
-    job.work();
-    {
-      const std::lock_guard lock(mutex_);
-      job_ = nullptr;
-    }
-    for (int spin = 0; active_.load(std::memory_order_acquire) != 0 && spin < kSpins; ++spin) pause_core();
-    if (active_.load(std::memory_order_acquire) == 0) return;
+    inside = true;
+    std::int64_t mine = 0;
+    for (std::int64_t c = 0; c >= 0; c = take(), ++mine) outcome.run(chunks, c);
+    inside = false;
+    const auto done = [&] { return (done_.load(std::memory_order_acquire) & ~kSleeper) == chunks.count - mine; };
+    for (int spin = 0; spin < kSpins && !done(); ++spin) pause_core();
+    if (done()) return;
     std::unique_lock lock(mutex_);
-    done_.wait(lock, [this] { return active_.load(std::memory_order_acquire) == 0; });
+    done_.fetch_or(kSleeper, std::memory_order_acq_rel);
+    all_done_.wait(lock, done);
   }
 
  private:
   static constexpr int kSpins = 2000;  // a few microseconds: park early, a spinning thread steals a core from others
+  static constexpr std::int64_t kSleeper = std::int64_t{1} << 62;  // in a count: somebody sleeps until it changes
 
-  void run() {
-    std::uint64_t seen = 0;
+  // The number of a chunk that is the caller's to do, or -1. The offer stands until it is counted as done.
+  std::int64_t take() {
+    for (std::int64_t left = offer_.left.load(std::memory_order_acquire); (left & ~kSleeper) > 0;)
+      if (offer_.left.compare_exchange_weak(left, left - 1, std::memory_order_acq_rel, std::memory_order_acquire))
+        return offer_.chunks.count - (left & ~kSleeper);
+    return -1;
+  }
+
+  void work() {
+    inside = true;
     for (;;) {
-      for (int spin = 0; generation_.load(std::memory_order_acquire) == seen && spin < kSpins; ++spin) pause_core();
-      Job* job;
-      int caller_core;
-      {
+      for (int spin = 0; spin < kSpins && (offer_.left.load(std::memory_order_relaxed) & ~kSleeper) == 0; ++spin)
+        pause_core();
+      std::int64_t c = take(), mine = 0;
+      if (c < 0) {
         std::unique_lock lock(mutex_);
-        wake_.wait(lock, [&] { return generation_.load(std::memory_order_acquire) != seen; });
-        seen = generation_.load(std::memory_order_relaxed);
+        while (!stop_ && (offer_.left.fetch_or(kSleeper, std::memory_order_acq_rel) & ~kSleeper) == 0) wake_.wait(lock);
         if (stop_) return;
-        job = job_, caller_core = caller_core_;
-        if (job) active_.fetch_add(1, std::memory_order_relaxed);
+        continue;
       }
-      leave_core(caller_core);
-      if (!job) continue;  // too late
-      job->work();
-      if (active_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
-        const std::lock_guard lock(mutex_);
-        done_.notify_one();
+      leave_core(offer_.core);
+      for (; c >= 0; c = take(), ++mine) offer_.outcome->run(offer_.chunks, c);
+      if (done_.fetch_add(mine, std::memory_order_acq_rel) & kSleeper) {
+        { const std::lock_guard lock(mutex_); }
+        all_done_.notify_one();
       }
     }
   }
 
-  std::mutex mutex_;
-  std::condition_variable wake_, done_;
-  std::atomic<std::uint64_t> generation_{0};
-  std::atomic<int> active_{0};  // workers in the job
-  Job* job_ = nullptr;
-  int caller_core_ = -1;
+  struct alignas(64) Offer {
+    std::atomic<std::int64_t> left{0};
+    Chunks chunks;  // this and what follows: written while nobody holds a chunk, read by those who do
+    Outcome* outcome = nullptr;
+    int core = -1;  // the caller's
+  };
+  static_assert(sizeof(Offer) == 64);
+  Offer offer_;
+  alignas(64) std::atomic<std::int64_t> done_{0};
+  alignas(64) std::mutex mutex_;
+  std::condition_variable wake_, all_done_;
   bool stop_ = false;
   std::vector<std::thread> workers_;
 };
@@ -161,24 +188,25 @@ void parallel_for(std::int64_t n, std::int64_t grain, FunctionRef<void(std::int6
   grain = std::max<std::int64_t>(grain, 1);
   const std::int64_t chunks = (n - 1) / grain + 1;
   if (chunks == 1) return body(0, n);
-  Job job{body, n, grain, chunks, {}, {}, -1, nullptr};
+  const Chunks all{body, n, grain, chunks};
   if (inside) {  // nested: the same chunks, one after another
-    for (std::int64_t c = 0; c < chunks; ++c) job.run(c);
+    for (std::int64_t c = 0; c < chunks; ++c) all.run(c);
     return;
   }
   Shared& s = shared();
   // With one thread, or when another thread's job holds the pool, the caller works alone.
   const std::unique_lock busy =
       s.threads == 1 ? std::unique_lock<std::mutex>() : std::unique_lock(s.busy, std::try_to_lock);
-  if (!busy.owns_lock()) {
-    job.work();
-  } else if (s.executor) {
-    s.executor(static_cast<int>(std::min<std::int64_t>(chunks, s.threads)), [&job](int) { job.work(); });
-    job.work();  // what an executor that ran fewer tasks has left
+  Outcome outcome;
+  if (busy.owns_lock() && !s.executor) {
+    s.the_pool().run(all, outcome);
   } else {
-    s.the_pool().run(job);
+    std::atomic<std::int64_t> next{0};
+    if (busy.owns_lock())
+      s.executor(static_cast<int>(std::min<std::int64_t>(chunks, s.threads)), [&](int) { outcome.run_all(all, next); });
+    outcome.run_all(all, next);  // what an executor that ran fewer tasks has left
   }
-  if (job.failure) std::rethrow_exception(job.failure);
+  outcome.rethrow();
 }
 
 int num_threads() { return shared().threads; }

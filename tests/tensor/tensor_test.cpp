@@ -355,6 +355,28 @@ TEST(Parallel, ErrorsNestingAndManyCallers) {
   EXPECT_THROW(set_num_threads(0), ValueError);
 }
 
+// Workers sleep between jobs, or have missed one that was over before they woke up: the next one still wakes them.
+TEST(Parallel, SleepingWorkersAreWoken) {
+  const int before = num_threads();
+  set_num_threads(2);
+  for (int round = 0; round < 20; ++round) {
+    parallel_for(2, 1, [](std::int64_t, std::int64_t) {});
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));                              // asleep by now
+    for (int i = 0; i < round; ++i) parallel_for(2, 1, [](std::int64_t, std::int64_t) {});  // done before it is awake
+    std::this_thread::sleep_for(std::chrono::milliseconds(round % 3));
+    std::atomic<int> here{0};
+    std::atomic<bool> met{true};
+    parallel_for(2, 1, [&](std::int64_t, std::int64_t) {  // each chunk waits for the other one
+      ++here;
+      const auto patience = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+      while (here < 2 && std::chrono::steady_clock::now() < patience) std::this_thread::yield();
+      if (here < 2) met = false;
+    });
+    ASSERT_TRUE(met) << "round " << round;
+  }
+  set_num_threads(before);
+}
+
 TEST(Parallel, TheThreadCountMayChangeWhileOthersWork) {
   const int threads = num_threads();
   std::atomic<bool> stop{false};

@@ -1,5 +1,5 @@
 // GFLOP/s of the contraction kernels on the shapes of audio models, per variant and thread count, beside the machine's
-// ceiling (`share` of it).
+// ceiling (`share` of it; the peak is measured before and after each row).
 #include <benchmark/benchmark.h>
 #include <tapedeck/kernels/conv1d.h>
 #include <tapedeck/kernels/matmul.h>
@@ -44,13 +44,15 @@ void measure(benchmark::State& state, kernels::SlotBase& slot, const char* varia
   const kernels::Use use(slot, variant);
   set_num_threads(threads);
   run();
+  double peak = bench::f32_peak(threads, 0.01);
   for (auto _ : state) run();
+  peak = (peak + bench::f32_peak(threads, 0.01)) / 2;
   using benchmark::Counter;
   state.counters["GFLOP/s"] = Counter(flops * 1e-9, Counter::kIsIterationInvariantRate);
   // A product of few rows is bound by the bytes of the weights that it reads from where `all` bytes live.
   const bench::Ceiling& ceiling = bench::machine().at(threads);
   const bench::Level level = bench::machine().level_of(all, threads);
-  const double least = std::max(flops / (ceiling.f32 * 1e9), weights / (ceiling.level[level].read * 1e9));
+  const double least = std::max(flops / (peak * 1e9), weights / (ceiling.level[level].read * 1e9));
   state.counters["share"] = Counter(least, Counter::kIsIterationInvariantRate);
 }
 

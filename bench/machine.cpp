@@ -235,6 +235,13 @@ Level Machine::level_of(double bytes, int threads) const {
   return dram;
 }
 
+double f32_peak(int threads, double seconds) {
+  return chosen([&](auto loops) {
+    using L = decltype(loops);
+    return best_rate(threads, seconds, L::operations() * 1000, [](int, int64_t n) { kept = L::chains(n * 1000); });
+  });
+}
+
 Machine measure(double seconds) {
   Machine m;
   m.processor = processor_name();
@@ -249,10 +256,7 @@ Machine measure(double seconds) {
   for (const int threads : counts) {
     Ceiling c;
     c.threads = threads;
-    c.f32 = chosen([&](auto loops) {
-      using L = decltype(loops);
-      return best_rate(threads, slot, L::operations() * 1000, [](int, int64_t n) { kept = L::chains(n * 1000); });
-    });
+    c.f32 = f32_peak(threads, slot);
     if (__builtin_cpu_supports("avx512bf16"))
       c.bf16 = best_rate(threads, slot, kBf16Operations * 1000, [](int, int64_t n) { kept = bf16_chains(n * 1000); });
     const int64_t l3 = m.cache[2];

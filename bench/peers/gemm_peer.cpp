@@ -1,5 +1,6 @@
 // Matrix products beside oneDNN and OpenBLAS where they are installed (their shared libraries are enough): the same
-// numbers in the same process, in turns. Rows are medians; on one thread of processor time.
+// numbers in the same process, in turns, and the machine's peak in turns with them. Rows are medians; on one thread of
+// processor time.
 //   gemm_peer [THREADS] [ROUNDS]
 #include <dlfcn.h>
 #include <tapedeck/kernels/matmul.h>
@@ -109,8 +110,8 @@ int main(int argc, char** argv) {
   if (!cblas_sgemm) std::printf("OpenBLAS is not installed (Debian: libopenblas0): skipped\n");
   if (const auto set = reinterpret_cast<SetThreads>(dlsym(RTLD_DEFAULT, "omp_set_num_threads"))) set(threads);
   if (const auto set = symbol<SetThreads>(blas, "openblas_set_num_threads")) set(threads);
-  const double peak = bench::machine().at(threads).f32;
-  std::printf("%d thread%s, %d rounds, medians; peak %.0f GFLOP/s\n", threads, threads > 1 ? "s" : "", rounds, peak);
+  std::printf("%d thread%s, %d rounds, medians; peak %.0f GFLOP/s at the start\n", threads, threads > 1 ? "s" : "",
+              rounds, bench::f32_peak(threads, 0.1));
   std::printf("%-28s %10s %8s", "M x N x K", "GFLOP/s", "of peak");
   if (dnnl_sgemm) std::printf(" %10s %8s", "oneDNN", "ours/it");
   if (cblas_sgemm) std::printf(" %10s %8s", "OpenBLAS", "ours/it");
@@ -136,7 +137,10 @@ int main(int argc, char** argv) {
                         }});
     const double flops = 2.0 * static_cast<double>(p.m * p.n) * static_cast<double>(p.k);
     const int times = static_cast<int>(std::clamp(threads * 2e8 / flops, threads > 1 ? 3.0 : 1.0, 20000.0));
-    for (int round = 0; round <= rounds; ++round)
+    std::vector<double> peaks;
+    for (int round = 0; round <= rounds; ++round) {
+      if (threads > 1) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+      peaks.push_back(bench::f32_peak(threads, 0.002));
       for (Rival& r : rivals) {
         // The threads of the one before may still wait for work by spinning, on a core that this one needs.
         if (threads > 1) std::this_thread::sleep_for(std::chrono::milliseconds(5)), r.run();
@@ -148,8 +152,9 @@ int main(int argc, char** argv) {
             if (!(std::fabs(ym.data<float>()[i] - zm.data<float>()[i]) <= 1e-5f * static_cast<float>(p.k)))
               return std::printf("%s and %s differ on %s\n", rivals[0].name, r.name, p.name), 1;
       }
+    }
     const double own = middle(rivals[0].seconds);
-    std::printf("%-28s %10.1f %6.0f %%", p.name, flops / own * 1e-9, flops / own * 1e-7 / peak);
+    std::printf("%-28s %10.1f %6.0f %%", p.name, flops / own * 1e-9, flops / own * 1e-7 / middle(peaks));
     for (std::size_t i = 1; i < rivals.size(); ++i) {
       const double peer = middle(rivals[i].seconds);
       std::printf(" %10.1f %8.2f", flops / peer * 1e-9, peer / own);

@@ -21,9 +21,6 @@ namespace HWY_NAMESPACE {
 namespace {
 
 namespace hn = hwy::HWY_NAMESPACE;
-using kernels::HWY_NAMESPACE::kSide;
-using kernels::HWY_NAMESPACE::SideTag;
-using kernels::HWY_NAMESPACE::Square;
 using D = hn::ScalableTag<float>;
 using V = hn::Vec<D>;
 constexpr int kLanes = HWY_LANES(float);
@@ -226,20 +223,24 @@ Tiles pick_packing(int rows) {  // two vectors wide
 }
 
 void transpose(const float* from, int64_t stride, int64_t count, int64_t columns, float* to, int64_t width) {
-  const SideTag d;
   int64_t j = 0;
-  for (; j + kSide <= columns; j += kSide) {
+  for (; j + kLanes <= columns; j += kLanes) {
     int64_t p = 0;
-    for (; p + kSide <= count; p += kSide) {
-      Square x;
-      HWY_UNROLL(8)
-      for (int i = 0; i < kSide; ++i) x.row[i] = hn::LoadU(d, from + (j + i) * stride + p);
-      x = transposed(x);
-      HWY_UNROLL(8)
-      for (int i = 0; i < kSide; ++i) hn::StoreU(x.row[i], d, to + (p + i) * width + j);
+    for (; p + kLanes <= count; p += kLanes) {  // whole cache lines: many rows in one set push each other out
+      V x[kLanes];
+      HWY_UNROLL(4)
+      for (int i = 0; i < kLanes; i += 4) {
+        const float* row = from + (j + i) * stride + p;
+        asm volatile("" : "+r"(row));
+        HWY_UNROLL(4)
+        for (int r = 0; r < 4; ++r) x[i + r] = hn::LoadU(D(), row + r * stride);
+      }
+      kernels::HWY_NAMESPACE::transpose_vectors(x);
+      HWY_UNROLL(16)
+      for (int i = 0; i < kLanes; ++i) hn::StoreU(x[i], D(), to + (p + i) * width + j);
     }
     for (; p < count; ++p)
-      for (int64_t c = j; c < j + kSide; ++c) to[p * width + c] = from[c * stride + p];
+      for (int64_t c = j; c < j + kLanes; ++c) to[p * width + c] = from[c * stride + p];
   }
   for (; j < columns; ++j)
     for (int64_t p = 0; p < count; ++p) to[p * width + j] = from[j * stride + p];
@@ -439,7 +440,11 @@ class Block {
     }
     const int64_t columns = std::min(width_, columns_ - j);
     Segment lies;
-    if (count > 0 && find_b(p, count, j, columns, lies)) fetch_rows(lies.data, lies.row, count, columns);
+    if (count > 0 && find_b(p, count, j, columns, lies)) {
+      fetch_rows(lies.data, lies.row, count, columns);
+    } else if (count > 0 && !g_.b.source && g_.b.row == 1) {
+      fetch_rows(g_.b.data + batch_ * g_.b.batch + p + (j0_ + j) * g_.b.column, g_.b.column, columns, count);
+    }
     start_fetch();
   }
   void fetch_rows(const float* data, int64_t row, int64_t rows, int64_t count) {

@@ -1,8 +1,7 @@
-// What the variants of attention share: sizes, and rows of heads.
+// What the variants of attention share: rows of heads, masks, statistics.
 #pragma once
-#include <tapedeck/kernels/attention.h>
+#include <tapedeck/kernels/common/attention_sizes.h>
 
-#include <algorithm>
 #include <limits>
 
 namespace tapedeck::kernels {
@@ -15,28 +14,6 @@ struct Head {
   Head(const TensorView& x, std::int64_t n, std::int64_t h)
       : data(x.ptr<T>() + n * x.strides[0] + h * x.strides[1]), stride(x.strides[2]) {}
   T* row(std::int64_t t) const { return data + t * stride; }
-};
-
-struct AttentionSizes {
-  std::int64_t batch, heads, groups, per_group, queries, keys, channels, width;  // width: channels of v and y
-  double scale;
-  bool causal;
-  std::int64_t past;
-  template <class Args>
-  explicit AttentionSizes(const Args& a)
-      : batch(a.q.sizes[0]),
-        heads(a.q.sizes[1]),
-        groups(a.k.sizes[1]),
-        per_group(groups == 0 ? 0 : heads / groups),
-        queries(a.q.sizes[2]),
-        keys(a.k.sizes[2]),
-        channels(a.q.sizes[3]),
-        width(a.v.sizes[3]),
-        scale(a.scale),
-        causal(a.causal),
-        past(a.past) {}
-  // How many keys query t sees: 0 … visible - 1.
-  std::int64_t visible(std::int64_t t) const { return causal ? std::min(keys, past + t + 1) : keys; }
 };
 
 // Applies the mask of query t to n of its scores from key j on.

@@ -1,6 +1,6 @@
-// The operands of attention as kernels see them: rows of heads, sizes, masks.
+// The operands of attention as kernels see them: rows of heads, masks.
 #pragma once
-#include <tapedeck/kernels/attention.h>
+#include <tapedeck/kernels/common/attention_sizes.h>
 #include <tapedeck/kernels/cuda/number.h>
 #include <tapedeck/kernels/cuda/plan.h>
 
@@ -27,26 +27,7 @@ struct Rows {
   }
 };
 
-struct Sizes {
-  std::int64_t batch, heads, groups, per_group, queries, keys, channels, width, past;
-  bool causal;
-  double scale;
-  template <class Args>
-  explicit Sizes(const Args& a)
-      : batch(a.q.sizes[0]),
-        heads(a.q.sizes[1]),
-        groups(a.k.sizes[1]),
-        per_group(groups == 0 ? 0 : heads / groups),
-        queries(a.q.sizes[2]),
-        keys(a.k.sizes[2]),
-        channels(a.q.sizes[3]),
-        width(a.v.sizes[3]),
-        past(a.past),
-        causal(a.causal),
-        scale(a.scale) {}
-  // How many keys query t sees: 0 … visible - 1.
-  __device__ std::int64_t visible(std::int64_t t) const { return causal && past + t + 1 < keys ? past + t + 1 : keys; }
-};
+using Sizes = AttentionSizes;
 
 struct Mask {
   const void* data = nullptr;

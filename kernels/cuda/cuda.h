@@ -148,6 +148,7 @@ void add_norm();
 void add_scan();
 void add_rnn();
 void add_fft();
+void add_fft_library();
 void add_distance();
 void add_sort();
 void add_nonzero();

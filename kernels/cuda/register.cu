@@ -30,6 +30,7 @@ void register_kernels() {
   add_scan();
   add_rnn();
   add_fft();
+  add_fft_library();
   add_distance();
   add_sort();
   add_nonzero();

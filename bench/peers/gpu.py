@@ -1,12 +1,15 @@
 #!/usr/bin/env python3
 """Kernels, training steps and generation on a GPU beside PyTorch's on the same device, in turns. Medians.
     python3 bench/peers/gpu.py build/bin/gpu_peer [--rounds N] [--filter TEXT] [--json FILE] [--markdown FILE]
-                               [--compile]
+                               [--compile [--compile-seconds N]]
+--compile: at the end, training steps beside torch.compile too; one that takes more than 120 s in all is left out.
 The program may have arguments: 'run.sh gpu_peer'. TF32 is off on both sides. Shares are of the copy bandwidth that was
 measured here. Without PyTorch our side alone is measured."""
 import argparse
 import json
+import os
 import shlex
+import signal
 import statistics
 import subprocess
 import sys
@@ -18,7 +21,9 @@ parser.add_argument("--rounds", type=int, default=3)
 parser.add_argument("--filter", default="", help="rows whose name holds this text")
 parser.add_argument("--json", help="also write the rows to this file")
 parser.add_argument("--markdown", help="also write a table to this file")
-parser.add_argument("--compile", action="store_true", help="also time the training steps under torch.compile")
+parser.add_argument("--compile", action="store_true", help="also time training steps under torch.compile")
+parser.add_argument("--compile-seconds", type=int, default=120, help="that each of them may take in all")
+parser.add_argument("--compiled-step", help=argparse.SUPPRESS)
 args = parser.parse_args()
 
 try:
@@ -144,9 +149,11 @@ def recurrent(kind):
     return run
 
 
-def transform():
-    x, window = draw((16, 44100 * 60), torch.float32), torch.hann_window(2048, device="cuda")
-    return lambda: torch.stft(x, 2048, 512, window=window, return_complex=True)
+def transform(n, hop, back):
+    x, window = draw((16, 44100 * 60), torch.float32), torch.hann_window(n, device="cuda")
+    there = lambda: torch.stft(x, n, hop, window=window, return_complex=True)
+    spectra = there() if back else None
+    return (lambda: torch.istft(spectra, n, hop, window=window)) if back else there
 
 
 LARGE, WIDE, MIB = (64 << 20,), (65536, 1024), 1 << 20
@@ -185,7 +192,11 @@ def add_rows():
                 q, k, v, is_causal=True)), 0, 0)
     ROWS["gru 64x512 steps of 512"] = (lambda: recurrent(torch.nn.GRU), 0, 0)
     ROWS["lstm 64x512 steps of 512"] = (lambda: recurrent(torch.nn.LSTM), 0, 0)
-    ROWS["stft 2048/512 of 16 minutes"] = (transform, 0, 0)
+    for n, hop in ((2048, 512), (1200, 300)):
+        for op in ("stft", "istft"):
+            row = f"{op} {n}/{hop} of 16 minutes"
+            ROWS[row] = (lambda n=n, hop=hop, op=op: transform(n, hop, op == "istft"), 0, 0)
+            ROWS[row + ", cufft"] = (lambda: None, 0, 0)  # our side by that library
     for r, k in ((64, 256), (32, 128)):
         for b in (1, 128):
             ROWS[f"wavenet generation R={r} S={k} batch {b}, 1000 samples"] = (
@@ -206,11 +217,48 @@ def timed(run):
         n *= 4
 
 
+def compiled_step(residual, skip, dtype):
+    """In a process of its own: prints the seconds of a training step under torch.compile, or "none" and why."""
+    try:
+        run = training(residual, skip, dtype, True)
+        timed(run)
+        print(statistics.median(timed(run) for _ in range(args.rounds)))
+    except Exception as error:
+        print("none", type(error).__name__ + ":", (str(error).splitlines() or [""])[0])
+
+
+def compiled(step):
+    """The same, asked of such a process: seconds or None, and why there are none."""
+    if not here:
+        return None, "no PyTorch"
+    if not hasattr(torch, "compile"):
+        return None, f"PyTorch {torch.__version__} has no torch.compile"
+    words = [sys.executable, __file__, args.program, "--compiled-step", step, "--rounds", str(args.rounds)]
+    child = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+                             start_new_session=True)
+    try:
+        answer = (child.communicate(timeout=args.compile_seconds)[0].splitlines() or ["none it ended"])[-1]
+        return (None, answer[5:]) if answer.startswith("none") else (float(answer), "")
+    except subprocess.TimeoutExpired:
+        return None, f"not done after {args.compile_seconds} s"
+    except ValueError:
+        return None, answer
+    finally:  # with the compilers that it started
+        try:
+            os.killpg(child.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        child.wait()
+
+
 def main():
-    add_rows()
     if here:
         torch.manual_seed(1)
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    if args.compiled_step:
+        residual, skip, name = args.compiled_step.split()
+        return compiled_step(int(residual), int(skip), getattr(torch, name))
+    add_rows()
     own = subprocess.Popen([*shlex.split(args.program), "cuda"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                            text=True)
 
@@ -221,6 +269,13 @@ def main():
         if not answer:
             sys.exit(f"gpu.py: {args.program} ended at {name!r}")
         return (float(answer[0]), float(answer[1])) if answer[0] != "none" else answer[1]
+
+    def add_line(name, a, b, notes):
+        rows.append({"row": name, "tapedeck_seconds": a, "pytorch_seconds": b, "ratio": b / a if a and b else None,
+                     "notes": notes})
+        show = lambda t: f"{t * 1e3:10.3f}ms" if t else f"{'-':>12}"
+        lines.append(f"{name:48}{show(a)}{show(b)}{b / a if a and b else float('nan'):8.2f}  {', '.join(notes)}")
+        print(lines[-1], flush=True)
 
     names = [name for name in ROWS if args.filter in name]
     about = f"{torch.cuda.get_device_name()}, PyTorch {torch.__version__}" if here else "no PyTorch"
@@ -263,26 +318,21 @@ def main():
         if mine and "training" in name:
             notes.append(f"{max(m for _, m in mine):.0f} MiB")
         notes += [failed] * bool(failed) + ["PyTorch: " + other] * bool(other)
-        rows.append({"row": name, "tapedeck_seconds": a, "pytorch_seconds": b, "ratio": b / a if a and b else None,
-                     "notes": notes})
-        show = lambda t: f"{t * 1e3:10.3f}ms" if t else f"{'-':>12}"
-        line = f"{name:48}{show(a)}{show(b)}{b / a if a and b else float('nan'):8.2f}  {', '.join(notes)}"
-        lines.append(line)
-        print(line, flush=True)
+        add_line(name, a, b, notes)
         del run
         if here:
             torch.cuda.empty_cache()
-    if args.compile and here:
-        for r, k in ((64, 256),):
-            for t, s in ((torch.float32, ""), (torch.bfloat16, " bf16")):
-                run = training(r, k, t, True)
-                timed(run)
-                seconds = statistics.median(timed(run) for _ in range(args.rounds))
-                name = f"torch.compile: training step R={r} S={k}{s}"
-                rows.append({"row": name, "tapedeck_seconds": None, "pytorch_seconds": seconds, "ratio": None,
-                             "notes": []})
-                lines.append(f"{name:60}{seconds * 1e3:12.3f}ms")
-                print(lines[-1], flush=True)
+    if args.compile:
+        for step, dtype in (("64 256 float32", ""), ("64 256 bfloat16", " bf16")):
+            name = f"wavenet training step R=64 S=256{dtype}"
+            if args.filter not in name + ", torch.compile":
+                continue
+            theirs, why = compiled(step)
+            mine = next((row["tapedeck_seconds"] for row in rows if row["row"] == name), None)
+            if theirs and not mine:
+                answers = [own_round(name) for _ in range(args.rounds)]
+                mine = statistics.median(t[0] for t in answers) if not isinstance(answers[0], str) else None
+            add_line(name + ", torch.compile", mine, theirs, ["left out: " + why] if why else [])
     own.stdin.close()
     own.wait()
     if args.json:

@@ -2,6 +2,7 @@
 // seconds of one run and the peak of the device's memory in MiB, or "none" and why. `gpu_peer cuda`; without, the
 // names.
 #include <tapedeck/autograd/ops.h>
+#include <tapedeck/kernels/fft.h>
 #include <tapedeck/kernels/wavenet.h>
 #include <tapedeck/nn/wavenet.h>
 #include <tapedeck/tensor/random.h>
@@ -99,10 +100,19 @@ std::map<std::string, Row> rows() {
                     const std::vector<Tensor> w(x.begin() + 1, x.end());
                     return gates == 3 ? gru(x[0], {}, w).output : lstm(x[0], {}, {}, w).output;
                   });
-  r["stft 2048/512 of 16 minutes"] = []() -> std::function<void()> {
-    const Tensor x = draw({16, 44100 * 60}), window = hann_window(2048).to(device);
-    return [=] { stft(x, 2048, {.hop_length = 512, .window = window}); };
-  };
+  for (const auto& [n, hop] : {std::pair<int64_t, int64_t>{2048, 512}, {1200, 300}})
+    for (const char* way : {"", "cufft"})  // of the transforms of frames: the usual one, or the vendor's library
+      for (const bool back : {false, true})
+        r[(back ? "istft " : "stft ") + std::to_string(n) + "/" + std::to_string(hop) + " of 16 minutes" +
+          (*way ? std::string(", ") + way : "")] = [=]() -> std::function<void()> {
+          const Tensor x = draw({16, 44100 * 60}), window = hann_window(n).to(device);
+          const StftOptions options{.hop_length = hop, .window = window};
+          const Tensor from = back ? stft(x, n, options) : x;
+          return [=] {
+            const kernels::Use there(kernels::rfft, way, device.type), here(kernels::irfft, way, device.type);
+            back ? istft(from, n, options) : stft(from, n, options);
+          };
+        };
   for (const auto& [residual, skip] : {std::pair<int64_t, int64_t>{64, 256}, {32, 128}})
     for (const int64_t batch : {1, 128})
       r["wavenet generation R=" + std::to_string(residual) + " S=" + std::to_string(skip) + " batch " +

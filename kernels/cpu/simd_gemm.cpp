@@ -587,7 +587,8 @@ void run(const Gemm& g) {
   constexpr int64_t kColumns = 32;
   for (int64_t blocks; (blocks = g.batches * row_blocks * column_blocks) < wanted;) {
     const int64_t rows = g.m / (row_blocks + 1), columns = g.n / (column_blocks + 1);
-    if (rows >= 104) {  // small blocks copy their operands more often
+    // Blocks of few rows copy their operands more often; those of few columns meet in every row of y.
+    if (rows >= 104 || (rows >= 48 && columns < 128)) {
       ++row_blocks;
     } else if (blocks < 8 && columns >= kColumns) {
       ++column_blocks;

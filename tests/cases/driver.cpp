@@ -511,7 +511,9 @@ void judge_on(Outcome& out, Device device, const std::vector<Expected>& expected
   if (!all_same_bits(moved(call(), kCpu), y)) out.faults.push_back("a second call gives other bits");
   for (const std::string& variant : others) {
     const Prefer chosen(variant);
-    compare_all(out, variant, moved(call(), kCpu), expected, bound);
+    Bound its = bound;
+    if (variant == "cufft") its.c *= 4;  // it works in the rows' own type, where ours take double for short rows of f32
+    compare_all(out, variant, moved(call(), kCpu), expected, its);
   }
 }
 

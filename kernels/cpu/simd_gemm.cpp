@@ -32,9 +32,12 @@ constexpr int max_rows(int vectors) {
   return vectors <= 2 ? 13 : vectors == 4 ? 6 : vectors == 8 ? 2 : 1;
 }
 constexpr int kMaxRows = max_rows(2);
-// Few rows need wide tiles: independent chains hide the latency, and each row of b is read in long runs.
+// Few rows need wide tiles: independent chains hide the latency, and each row of b is read in long runs. Not where the
+// last panel would be emptier.
 int tile_vectors(int64_t rows, int64_t columns) {
   if (rows == 1 && columns > 8 * kLanes && HWY_TARGET != HWY_AVX2) return 16;
+  const bool fills = (columns - 1) % (4 * kLanes) >= 3 * kLanes;
+  if (rows >= 12 && rows <= 24 && fills && HWY_TARGET != HWY_AVX2) return 4;
   return rows <= max_rows(8) ? 8 : rows <= max_rows(4) ? 4 : 2;
 }
 

@@ -33,7 +33,7 @@ constexpr int max_rows(int vectors) {
 }
 constexpr int kMaxRows = max_rows(2);
 // Few rows need wide tiles: independent chains hide the latency, and each row of b is read in long runs. Not where the
-// last panel would be emptier.
+// last panel would be far from full.
 int tile_vectors(int64_t rows, int64_t columns) {
   if (rows == 1 && columns > 8 * kLanes && HWY_TARGET != HWY_AVX2) return 16;
   const bool fills = (columns - 1) % (4 * kLanes) >= 3 * kLanes;

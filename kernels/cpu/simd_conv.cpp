@@ -43,16 +43,15 @@ struct WeightSink final : simd::Sink {
   explicit WeightSink(const TensorView& gw) : taps(gw) {}
 
   void put(int64_t i0, int64_t i1, int64_t j0, int64_t j1, const float* from, int64_t ld) const override {
-    int64_t j = 0;
+    int64_t tap = 0;  // its first column
     taps.each([&](int64_t offset) {
-      for (int64_t j_end = j + in, i = 0; j < j_end; ++j, ++i) {
-        if (j < j0 || j >= j1) continue;
-        for (int64_t o = i0; o < i1; ++o) {
-          float& to = data[o * out_stride + i * in_stride + offset];
-          const float v = from[(o - i0) * ld + j - j0];
-          to = add ? v + to : v;
-        }
+      const int64_t begin = std::clamp(j0 - tap, int64_t{0}, in), end = std::clamp(j1 - tap, int64_t{0}, in);
+      for (int64_t o = i0; o < i1; ++o) {
+        const float* const row = from + (o - i0) * ld + tap - j0;
+        float* const to = data + o * out_stride + offset;
+        for (int64_t i = begin; i < end; ++i) to[i * in_stride] = add ? row[i] + to[i * in_stride] : row[i];
       }
+      tap += in;
     });
   }
 };

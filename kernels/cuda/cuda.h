@@ -135,6 +135,7 @@ void add_extremes();
 void add_softmax();
 void add_conv();
 void add_conv1d();
+void add_conv_cudnn();  // behind those two
 void add_index();
 void add_index_sums();
 void add_pool();

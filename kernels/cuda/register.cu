@@ -13,6 +13,7 @@ void register_kernels() {
   add_softmax();
   add_conv();
   add_conv1d();
+  add_conv_cudnn();
   add_gate();
   add_optim();
   add_random();

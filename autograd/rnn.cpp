@@ -1,5 +1,5 @@
 // Recurrent sequences: the products with the inputs of all steps at once, then step by step the product with the state
-// and the gates. One node of the tape per layer and direction.
+// and the gates; or a layer by one kernel, where the slot has one. One node of the tape per layer and direction.
 #include <tapedeck/autograd/op_helpers.h>
 #include <tapedeck/autograd/ops.h>
 #include <tapedeck/kernels/elementwise.h>
@@ -18,10 +18,12 @@ using detail::composed;
 struct Cell {
   const char* name;
   int gates;
-  bool lstm, gru, relu;
+  kernels::RnnCell kind;
+  bool lstm = kind == kernels::RnnCell::lstm, gru = kind == kernels::RnnCell::gru;
+  bool relu = kind == kernels::RnnCell::relu;
 };
-constexpr Cell kTanh{"rnn", 1, false, false, false}, kRelu{"rnn", 1, false, false, true};
-constexpr Cell kGru{"gru", 3, false, true, false}, kLstm{"lstm", 4, true, false, false};
+constexpr Cell kTanh{"rnn", 1, kernels::RnnCell::tanh}, kRelu{"rnn", 1, kernels::RnnCell::relu};
+constexpr Cell kGru{"gru", 3, kernels::RnnCell::gru}, kLstm{"lstm", 4, kernels::RnnCell::lstm};
 
 // y = a @ b^T + bias, unrecorded: [B, K] x [N, K].
 void product(const Tensor& a, const Tensor& b, const Tensor& bias, const Tensor& y, bool transposed, double beta) {
@@ -200,6 +202,77 @@ void run_layer(Layer& l, const Tensor& gi) {
          });
 }
 
+// ---- a layer by one kernel ------------------------------------------------------------------------------------------
+struct SavedWhole {
+  kernels::RnnCell cell;
+  Saved x, weight_ih, weight_hh, bias_ih, bias_hh, h0, c0, y, kept;
+};
+
+void whole_gradients(const SavedWhole& l, Grads& g) {
+  const Tensor &x = l.x.get(), &y = l.y.get();
+  const auto incoming = [&](int i) { return g.out(i).defined() ? detail::packed(g.out(i)) : Tensor(); };
+  const Tensor gy = g.out(0).defined() ? incoming(0) : zeros_like(y), gh_end = incoming(1);
+  const Tensor gc_end = l.cell == kernels::RnnCell::lstm ? incoming(2) : Tensor();
+  Tensor made[7] = {empty_like(x)};  // in the order of the node's inputs
+  for (int i = 1; i < 7; ++i)
+    if (g.wants(i)) made[i] = empty(g.shape(i), x.options());
+  kernels::rnn_layer_backward(x.device(), {l.cell,
+                                           x,
+                                           l.weight_ih.get(),
+                                           l.weight_hh.get(),
+                                           l.bias_ih.get(),
+                                           l.bias_hh.get(),
+                                           l.h0.get(),
+                                           l.c0.get(),
+                                           y,
+                                           l.kept.get(),
+                                           gy,
+                                           gh_end,
+                                           gc_end,
+                                           made[0],
+                                           made[1],
+                                           made[2],
+                                           made[3],
+                                           made[4],
+                                           made[5],
+                                           made[6]});
+  for (int i = 0; i < 7; ++i)
+    if (made[i].defined()) g.give(i, made[i]);
+}
+
+// Inputs of the node: x, W_ih, W_hh, b_ih, b_hh, h0, c0. Outputs: y, the last h, the last c. False: there is no such
+// kernel for it, and nothing is done.
+bool run_whole(Layer& l, const Tensor& input, const Tensor& weight_ih, const Tensor& bias_ih) {
+  std::int64_t keeps = -1;
+  kernels::RnnLayerArgs a;
+  a.cell = l.cell.kind, a.reverse = l.reverse, a.ends = l.alive.defined();
+  a.x = input, a.weight_ih = weight_ih, a.weight_hh = l.weight, a.h0 = l.h0;
+  a.keeps = &keeps;
+  kernels::rnn_layer(input.device(), a);
+  if (keeps < 0) return false;
+  const TensorOptions o = input.options();
+  const Tensor x = detail::packed(input);
+  const Tensor* inputs[] = {&x, &weight_ih, &l.weight, &bias_ih, &l.bias, &l.h0, &l.c0};
+  const Tensor kept = record_wanted(inputs) ? empty({keeps}, {DType::u8, o.device}) : Tensor();
+  l.y = empty({x.size(0), x.size(1), l.h0.size(1)}, o), l.h_end = empty_like(l.h0);
+  if (l.cell.lstm) l.c_end = empty_like(l.c0);
+  a.x = x, a.bias_ih = bias_ih, a.bias_hh = l.bias, a.c0 = l.c0, a.y = l.y, a.h_end = l.h_end, a.c_end = l.c_end;
+  a.kept = kept, a.keeps = nullptr;
+  kernels::rnn_layer(x.device(), a);
+  inputs[0] = &input;
+  const Tensor* outputs[] = {&l.y, &l.h_end, &l.c_end};
+  record(
+      l.cell.name, std::span<const Tensor* const>(outputs, l.cell.lstm ? 3 : 2), std::span<const Tensor* const>(inputs),
+      [name = l.cell.name,
+       saved = SavedWhole{l.cell.kind, save(x, "x"), save(weight_ih, "weight_ih"), save(l.weight, "weight_hh"),
+                          save(bias_ih, "bias_ih"), save(l.bias, "bias_hh"), save(l.h0, "h0"), save(l.c0, "c0"),
+                          save(l.y, "y"), save(kept, "gates")}](const Tensor&, Grads& g) {
+        TD_CHECK(!g.graph(), TapeError, name, ": this rule has no second form; gradients of gradients cannot pass it");
+        whole_gradients(saved, g);
+      });
+  return true;
+}
+
 // ---- the public functions -------------------------------------------------------------------------------------------
 void check_state(const char* op, const char* name, const Tensor& s, const Tensor& x, const Shape& shape) {
   if (!s.defined()) return;
@@ -275,7 +348,7 @@ LstmResult run(const Cell& cell, const Tensor& x, const Tensor& h0, const Tensor
         Layer l{
             cell, w[1], w[3], initial(h0, i), cell.lstm ? initial(c0, i) : Tensor(), checked.alive, d == 1, {}, {}, {},
             {},   {},   {}};
-        run_layer(l, linear(input, w[0], w[2]));
+        if (!run_whole(l, input, w[0], w[2])) run_layer(l, linear(input, w[0], w[2]));
         outputs.push_back(l.y), h_ends.push_back(l.h_end), c_ends.push_back(l.c_end);
       }
       input = directions == 1 ? outputs[0] : cat(outputs, 2);

@@ -1,5 +1,5 @@
-// One time step of gated recurrent cells: what comes after the two matrix products. All rows contiguous along the last
-// dimension; gate order as PyTorch's.
+// Recurrent cells; gate order as PyTorch's. One time step of the gated ones: what comes after the two matrix products.
+// All rows contiguous along the last dimension.
 #pragma once
 #include <tapedeck/kernels/slot.h>
 
@@ -31,5 +31,33 @@ struct LstmGatesGradArgs {
 };
 extern KernelSlot<LstmGatesArgs> lstm_gates;
 extern KernelSlot<LstmGatesGradArgs> lstm_gates_backward;
+
+// A layer over whole sequences. x [B,T,I], weight_ih [G H,I], weight_hh [G H,H], biases [G H] or not given; h0 and c0
+// (of an LSTM) [B,H]; y [B,T,H]; h_end and c_end [B,H]: the states behind the last step. Weights and biases with any
+// strides, the others contiguous.
+enum class RnnCell { tanh, relu, gru, lstm };
+struct RnnLayerArgs {
+  RnnCell cell = RnnCell::tanh;
+  bool reverse = false, ends = false;  // from the last step to the first; rows end before the last step
+  TensorView x, weight_ih, weight_hh, bias_ih, bias_hh, h0, c0, y, h_end, c_end;
+  TensorView kept;  // u8, for the gradient; not given: nobody will ask for one
+  // Given: nothing is computed, but told how many bytes `kept` must have. -1 ("steps"): the op goes from step to step,
+  // with the slots above.
+  std::int64_t* keeps = nullptr;
+  DType dtype() const { return x.dtype; }
+};
+// From gy and (when given) gh_end and gc_end: what is given of the gradients, all contiguous; gx always is.
+struct RnnLayerGradArgs {
+  RnnCell cell = RnnCell::tanh;
+  TensorView x, weight_ih, weight_hh, bias_ih, bias_hh, h0, c0, y, kept, gy, gh_end, gc_end;
+  TensorView gx, gweight_ih, gweight_hh, gbias_ih, gbias_hh, gh0, gc0;
+  DType dtype() const { return x.dtype; }
+};
+extern KernelSlot<RnnLayerArgs> rnn_layer;
+extern KernelSlot<RnnLayerGradArgs> rnn_layer_backward;  // no variant on the CPU, where layers go step by step
+
+// The variant "steps".
+void rnn_steps(const RnnLayerArgs& a);
+const char* rnn_steps_refuse(const RnnLayerArgs& a);
 
 }  // namespace tapedeck::kernels

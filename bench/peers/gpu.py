@@ -183,6 +183,7 @@ def add_rows():
             ROWS[f"conv1d R={r} both ways{s}"] = (
                 lambda r=r, t=dtype: both_ways([(16, r, 4000), (2 * r, r, 2), (2 * r,)], t, lambda x, w, b: F.conv1d(
                     F.pad(x, (64, 0)), w, b, dilation=64)), 0, 3 * 2 * 16 * 4000 * 2 * r * r * 2)
+            ROWS[f"conv1d R={r} both ways{s}, cudnn"] = (lambda: None, 0, 3 * 2 * 16 * 4000 * 2 * r * r * 2)
         for r, k in ((64, 256), (128, 512)):
             ROWS[f"wavenet training step R={r} S={k}{s}"] = (lambda r=r, k=k, t=dtype: training(r, k, t), 0, 0)
             for way in ("own", "cublas", "composed"):  # our layers' variants beside what is chosen
@@ -190,8 +191,9 @@ def add_rows():
         ROWS[f"attention 4 x 16 heads of 64, 2048 steps{s}"] = (
             lambda t=dtype: both_ways([(4, 16, 2048, 64)] * 3, t, lambda q, k, v: F.scaled_dot_product_attention(
                 q, k, v, is_causal=True)), 0, 0)
-    ROWS["gru 64x512 steps of 512"] = (lambda: recurrent(torch.nn.GRU), 0, 0)
-    ROWS["lstm 64x512 steps of 512"] = (lambda: recurrent(torch.nn.LSTM), 0, 0)
+    for kind in ("GRU", "LSTM"):
+        ROWS[f"{kind.lower()} 64x512 steps of 512"] = (lambda kind=kind: recurrent(getattr(torch.nn, kind)), 0, 0)
+        ROWS[f"{kind.lower()} 64x512 steps of 512, cudnn"] = (lambda: None, 0, 0)  # the library's layer, called by us
     for n, hop in ((2048, 512), (1200, 300)):
         for op in ("stft", "istft"):
             row = f"{op} {n}/{hop} of 16 minutes"

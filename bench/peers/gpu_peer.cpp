@@ -2,7 +2,9 @@
 // seconds of one run and the peak of the device's memory in MiB, or "none" and why. `gpu_peer cuda`; without, the
 // names.
 #include <tapedeck/autograd/ops.h>
+#include <tapedeck/kernels/conv1d.h>
 #include <tapedeck/kernels/fft.h>
+#include <tapedeck/kernels/rnn.h>
 #include <tapedeck/kernels/wavenet.h>
 #include <tapedeck/nn/wavenet.h>
 #include <tapedeck/tensor/random.h>
@@ -49,6 +51,17 @@ Row both_ways(std::vector<Shape> shapes, DType dtype, std::function<Tensor(const
   };
 }
 
+// The same with the vendor's library in these slots.
+Row by_cudnn(Row row, std::vector<kernels::SlotBase*> slots) {
+  return [=]() -> std::function<void()> {
+    return [=, run = row()] {
+      std::vector<std::unique_ptr<kernels::Use>> forced;
+      for (kernels::SlotBase* s : slots) forced.push_back(std::make_unique<kernels::Use>(*s, "cudnn", device.type));
+      run();
+    };
+  };
+}
+
 std::map<std::string, Row> rows() {
   std::map<std::string, Row> r;
   const Shape large{64 << 20};
@@ -73,11 +86,14 @@ std::map<std::string, Row> rows() {
                                   {512, 64, 256}})
       r["matmul " + std::to_string(m) + "x" + std::to_string(n) + "x" + std::to_string(k) + s] =
           forward({{m, k}, {k, n}}, t, [](const auto& x) { matmul(x[0], x[1]); });
-    for (const int64_t residual : {64, 128})
-      r["conv1d R=" + std::to_string(residual) + " both ways" + s] =
-          both_ways({{16, 4000, residual}, {2 * residual, residual, 2}, {2 * residual}}, t, [](const auto& x) {
-            return conv1d(x[0], x[1], x[2], {1, 64, 1, Padding::causal});
-          });
+    for (const int64_t residual : {64, 128}) {
+      const std::string name = "conv1d R=" + std::to_string(residual) + " both ways" + s;
+      r[name] = both_ways({{16, 4000, residual}, {2 * residual, residual, 2}, {2 * residual}}, t, [](const auto& x) {
+        return conv1d(x[0], x[1], x[2], {1, 64, 1, Padding::causal});
+      });
+      r[name + ", cudnn"] =
+          by_cudnn(r[name], {&kernels::conv1d, &kernels::conv1d_input_grad, &kernels::conv1d_weight_grad});
+    }
     for (const auto& [residual, skip] : {std::pair<int64_t, int64_t>{64, 256}, {128, 512}})
       for (const char* way : {"", "own", "cublas", "composed"})  // of the layers: the usual one, or one of its variants
         r["wavenet training step R=" + std::to_string(residual) + " S=" + std::to_string(skip) + s +
@@ -93,13 +109,15 @@ std::map<std::string, Row> rows() {
         both_ways({{64, 2048, 64}, {64, 2048, 64}, {64, 2048, 64}}, t,
                   [](const auto& x) { return scaled_dot_product_attention(x[0], x[1], x[2], {.is_causal = true}); });
   }
-  for (const int64_t gates : {3, 4})
-    r[gates == 3 ? "gru 64x512 steps of 512" : "lstm 64x512 steps of 512"] =
-        both_ways({{64, 512, 512}, {gates * 512, 512}, {gates * 512, 512}, {gates * 512}, {gates * 512}}, DType::f32,
-                  [=](const auto& x) {
-                    const std::vector<Tensor> w(x.begin() + 1, x.end());
-                    return gates == 3 ? gru(x[0], {}, w).output : lstm(x[0], {}, {}, w).output;
-                  });
+  for (const int64_t gates : {3, 4}) {
+    const std::string name = gates == 3 ? "gru 64x512 steps of 512" : "lstm 64x512 steps of 512";
+    r[name] = both_ways({{64, 512, 512}, {gates * 512, 512}, {gates * 512, 512}, {gates * 512}, {gates * 512}},
+                        DType::f32, [=](const auto& x) {
+                          const std::vector<Tensor> w(x.begin() + 1, x.end());
+                          return gates == 3 ? gru(x[0], {}, w).output : lstm(x[0], {}, {}, w).output;
+                        });
+    r[name + ", cudnn"] = by_cudnn(r[name], {&kernels::rnn_layer});
+  }
   for (const auto& [n, hop] : {std::pair<int64_t, int64_t>{2048, 512}, {1200, 300}})
     for (const char* way : {"", "cufft"})  // of the transforms of frames: the usual one, or the vendor's library
       for (const bool back : {false, true})

@@ -1,6 +1,7 @@
-// Steps of recurrent cells: one thread for each number of the state.
+// Steps of recurrent cells: one thread for each number of the state. Layers as a whole are the vendor's.
 #include <tapedeck/kernels/common/rnn_math.h>
 #include <tapedeck/kernels/cuda/elementwise.h>
+#include <tapedeck/kernels/cuda/rnn_vendor.h>
 #include <tapedeck/kernels/rnn.h>
 
 namespace tapedeck::kernels::TD_CUDA_NAMESPACE {
@@ -121,6 +122,17 @@ void lstm_grad(const LstmGatesGradArgs& a) {
   });
 }
 
+void layer(const RnnLayerArgs& a) {
+  if (a.keeps)
+    *a.keeps = rnn_keeps(a);
+  else
+    run_rnn(a);
+}
+const char* layer_refuses(const RnnLayerArgs& a) {
+  const char* const why = rnn_has_no_words(a);
+  return why ? why : rnn_refuses(a);
+}
+
 }  // namespace
 
 void add_rnn() {
@@ -129,6 +141,9 @@ void add_rnn() {
   gru_gates_backward.add(cuda, "cuda", gru_grad, takes_real<GruGatesGradArgs>);
   lstm_gates.add(cuda, "cuda", lstm, takes_real<LstmGatesArgs>);
   lstm_gates_backward.add(cuda, "cuda", lstm_grad, takes_real<LstmGatesGradArgs>);
+  rnn_layer.add(cuda, "steps", rnn_steps, rnn_steps_refuse);
+  rnn_layer.add(cuda, "cudnn", layer, layer_refuses, "where the library is there");
+  rnn_layer_backward.add(cuda, "cudnn", run_rnn_backward);
 }
 
 }  // namespace tapedeck::kernels::TD_CUDA_NAMESPACE

@@ -1,8 +1,8 @@
 // What conv_vendor.cu does, in loops.
-#include "emulated_cudnn.h"
-
 #include <tapedeck/kernels/cuda/conv_vendor.h>
 #include <tapedeck/kernels/cuda/number.h>
+
+#include "emulated_cudnn.h"
 
 namespace emulation {
 

@@ -50,7 +50,7 @@ void add_permutations(std::vector<OpCase>& t) {
   for (const std::int64_t n : {0, 1, 2, 3, 5, 8, 13, 64, 100, 1000, 4097, 20000})
     for (const std::uint64_t seed : {1, 2, 3, 4, 5})
       t.push_back(seeded(
-          "randperm", std::to_string(n), seed, [=] { return randperm(n); },
+          "randperm", std::to_string(n), seed, [=] { return randperm(n, Here{DType::i64}); },
           [=] {
             const std::uint64_t key = first_key(seed, "randperm", 1);
             std::vector<std::int64_t> p(static_cast<std::size_t>(n));

@@ -120,6 +120,8 @@ void add_attention(std::vector<OpCase>& table) {
                          {{130, 1}, {270, 1}, {270, 1}},
                          {{1, 3, 70}, {1, 130, 70}, {1, 130, 72}},  // several blocks of channels
                          {{70, 65}, {8, 65}, {8, 3}},
+                         {{2, 40, 32}, {2, 70, 32}, {2, 70, 32}},  // heads as models have them
+                         {{1, 33, 64}, {1, 50, 64}, {1, 50, 64}},
                          {{0, 3, 4}, {0, 5, 4}, {0, 5, 4}},
                          {{3, 0, 4}, {3, 5, 4}, {3, 5, 4}}};
   enum class Kind { plain, causal, past, boolean, real, scaled };

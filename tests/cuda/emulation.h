@@ -182,7 +182,7 @@ inline void sincospif(float x, float* s, float* c) {
 
 // Atomic accesses, which race with plain ones alone.
 #ifdef TAPEDECK_RACES
-#define TD_ATOMIC [[gnu::noinline, gnu::no_sanitize_thread]]
+#define TD_ATOMIC [[gnu::noipa, gnu::no_sanitize_thread]]
 #else
 #define TD_ATOMIC
 #endif

@@ -1,4 +1,5 @@
-// Samples per second of WaveNet generation plans: small nets, and the reference models.
+// Samples per second of WaveNet generation plans: small nets, and the reference models. Their shares are of ceilings
+// that are measured before and after each row.
 #include <tapedeck/nn/wavenet.h>
 #include <tapedeck/tensor/parallel.h>
 
@@ -52,12 +53,14 @@ void report(const char* name, const nn::WaveNetConfig& config, double seconds) {
   const double weights = static_cast<double>(net.parameter_count() - config.classes * config.channels);
   for (const auto& [batch, type, threads] :
        {Way{1, DType::f32, 1}, {1, DType::bf16, 1}, {1, DType::f32, 2}, {1, DType::bf16, 2}, {16, DType::f32, 1}}) {
-    const double rate = samples_per_second(net, batch, type, threads, seconds);
     const double bytes = weights * static_cast<double>(size_of(type));
-    const bench::Ceiling& ceiling = bench::machine().at(threads);
     const bench::Level level = bench::machine().level_of(bytes, threads);
-    const double memory = bytes / (ceiling.level[level].read * 1e9);
-    const double arithmetic = 2 * weights * static_cast<double>(batch) / (ceiling.f32 * 1e9);
+    double stream = bench::read_peak(level, threads, 0.1), peak = bench::f32_peak(threads, 0.02);
+    const double rate = samples_per_second(net, batch, type, threads, seconds);
+    stream = (stream + bench::read_peak(level, threads, 0.1)) / 2;
+    peak = (peak + bench::f32_peak(threads, 0.02)) / 2;
+    const double memory = bytes / (stream * 1e9);
+    const double arithmetic = 2 * weights * static_cast<double>(batch) / (peak * 1e9);
     std::printf("  batch %2lld %-4s %d thread%s: %8.0f steps/s, %5.1f GB/s of weights, %5.1f GFLOP/s, %3.0f %% of %s\n",
                 static_cast<long long>(batch), tapedeck::name(type), threads, threads > 1 ? "s" : " ", rate,
                 1e-9 * rate * bytes, 2e-9 * rate * static_cast<double>(batch) * weights,

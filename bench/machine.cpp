@@ -200,6 +200,14 @@ Streams streams_of(int threads, int64_t floats, double seconds) {
   });
 }
 
+// Of each thread, so that they live in that level.
+int64_t working_bytes(const Machine& m, Level level, int threads) {
+  const int64_t l3 = m.cache[2];
+  const int64_t bytes[] = {m.cache[0] / 2, m.cache[1] / 2, std::max(2 * m.cache[1], l3 / 4 / threads),
+                           std::max<int64_t>(4 * l3, 96 << 20) / threads};
+  return bytes[level];
+}
+
 std::string processor_name() {
   std::ifstream in("/proc/cpuinfo");
   for (std::string line; std::getline(in, line);)
@@ -242,6 +250,10 @@ double f32_peak(int threads, double seconds) {
   });
 }
 
+double read_peak(Level level, int threads, double seconds) {
+  return streams_of(threads, working_bytes(machine(), level, threads) / 4, seconds / 4).read;
+}
+
 Machine measure(double seconds) {
   Machine m;
   m.processor = processor_name();
@@ -259,10 +271,10 @@ Machine measure(double seconds) {
     c.f32 = f32_peak(threads, slot);
     if (__builtin_cpu_supports("avx512bf16"))
       c.bf16 = best_rate(threads, slot, kBf16Operations * 1000, [](int, int64_t n) { kept = bf16_chains(n * 1000); });
-    const int64_t l3 = m.cache[2];
-    const int64_t bytes[] = {m.cache[0] / 2, m.cache[1] / 2, std::max(2 * m.cache[1], l3 / 4 / threads),
-                             std::max<int64_t>(4 * l3, 96 << 20) / threads};
-    for (int level = 0; level < kLevels; ++level) c.level[level] = streams_of(threads, bytes[level] / 4, slot);
+    for (int level = 0; level < kLevels; ++level) {
+      const int64_t bytes = working_bytes(m, static_cast<Level>(level), threads);
+      c.level[level] = streams_of(threads, bytes / 4, slot);
+    }
     m.ceilings.push_back(c);
   }
   return m;

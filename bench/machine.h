@@ -34,6 +34,7 @@ struct Machine {
 // GFLOP/s of independent FMA chains on all of `threads`, the best round within about `seconds`. It changes from minute
 // to minute with the clock of the cores, so a share of it is best taken in turns with what it is a share of.
 double f32_peak(int threads, double seconds);
+double read_peak(Level level, int threads, double seconds);  // GB/s of a stream in, likewise
 
 // Takes about `seconds`. The best of many short rounds: other work on the machine may only lengthen a round.
 Machine measure(double seconds);

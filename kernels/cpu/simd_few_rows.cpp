@@ -48,14 +48,7 @@ struct Sums {
 template <int kRows>
 HWY_INLINE Sums<kRows> add_square(Rows wide, Rows thin, Sums<kRows> sums) {
   V x[kLanes];
-  HWY_UNROLL(4)
-  for (int i = 0; i < kLanes; i += 4) {
-    const float* from = wide.data + i * wide.row;
-    asm volatile("" : "+r"(from));  // or the compiler keeps a pointer per row, more than there are registers
-    HWY_UNROLL(4)
-    for (int j = 0; j < 4; ++j) x[i + j] = hn::LoadU(D(), from + j * wide.row);
-  }
-  kernels::HWY_NAMESPACE::transpose_vectors(x);
+  kernels::HWY_NAMESPACE::load_transposed(wide.data, wide.row, x);
   asm volatile("" : "+r"(thin.data));  // or it loads all factors ahead
   HWY_UNROLL(16)
   for (int i = 0; i < kLanes; ++i) {

@@ -229,16 +229,9 @@ void transpose(const float* from, int64_t stride, int64_t count, int64_t columns
   int64_t j = 0;
   for (; j + kLanes <= columns; j += kLanes) {
     int64_t p = 0;
-    for (; p + kLanes <= count; p += kLanes) {  // whole cache lines: many rows in one set push each other out
+    for (; p + kLanes <= count; p += kLanes) {
       V x[kLanes];
-      HWY_UNROLL(4)
-      for (int i = 0; i < kLanes; i += 4) {
-        const float* row = from + (j + i) * stride + p;
-        asm volatile("" : "+r"(row));
-        HWY_UNROLL(4)
-        for (int r = 0; r < 4; ++r) x[i + r] = hn::LoadU(D(), row + r * stride);
-      }
-      kernels::HWY_NAMESPACE::transpose_vectors(x);
+      kernels::HWY_NAMESPACE::load_transposed(from + j * stride + p, stride, x);
       HWY_UNROLL(16)
       for (int i = 0; i < kLanes; ++i) hn::StoreU(x[i], D(), to + (p + i) * width + j);
     }

@@ -8,6 +8,8 @@
 
 #include <hwy/highway.h>
 
+#include <cstdint>
+
 HWY_BEFORE_NAMESPACE();
 namespace tapedeck::kernels::HWY_NAMESPACE {
 
@@ -17,35 +19,6 @@ using SideTag = hwy::HWY_NAMESPACE::FixedTag<float, kSide>;
 struct Square {
   hwy::HWY_NAMESPACE::Vec<SideTag> row[kSide];
 };
-
-HWY_INLINE Square transposed(const Square& x) {
-  namespace hn = hwy::HWY_NAMESPACE;
-  const SideTag d;
-  const hn::FixedTag<double, kSide / 2> pairs;
-  Square s, r;
-  HWY_UNROLL(4)
-  for (int i = 0; i < kSide; i += 2) {
-    s.row[i] = hn::InterleaveLower(d, x.row[i], x.row[i + 1]);
-    s.row[i + 1] = hn::InterleaveUpper(d, x.row[i], x.row[i + 1]);
-  }
-  // s.row[i], s.row[i + 2] hold pairs of rows; join them as 64-bit units within each half.
-  HWY_UNROLL(2)
-  for (int i = 0; i < kSide; i += 4) {
-    HWY_UNROLL(2)
-    for (int j = 0; j < 2; ++j) {
-      const auto a = hn::BitCast(pairs, s.row[i + j]), b = hn::BitCast(pairs, s.row[i + j + 2]);
-      r.row[i + 2 * j] = hn::BitCast(d, hn::InterleaveLower(pairs, a, b));
-      r.row[i + 2 * j + 1] = hn::BitCast(d, hn::InterleaveUpper(pairs, a, b));
-    }
-  }
-  if (kSide == 4) return r;
-  HWY_UNROLL(4)
-  for (int i = 0; i < kSide / 2; ++i) {
-    s.row[i] = hn::ConcatLowerLower(d, r.row[i + kSide / 2], r.row[i]);
-    s.row[i + kSide / 2] = hn::ConcatUpperUpper(d, r.row[i + kSide / 2], r.row[i]);
-  }
-  return s;
-}
 
 // The four vectors' blocks of four lanes, each block a square of its own.
 template <class V>
@@ -68,7 +41,7 @@ template <class V>
 HWY_INLINE void transpose_vectors(V* x) {
   namespace hn = hwy::HWY_NAMESPACE;
   const hn::DFromV<V> d;
-  constexpr int n = HWY_LANES(float), half = n / 2;
+  constexpr int n = static_cast<int>(hn::MaxLanes(hn::DFromV<V>())), half = n / 2;
   if constexpr (n > 4) {  // x[i] and x[i + half] change halves
     HWY_UNROLL(8)
     for (int i = 0; i < half; ++i) {
@@ -90,6 +63,27 @@ HWY_INLINE void transpose_vectors(V* x) {
       }
     }
   }
+}
+
+HWY_INLINE Square transposed(Square x) {
+  transpose_vectors(x.row);
+  return x;
+}
+
+// The same of rows `stride` floats apart in memory: whole cache lines, since many rows in one set of a cache push each
+// other out.
+template <class V>
+HWY_INLINE void load_transposed(const float* from, std::int64_t stride, V* x) {
+  namespace hn = hwy::HWY_NAMESPACE;
+  const hn::DFromV<V> d;
+  HWY_UNROLL(4)
+  for (int i = 0; i < HWY_LANES(float); i += 4) {
+    const float* row = from + i * stride;
+    asm volatile("" : "+r"(row));  // or the compiler keeps a pointer per row, more than there are registers
+    HWY_UNROLL(4)
+    for (int r = 0; r < 4; ++r) x[i + r] = hn::LoadU(d, row + r * stride);
+  }
+  transpose_vectors(x);
 }
 
 }  // namespace tapedeck::kernels::HWY_NAMESPACE

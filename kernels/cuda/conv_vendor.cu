@@ -47,13 +47,7 @@ struct Cudnn {
            version() / 10000 == CUDNN_MAJOR;
   }
 };
-const Cudnn* cudnn() {  // nullptr: not here
-  static const Cudnn* const found = []() -> const Cudnn* {
-    static Cudnn functions{};
-    return functions.open() ? &functions : nullptr;
-  }();
-  return found;
-}
+const Cudnn* cudnn() { return opened<Cudnn>(); }
 void check_cudnn(cudnnStatus_t code, const char* what) {
   TD_CHECK(code == CUDNN_STATUS_SUCCESS, DeviceError, "cudnn: ", what, ": ", cudnn()->words(code),
            "; TAPEDECK_KERNELS=own does without it");

@@ -25,4 +25,14 @@ class Library {
   void* handle_ = nullptr;
 };
 
+// A library's functions, which open() finds, on the first call; nullptr: the library, or one of them, is not here.
+template <class Functions>
+const Functions* opened() {
+  static const Functions* const found = []() -> const Functions* {
+    static Functions functions{};
+    return functions.open() ? &functions : nullptr;
+  }();
+  return found;
+}
+
 }  // namespace tapedeck::kernels::cuda

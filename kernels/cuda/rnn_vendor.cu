@@ -61,13 +61,7 @@ struct Cudnn {
            l.find("cudnnRNNBackwardWeights_v8", &backward_weights) && version() >= 91900;
   }
 };
-const Cudnn* cudnn() {  // nullptr: not here
-  static const Cudnn* const found = []() -> const Cudnn* {
-    static Cudnn functions{};
-    return functions.open() ? &functions : nullptr;
-  }();
-  return found;
-}
+const Cudnn* cudnn() { return opened<Cudnn>(); }
 void check_cudnn(cudnnStatus_t code, const char* what) {
   TD_CHECK(code == CUDNN_STATUS_SUCCESS, DeviceError, "cudnn: ", what, ": ", cudnn()->words(code),
            "; TAPEDECK_KERNELS=rnn_layer=steps does without it");

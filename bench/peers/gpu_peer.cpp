@@ -95,7 +95,7 @@ std::map<std::string, Row> rows() {
           by_cudnn(r[name], {&kernels::conv1d, &kernels::conv1d_input_grad, &kernels::conv1d_weight_grad});
     }
     for (const auto& [residual, skip] : {std::pair<int64_t, int64_t>{64, 256}, {128, 512}})
-      for (const char* way : {"", "own", "cublas", "composed"})  // of the layers: the usual one, or one of its variants
+      for (const char* way : {"", "units", "own", "cublas", "composed"})  // of the layers: the usual one, or one of its variants
         r["wavenet training step R=" + std::to_string(residual) + " S=" + std::to_string(skip) + s +
           (*way ? std::string(", layers ") + way : "")] = [=]() -> std::function<void()> {
           const auto step = std::make_shared<bench::TrainingStep>(residual, skip, 16, 4000, device, t);

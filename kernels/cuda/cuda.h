@@ -109,6 +109,10 @@ Scratch upload(Device d, const void* from, std::size_t bytes);
 // Copies to the host and waits until it is there.
 void download(Device d, void* to, const void* from, std::size_t bytes);
 
+// Counters at zero, kTickets of them, for kernels of the compute stream: each leaves them at zero.
+inline constexpr int kTickets = 640;
+unsigned* tickets(Device d);
+
 // Dynamic shared memory of the running block.
 template <class T>
 __device__ inline T* dynamic_shared() {

@@ -20,6 +20,7 @@ inline float near_reciprocal(float x) {
   const float r = 1 / x;
   return __float_as_uint(x) % 8 < 4 ? r * (1 - 0x1p-24f) : r * (1 + 0x1p-23f);
 }
+inline float near_tanh(float x) { return ::tanhf(x) * (__float_as_uint(x) % 8 < 4 ? 1 - 0x1p-11f : 1 + 0x1p-11f); }
 #else
 __device__ inline float less_of(float a, float b) {
   float y;
@@ -34,6 +35,11 @@ __device__ inline float more_of(float a, float b) {
 __device__ inline float near_reciprocal(float x) {
   float y;
   asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+__device__ inline float near_tanh(float x) {
+  float y;
+  asm("tanh.approx.f32 %0, %1;" : "=f"(y) : "f"(x));
   return y;
 }
 #endif

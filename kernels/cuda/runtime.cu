@@ -18,6 +18,7 @@ struct State {
   std::once_flag once;
   cudaStream_t compute = nullptr;
   Limits limits;
+  unsigned* tickets = nullptr;
 };
 State states[kMostDevices];
 std::string why_none;  // what the driver said when it gave no device
@@ -44,6 +45,9 @@ State& state(int index) {
     cudaDeviceProp p;
     check(cudaGetDeviceProperties(&p, index), "asking for the device's properties");
     s.limits = {p.multiProcessorCount, static_cast<int>(p.sharedMemPerBlockOptin), p.maxThreadsPerBlock};
+    constexpr std::size_t kBytes = kTickets * sizeof(unsigned);
+    check(cudaMalloc(&s.tickets, kBytes), "making counters");
+    check(cudaMemsetAsync(s.tickets, 0, kBytes, s.compute), "making counters");
   });
   return s;
 }
@@ -143,6 +147,7 @@ cudaStream_t stream(Device d) {
   const cudaStream_t recording = recording_stream(d);
   return recording ? recording : state(d.index).compute;
 }
+unsigned* tickets(Device d) { return state(d.index).tickets; }
 cudaStream_t recording_stream(Device d) { return recorded.index == d.index ? recorded.stream : nullptr; }
 void record_into(Device d, cudaStream_t s) { recorded.stream = s, recorded.index = s ? d.index : -1; }
 void make_current(Device d) {

@@ -1,4 +1,4 @@
-// The layer of WaveNet on the device, three ways; wavenet_layer.cu says which one when.
+// The layer of WaveNet on the device, four ways; wavenet_layer.cu says which one when.
 #pragma once
 #include <tapedeck/kernels/conv1d.h>
 #include <tapedeck/kernels/cuda/cuda.h>
@@ -58,5 +58,12 @@ void by_products(const WaveNetLayerArgs& a);
 void by_products(const WaveNetLayerGradArgs& a);
 const char* products_support(const WaveNetLayerArgs& a);
 const char* products_support(const WaveNetLayerGradArgs& a);
+// All gradients of weights and biases, given c [batch, time, channels], by such products.
+void weight_gradients(const WaveNetLayerGradArgs& a, void* c);
+// The same steps as the tiles', on the matrix units; the gradients of weights by the vendor's products.
+void by_units(const WaveNetLayerArgs& a);
+void by_units(const WaveNetLayerGradArgs& a);
+const char* units_support(const WaveNetLayerArgs& a);
+const char* units_support(const WaveNetLayerGradArgs& a);
 
 }  // namespace tapedeck::kernels::TD_CUDA_NAMESPACE::layer

@@ -2,61 +2,16 @@
 // through the gate, the product with both 1x1 weights to where it is added, and back through the gate's slopes.
 #include <tapedeck/kernels/cuda/conv_tiles.h>
 #include <tapedeck/kernels/cuda/gate.h>
-#include <tapedeck/kernels/cuda/wavenet_layer.h>
+#include <tapedeck/kernels/cuda/wavenet_layer_pack.h>
 
 namespace tapedeck::kernels::TD_CUDA_NAMESPACE::layer {
 namespace {
 
-std::int64_t fours(std::int64_t n) { return ceil_div(n, 4) * 4; }
 template <class T>
 bool lie_by(int n, std::int64_t row, std::initializer_list<const void*> data) {
   bool all = row % n == 0;
   for (const void* p : data) all = all && aligned(p, static_cast<std::size_t>(n) * sizeof(T));
   return all;
-}
-
-// ---- weights --------------------------------------------------------------------------------------------------------
-// Four columns of the taps' product are two channels: both tanh's, then both sigmoid's, so that they end in one thread.
-__host__ __device__ inline std::int64_t gate_columns(std::int64_t channels) { return (channels + 1) / 2 * 4; }
-
-template <class T>
-struct Weights {
-  const T* data;  // nullptr: not given
-  std::int64_t out, in, taps;
-  std::int64_t out_step, in_step, tap_step;
-  explicit Weights(const TensorView& w)
-      : data(w ? w.ptr<const T>() : nullptr),
-        out(w ? w.sizes[0] : 0),
-        in(w ? w.sizes[1] : 0),
-        taps(w ? w.sizes[2] : 0),
-        out_step(w ? w.strides[0] : 0),
-        in_step(w ? w.strides[1] : 0),
-        tap_step(w ? w.strides[2] : 0) {}
-};
-// to_gates [taps, in, gate_columns]; to_sums [channels, residual's outputs | skip's], each side filled up to a multiple
-// of four with zeros.
-template <class T>
-__global__ void pack_weights_kernel(Weights<T> w, Weights<T> residual, Weights<T> skip, T* to_gates, T* to_sums) {
-  const std::int64_t channels = w.out / 2, columns = gate_columns(channels), gate_numel = w.taps * w.in * columns;
-  const std::int64_t split = (residual.out + 3) / 4 * 4, wide = split + (skip.out + 3) / 4 * 4;
-  const std::int64_t all = gate_numel + channels * wide, step = std::int64_t{gridDim.x} * blockDim.x;
-  for (std::int64_t n = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x; n < all; n += step) {
-    T value = store<T>(0);
-    if (n < gate_numel) {
-      const std::int64_t row = n / columns, column = n % columns;
-      const std::int64_t channel = column / 4 * 2 + column % 2, which = column / 2 % 2;
-      if (channel < channels)
-        value = w.data[(which * channels + channel) * w.out_step + row % w.in * w.in_step + row / w.in * w.tap_step];
-      to_gates[n] = value;
-      continue;
-    }
-    const std::int64_t row = (n - gate_numel) / wide, column = (n - gate_numel) % wide;
-    if (column < residual.out)
-      value = residual.data[column * residual.out_step + row * residual.in_step];
-    else if (column >= split && column - split < skip.out)
-      value = skip.data[(column - split) * skip.out_step + row * skip.in_step];
-    to_sums[n - gate_numel] = value;
-  }
 }
 
 // ---- gates and c from x ---------------------------------------------------------------------------------------------
@@ -199,28 +154,24 @@ template <class T>
 void forward(const WaveNetLayerArgs& a) {
   const Sizes s(a);
   const Device d = a.x.device;
-  const auto room = [&](std::int64_t n) { return Scratch(d, static_cast<std::size_t>(n) * sizeof(T)); };
-  const std::int64_t split = a.residual ? fours(s.in) : 0, columns = split + fours(s.skips);
-  const Scratch to_gates = room(s.taps * s.in * gate_columns(s.channels)), to_sums = room(s.channels * columns);
-  const std::int64_t packed = s.taps * s.in * gate_columns(s.channels) + s.channels * columns;
-  launch(d, plan_items(packed), pack_weights_kernel<T>, Weights<T>(a.weight), Weights<T>(a.residual),
-         Weights<T>(a.skip), to_gates.as<T>(), to_sums.as<T>());
-  const Scratch product = room(a.residual ? s.rows() * s.channels : 0);
+  const PackedWeights<T> weights(a);
+  const std::int64_t split = weights.split, columns = weights.columns;
+  const Scratch product(d, a.residual ? static_cast<std::size_t>(s.rows() * s.channels) * sizeof(T) : 0);
   const TensorView c = a.residual ? view_of(product.as<void>(), a.gates, s.channels) : a.out;
 
-  const GateProblem<T> gate(a, to_gates.as<T>(), c.ptr<T>());
+  const GateProblem<T> gate(a, weights.to_gates.template as<T>(), c.ptr<T>());
   solve_tiles(d, gate, gate.m, gate.n, gate.k, 1);
 
   const bool together = a.residual && a.skips && s.keep == s.steps;
   if (a.residual) {
-    SumsProblem<T> p(c, to_sums.as<T>(), columns);
+    SumsProblem<T> p(c, weights.to_sums.template as<T>(), columns);
     p.out = Side<T>(a.out, a.residual_bias, tail(a.x, s.steps));
     if (together) p.skips = Side<T>(a.skips, a.skip_bias, a.sum);
     p.split = split, p.n = together ? columns : split;
     solve_tiles(d, p, p.m, p.n, p.k, 1);
   }
   if (a.skips && !together) {
-    SumsProblem<T> p(tail(c, s.keep), to_sums.as<T>() + split, columns);
+    SumsProblem<T> p(tail(c, s.keep), weights.to_sums.template as<T>() + split, columns);
     p.skips = Side<T>(a.skips, a.skip_bias, a.sum);
     p.n = fours(s.skips);
     solve_tiles(d, p, p.m, p.n, p.k, 1);

@@ -277,7 +277,13 @@ void run_body(const unsigned (&grid)[3], const unsigned (&block)[3], std::size_t
   const std::size_t count = std::size_t{grid[0]} * grid[1] * grid[2];
   const std::size_t at_once = together.all || together.cluster > 1 ? count : 1;
   const std::size_t cluster = together.cluster > 1 ? together.cluster : at_once;
-  if (per_block > 1024) std::fprintf(stderr, "emulation: %zu threads in a block\n", per_block), std::abort();
+  // What every device since compute capability 3.0 takes, and the shared memory that this one says it has.
+  if (per_block > 1024 || block[2] > 64 || grid[0] > 0x7fffffffu || grid[1] > 65535 || grid[2] > 65535 ||
+      shared > 200 << 10) {
+    std::fprintf(stderr, "emulation: no device runs %ux%ux%u blocks of %ux%ux%u threads with %zu bytes\n", grid[0],
+                 grid[1], grid[2], block[0], block[1], block[2], shared);
+    std::abort();
+  }
   if (at_once % cluster != 0)
     std::fprintf(stderr, "emulation: clusters of %zu of %zu blocks\n", cluster, count), std::abort();
   std::vector<Thread> threads(per_block * at_once);

@@ -2,6 +2,7 @@
 // vendor's library where there are many terms, and tiles of our own for everything else.
 #include <tapedeck/kernels/conv1d.h>
 #include <tapedeck/kernels/cuda/conv_tiles.h>
+#include <tapedeck/kernels/cuda/conv_units.h>
 #include <tapedeck/kernels/cuda/depthwise.h>
 #include <tapedeck/kernels/cuda/elementwise.h>
 
@@ -20,6 +21,37 @@ void input_grad(const Conv1dInputGradArgs& a) {
 void weight_grad(const Conv1dWeightGradArgs& a) {
   each_real_type(a.dtype(), [&](auto zero) { weight_grad_tiles<decltype(zero), 1>(any_rank(a)); });
 }
+
+// ---- matrix units -----------------------------------------------------------------------------------------------------
+template <class T>
+void forward_on_units(const Conv1dArgs& a) {
+  const Scratch turned(a.y.device, static_cast<std::size_t>(a.w.numel()) * sizeof(T));
+  turn_weight<1>(a.w, 1, WeightOrder::in_out, turned.as<void>());
+  const Conv1dShape& s = a.shape;
+  units::solve(a.y.device, units::TapsProblem<T>(a.x, a.w.sizes[2], s.dilation, s.stride, -s.pad_left, turned.as<T>(),
+                                                 a.bias, a.y, a.beta));
+}
+template <class T>
+void input_grad_on_units(const Conv1dInputGradArgs& a) {
+  const Scratch turned(a.gx.device, static_cast<std::size_t>(a.w.numel()) * sizeof(T));
+  turn_weight<1>(a.w, 1, WeightOrder::out_in, turned.as<void>());
+  units::solve(a.gx.device, units::TapsProblem<T>(a.gy, a.w.sizes[2], -a.shape.dilation, 1, a.shape.pad_left,
+                                                  turned.as<T>(), a.bias, a.gx, a.beta));
+}
+void forward_units(const Conv1dArgs& a) {
+  units::each_half_type(a.dtype(), [&](auto zero) { forward_on_units<decltype(zero)>(a); });
+}
+void input_grad_units(const Conv1dInputGradArgs& a) {
+  units::each_half_type(a.dtype(), [&](auto zero) { input_grad_on_units<decltype(zero)>(a); });
+}
+void weight_grad_units(const Conv1dWeightGradArgs& a) {
+  units::each_half_type(a.dtype(), [&](auto zero) { units::weight_gradient<decltype(zero)>(a, {}); });
+}
+const char* units_take(const Conv1dArgs& a) { return units::takes(a.x, a.y, a.w, a.shape); }
+const char* units_take(const Conv1dInputGradArgs& a) {
+  return a.shape.stride > 1 ? "a stride of more than 1" : units::takes(a.gy, a.gx, a.w, a.shape);
+}
+const char* units_take(const Conv1dWeightGradArgs& a) { return units::takes(a.x, a.gy, a.gw, a.shape); }
 
 // ---- taps by the vendor's library -----------------------------------------------------------------------------------
 // y[b, t, :] = sum over taps of x[b, t * stride + shift, :] @ w[tap], where such a row is; then beta * y, then bias.
@@ -221,12 +253,16 @@ void add_conv1d() {
   constexpr DeviceType cuda = DeviceType::cuda;
   conv1d.add(cuda, "depthwise", depthwise,
              [](const Conv1dArgs& a) { return real_and(a, all_channels_apart(a.x.sizes[2], a.w, a.shape)); });
+  constexpr auto kOnUnits = "bf16 and f16 on the matrix units, rows read in place";
+  conv1d.add(cuda, "units", forward_units, [](const Conv1dArgs& a) { return units_take(a); }, kOnUnits);
   conv1d.add(cuda, "fused", forward, [](const Conv1dArgs& a) { return real_and(a, few_terms(a.x, a.w)); });
   conv1d.add(cuda, "cublas", forward_taps, forward_taps_support, "a product of matrices for each tap");
   conv1d.add(cuda, "own", forward, takes_real<Conv1dArgs>, "tiles in shared memory, x read in place");
   conv1d_input_grad.add(cuda, "depthwise", depthwise_input_grad, [](const Conv1dInputGradArgs& a) {
     return real_and(a, all_channels_apart(a.gx.sizes[2], a.w, a.shape));
   });
+  conv1d_input_grad.add(
+      cuda, "units", input_grad_units, [](const Conv1dInputGradArgs& a) { return units_take(a); }, kOnUnits);
   conv1d_input_grad.add(cuda, "fused", input_grad,
                         [](const Conv1dInputGradArgs& a) { return real_and(a, few_terms(a.gy, a.w)); });
   conv1d_input_grad.add(cuda, "cublas", input_grad_taps, input_grad_taps_support, "a product of matrices for each tap");
@@ -235,6 +271,8 @@ void add_conv1d() {
   conv1d_weight_grad.add(cuda, "depthwise", depthwise_weight_grad, [](const Conv1dWeightGradArgs& a) {
     return real_and(a, all_channels_apart(a.x.sizes[2], a.gw, a.shape));
   });
+  conv1d_weight_grad.add(
+      cuda, "units", weight_grad_units, [](const Conv1dWeightGradArgs& a) { return units_take(a); }, kOnUnits);
   conv1d_weight_grad.add(cuda, "own", weight_grad, takes_real<Conv1dWeightGradArgs>,
                          "tiles in shared memory, x and gy read in place");
 }

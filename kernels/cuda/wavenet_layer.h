@@ -58,9 +58,7 @@ void by_products(const WaveNetLayerArgs& a);
 void by_products(const WaveNetLayerGradArgs& a);
 const char* products_support(const WaveNetLayerArgs& a);
 const char* products_support(const WaveNetLayerGradArgs& a);
-// All gradients of weights and biases, given c [batch, time, channels], by such products.
-void weight_gradients(const WaveNetLayerGradArgs& a, void* c);
-// The same steps as the tiles', on the matrix units; the gradients of weights by the vendor's products.
+// The same steps as the tiles', on the matrix units (units.h).
 void by_units(const WaveNetLayerArgs& a);
 void by_units(const WaveNetLayerGradArgs& a);
 const char* units_support(const WaveNetLayerArgs& a);

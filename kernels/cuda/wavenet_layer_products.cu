@@ -351,7 +351,13 @@ void backward(const WaveNetLayerGradArgs& a) {
   const Scratch gated = room<T>(a.x.device, s.rows() * s.channels);
   slopes<T>(a, s, gated.as<T>());
   if (a.gx) input_gradient<T>(a, s);
-  weight_gradients(a, gated.as<void>());
+  if (a.gweight) taps_gradient<T>(a, s);
+  if (a.gresidual) weight_gradient(a.x, s.rows(), s.in, s.channels, a.gout.data, gated.as<void>(), a.gresidual.data);
+  if (a.gskip && s.keep == s.steps)
+    weight_gradient(a.x, s.rows(), s.skips, s.channels, a.gskips.data, gated.as<void>(), a.gskip.data);
+  else
+    skip_gradient(a, view_of(gated.as<void>(), a.gates, s.channels));
+  bias_gradients(a);
 }
 
 // ---- what they take -------------------------------------------------------------------------------------------------
@@ -393,16 +399,6 @@ void each_short_type(DType t, F&& f) {
   if (t == DType::f32) return f(float());
   if (t == DType::bf16) return f(BFloat16());
   f(Float16());
-}
-void weight_gradients(const WaveNetLayerGradArgs& a, void* c) {
-  const Sizes s(a);
-  if (a.gweight) each_short_type(a.dtype(), [&](auto zero) { taps_gradient<decltype(zero)>(a, s); });
-  if (a.gresidual) weight_gradient(a.x, s.rows(), s.in, s.channels, a.gout.data, c, a.gresidual.data);
-  if (a.gskip && s.keep == s.steps)
-    weight_gradient(a.x, s.rows(), s.skips, s.channels, a.gskips.data, c, a.gskip.data);
-  else
-    skip_gradient(a, view_of(c, a.gates, s.channels));
-  bias_gradients(a);
 }
 void by_products(const WaveNetLayerArgs& a) {
   each_short_type(a.dtype(), [&](auto zero) { forward<decltype(zero)>(a); });

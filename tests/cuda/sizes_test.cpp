@@ -86,6 +86,21 @@ TEST(DeviceSizes, LinesThatAreFolded) {
     expect_the_cpus("layer_norm", shape, [n](const Tensor& x) { return layer_norm(x, {n}); });
     expect_the_cpus("rms_norm", shape, [n](const Tensor& x) { return rms_norm(x, {n}); });
   }
+  // Shared by blocks, with a last tile that is full, or has one line or one element more or less.
+  for (const Shape& shape : {Shape{1, 8191}, {1, 8192}, {2, 12289}, {20000, 12}, {16385, 4}, {5000, 3}}) {
+    expect_the_cpus("sum", shape, [](const Tensor& x) { return sum(x, {1}); });
+    expect_the_cpus("sum over rows", shape, [](const Tensor& x) { return sum(x, {0}); });
+    for (const int dim : {0, 1}) {
+      expect_the_cpus(
+          "argmax", shape, [dim](const Tensor& x) { return argmax(x, dim); }, false);
+      expect_the_cpus(
+          "sum of signs", shape, [dim](const Tensor& x) { return sum(cast(sign(x), DType::bf16), {dim}); }, false);
+    }
+  }
+  for (const std::vector<int>& dims : {std::vector<int>{0, 1}, {0, 2}, {1, 2}, {0}, {1}}) {
+    expect_the_cpus("sum", {3, 4000, 8}, [&](const Tensor& x) { return sum(x, dims); });
+    expect_the_cpus("sum", {3, 8, 4000}, [&](const Tensor& x) { return sum(x, dims); });
+  }
   expect_the_cpus("group_norm", {2, 2000, 24}, [](const Tensor& x) { return group_norm(x, 4); });
 }
 TEST(DeviceSizes, WhatIsPickedAndScattered) {

@@ -28,6 +28,7 @@ args = parser.parse_args()
 
 try:
     import torch
+    import torch.nn.attention
     import torch.nn.functional as F
     here = torch.cuda.is_available()
 except ImportError:
@@ -105,6 +106,11 @@ def training(residual, skip, dtype, compiled=False):
         adam.step()
 
     return step
+
+
+def flash_attention(q, k, v):
+    with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.FLASH_ATTENTION):
+        return F.scaled_dot_product_attention(q, k, v, is_causal=True)
 
 
 def generation(residual, skip, batch, samples):
@@ -188,9 +194,13 @@ def add_rows():
             ROWS[f"wavenet training step R={r} S={k}{s}"] = (lambda r=r, k=k, t=dtype: training(r, k, t), 0, 0)
             for way in ("own", "cublas", "composed"):  # our layers' variants beside what is chosen
                 ROWS[f"wavenet training step R={r} S={k}{s}, layers {way}"] = (lambda: None, 0, 0)
+        heads = [(4, 16, 2048, 64)] * 3
         ROWS[f"attention 4 x 16 heads of 64, 2048 steps{s}"] = (
-            lambda t=dtype: both_ways([(4, 16, 2048, 64)] * 3, t, lambda q, k, v: F.scaled_dot_product_attention(
+            lambda h=heads, t=dtype: both_ways(h, t, lambda q, k, v: F.scaled_dot_product_attention(
                 q, k, v, is_causal=True)), 0, 0)
+        if dtype != torch.float32:  # beside its flash kernel, whatever it would choose
+            ROWS[f"attention 4 x 16 heads of 64, 2048 steps{s}, flash"] = (
+                lambda h=heads, t=dtype: both_ways(h, t, flash_attention), 0, 0)
     for kind in ("GRU", "LSTM"):
         ROWS[f"{kind.lower()} 64x512 steps of 512"] = (lambda kind=kind: recurrent(getattr(torch.nn, kind)), 0, 0)
         ROWS[f"{kind.lower()} 64x512 steps of 512, cudnn"] = (lambda: None, 0, 0)  # the library's layer, called by us

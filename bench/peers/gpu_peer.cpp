@@ -108,6 +108,8 @@ std::map<std::string, Row> rows() {
     r["attention 4 x 16 heads of 64, 2048 steps" + s] =
         both_ways({{64, 2048, 64}, {64, 2048, 64}, {64, 2048, 64}}, t,
                   [](const auto& x) { return scaled_dot_product_attention(x[0], x[1], x[2], {.is_causal = true}); });
+    r["attention 4 x 16 heads of 64, 2048 steps" + s + ", flash"] =
+        r["attention 4 x 16 heads of 64, 2048 steps" + s];  // beside another kernel of PyTorch
   }
   for (const int64_t gates : {3, 4}) {
     const std::string name = gates == 3 ? "gru 64x512 steps of 512" : "lstm 64x512 steps of 512";

@@ -238,6 +238,43 @@ const char* input_grad_taps_support(const Conv1dInputGradArgs& a) {
   return taps_support(a.gy, a.w, a.gx, a.shape);
 }
 
+// ---- bf16 and f16 that the vendor's products are best at ----------------------------------------------------------------
+// One tap, which is a product as it stands; or so many terms that what is laid out between does not count.
+const char* plain_product(const TensorView& x, const TensorView& w) {
+  if (x.dtype != DType::bf16 && x.dtype != DType::f16) return "dtype is not bf16 or f16";
+  const bool many = w.sizes[0] * w.sizes[1] * w.sizes[2] >= 1 << 20;
+  return w.sizes[2] == 1 || many ? nullptr : "several taps of few channels";
+}
+const char* forward_product_support(const Conv1dArgs& a) {
+  const char* why = plain_product(a.x, a.w);
+  return why ? why : forward_taps_support(a);
+}
+const char* input_grad_product_support(const Conv1dInputGradArgs& a) {
+  const char* why = plain_product(a.gy, a.w);
+  return why ? why : input_grad_taps_support(a);
+}
+const char* weight_grad_product_support(const Conv1dWeightGradArgs& a) {
+  if (a.gw.sizes[2] != 1 || a.shape.stride != 1 || a.shape.pad_left != 0) return "more than one tap, or other rows";
+  if (const char* why = plain_product(a.x, a.gw)) return why;
+  if (const char* why = units_take(a)) return why;
+  for (const TensorView* v : {&a.x, &a.gy})
+    if (v->sizes[1] != a.gy.sizes[1] || (v->sizes[0] > 1 && v->strides[0] != v->sizes[1] * v->strides[1]))
+      return "sequences that do not follow each other";
+  for (const TensorView* v : {&a.x, &a.gy})
+    if (v->strides[1] < v->sizes[2] || v->strides[1] > 0x7fffffff) return "rows overlap";
+  if (a.gw.strides[1] != 1 || a.gw.strides[0] < a.gw.sizes[1] || a.gw.strides[0] % 8 != 0 || !aligned(a.gw.data, 16))
+    return "gw's rows are not contiguous";
+  return nullptr;
+}
+void weight_grad_product(const Conv1dWeightGradArgs& a) {
+  Gemm g;
+  g.dtype = g.out = a.dtype();
+  g.m = a.gy.sizes[2], g.k = a.gy.sizes[0] * a.gy.sizes[1], g.n = a.x.sizes[2];
+  g.a = {a.gy.data, a.gy.strides[1], 0, true}, g.b = {a.x.data, a.x.strides[1], 0, false};
+  g.y = a.gw.data, g.y_pitch = a.gw.strides[0], g.beta = a.beta;
+  if (!gemm(a.gw.device, g)) weight_grad_units(a);
+}
+
 // ---- which one ------------------------------------------------------------------------------------------------------
 const char* all_channels_apart(std::int64_t in, const TensorView& w, const Conv1dShape& s) {
   return s.groups == in && w.sizes[0] == in && w.sizes[1] == 1 ? nullptr : "not every channel is a group of its own";
@@ -254,6 +291,8 @@ void add_conv1d() {
   conv1d.add(cuda, "depthwise", depthwise,
              [](const Conv1dArgs& a) { return real_and(a, all_channels_apart(a.x.sizes[2], a.w, a.shape)); });
   constexpr auto kOnUnits = "bf16 and f16 on the matrix units, rows read in place";
+  constexpr auto kPlain = "one tap, or very many terms: the vendor's products";
+  conv1d.add(cuda, "product", forward_taps, forward_product_support, kPlain);
   conv1d.add(cuda, "units", forward_units, [](const Conv1dArgs& a) { return units_take(a); }, kOnUnits);
   conv1d.add(cuda, "fused", forward, [](const Conv1dArgs& a) { return real_and(a, few_terms(a.x, a.w)); });
   conv1d.add(cuda, "cublas", forward_taps, forward_taps_support, "a product of matrices for each tap");
@@ -261,6 +300,7 @@ void add_conv1d() {
   conv1d_input_grad.add(cuda, "depthwise", depthwise_input_grad, [](const Conv1dInputGradArgs& a) {
     return real_and(a, all_channels_apart(a.gx.sizes[2], a.w, a.shape));
   });
+  conv1d_input_grad.add(cuda, "product", input_grad_taps, input_grad_product_support, kPlain);
   conv1d_input_grad.add(
       cuda, "units", input_grad_units, [](const Conv1dInputGradArgs& a) { return units_take(a); }, kOnUnits);
   conv1d_input_grad.add(cuda, "fused", input_grad,
@@ -271,6 +311,7 @@ void add_conv1d() {
   conv1d_weight_grad.add(cuda, "depthwise", depthwise_weight_grad, [](const Conv1dWeightGradArgs& a) {
     return real_and(a, all_channels_apart(a.x.sizes[2], a.gw, a.shape));
   });
+  conv1d_weight_grad.add(cuda, "product", weight_grad_product, weight_grad_product_support, "one tap: a product");
   conv1d_weight_grad.add(
       cuda, "units", weight_grad_units, [](const Conv1dWeightGradArgs& a) { return units_take(a); }, kOnUnits);
   conv1d_weight_grad.add(cuda, "own", weight_grad, takes_real<Conv1dWeightGradArgs>,

@@ -248,8 +248,8 @@ inline const char* takes(const TensorView& x, const TensorView& y, const TensorV
     if (v->sizes[0] * v->sizes[1] > kMost) return "sizes beyond 31 bits";
   }
   const std::int64_t taps = w.sizes[2], wide = std::max(x.sizes[2], y.sizes[2]);
-  if (taps * wide > kMost || taps * s.dilation > kMost || y.sizes[1] > kMost / s.stride || s.pad_left > kMost ||
-      w.numel() == 0)
+  if (taps * wide > kMost || taps * s.dilation > kMost || y.sizes[1] > kMost / s.stride ||
+      s.pad_left > kMost || s.pad_left < -kMost || w.numel() == 0)
     return "sizes beyond 31 bits";
   return nullptr;
 }

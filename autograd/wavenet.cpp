@@ -5,6 +5,7 @@
 #include <tapedeck/tensor/detail_views.h>
 
 #include <algorithm>
+#include <array>
 
 namespace tapedeck {
 namespace {
@@ -72,8 +73,12 @@ void give_in_ops(Grads& g, const SavedLayer& l, const Tensor& gout, const Tensor
 void give(Grads& g, const SavedLayer& l, const Tensor& gout, const Tensor& gskips) {
   const Tensor x = detail::rows_contiguous(l.x.get()), &gates = l.gates.get();
   const bool through = gout.defined() && l.residual.get().defined();
+  // Gradients go where they gather at once, but for an input whose gradient has begun already.
+  std::array<Tensor, 8> apart;
   const auto made = [&](int i, bool reached) {
-    return reached && g.wants(i) ? empty(g.shape(i), x.options()) : Tensor();
+    if (!reached || !g.wants(i)) return Tensor();
+    if (!g.so_far(i).defined()) return g.into(i).buffer;
+    return apart[static_cast<std::size_t>(i)] = empty(g.shape(i), x.options());
   };
   const Tensor gu = empty_like(gates), gx = made(0, true), gweight = made(2, true), gbias = made(3, true);
   const Tensor gresidual = made(4, through), gresidual_bias = made(5, through);
@@ -81,9 +86,9 @@ void give(Grads& g, const SavedLayer& l, const Tensor& gout, const Tensor& gskip
   kernels::wavenet_layer_backward(x.device(), {detail::packed(gout), detail::packed(gskips), x, gates, l.weight.get(),
                                                detail::packed(l.residual.get()), detail::packed(l.skip.get()), gu, gx,
                                                gweight, gbias, gresidual, gresidual_bias, gskip, gskip_bias, l.shape});
-  const Tensor* all[] = {&gx, &gskips, &gweight, &gbias, &gresidual, &gresidual_bias, &gskip, &gskip_bias};
+  if (gskips.defined()) g.give(1, gskips);
   for (int i = 0; i < 8; ++i)
-    if (all[i]->defined()) g.give(i, *all[i]);
+    if (Tensor& t = apart[static_cast<std::size_t>(i)]; t.defined()) g.give(i, std::move(t));
 }
 
 void check_weight(const char* what, const Tensor& w, const Tensor& x, const Shape& shape) {

@@ -22,7 +22,7 @@ void weight_grad(const Conv1dWeightGradArgs& a) {
   each_real_type(a.dtype(), [&](auto zero) { weight_grad_tiles<decltype(zero), 1>(any_rank(a)); });
 }
 
-// ---- matrix units -----------------------------------------------------------------------------------------------------
+// ---- units ------------------------------------------------------------------------------------------------------------
 template <class T>
 void forward_on_units(const Conv1dArgs& a) {
   const Scratch turned(a.y.device, static_cast<std::size_t>(a.w.numel()) * sizeof(T));
@@ -39,13 +39,13 @@ void input_grad_on_units(const Conv1dInputGradArgs& a) {
                                                   turned.as<T>(), a.bias, a.gx, a.beta));
 }
 void forward_units(const Conv1dArgs& a) {
-  units::each_half_type(a.dtype(), [&](auto zero) { forward_on_units<decltype(zero)>(a); });
+  units::each_type(a.dtype(), [&](auto zero) { forward_on_units<decltype(zero)>(a); });
 }
 void input_grad_units(const Conv1dInputGradArgs& a) {
-  units::each_half_type(a.dtype(), [&](auto zero) { input_grad_on_units<decltype(zero)>(a); });
+  units::each_type(a.dtype(), [&](auto zero) { input_grad_on_units<decltype(zero)>(a); });
 }
 void weight_grad_units(const Conv1dWeightGradArgs& a) {
-  units::each_half_type(a.dtype(), [&](auto zero) { units::weight_gradient<decltype(zero)>(a, {}); });
+  units::each_type(a.dtype(), [&](auto zero) { units::weight_gradient<decltype(zero)>(a, {}); });
 }
 const char* units_take(const Conv1dArgs& a) { return units::takes(a.x, a.y, a.w, a.shape); }
 const char* units_take(const Conv1dInputGradArgs& a) {
@@ -238,12 +238,12 @@ const char* input_grad_taps_support(const Conv1dInputGradArgs& a) {
   return taps_support(a.gy, a.w, a.gx, a.shape);
 }
 
-// ---- bf16 and f16 that the vendor's products are best at ----------------------------------------------------------------
+// ---- what the vendor's products are best at -----------------------------------------------------------------------------
 // One tap, which is a product as it stands; or so many terms that what is laid out between does not count.
 const char* plain_product(const TensorView& x, const TensorView& w) {
-  if (x.dtype != DType::bf16 && x.dtype != DType::f16) return "dtype is not bf16 or f16";
-  const bool many = w.sizes[0] * w.sizes[1] * w.sizes[2] >= 1 << 20;
-  return w.sizes[2] == 1 || many ? nullptr : "several taps of few channels";
+  if (x.dtype == DType::f64) return "dtype is f64";
+  const bool many = w.sizes[0] * w.sizes[1] * w.sizes[2] >= 1 << 20, short_forms = x.dtype != DType::f32;
+  return (w.sizes[2] == 1 && (short_forms || w.sizes[1] > 128)) || many ? nullptr : "several taps of few channels";
 }
 const char* forward_product_support(const Conv1dArgs& a) {
   const char* why = plain_product(a.x, a.w);
@@ -290,7 +290,7 @@ void add_conv1d() {
   constexpr DeviceType cuda = DeviceType::cuda;
   conv1d.add(cuda, "depthwise", depthwise,
              [](const Conv1dArgs& a) { return real_and(a, all_channels_apart(a.x.sizes[2], a.w, a.shape)); });
-  constexpr auto kOnUnits = "bf16 and f16 on the matrix units, rows read in place";
+  constexpr auto kOnUnits = "rows read in place, bf16 and f16 on the matrix units";
   constexpr auto kPlain = "one tap, or very many terms: the vendor's products";
   conv1d.add(cuda, "product", forward_taps, forward_product_support, kPlain);
   conv1d.add(cuda, "units", forward_units, [](const Conv1dArgs& a) { return units_take(a); }, kOnUnits);

@@ -1,9 +1,9 @@
-// Convolutions over time on the matrix units (units.h), for bf16 and f16 whose channels come in eights: rows of x are
-// found where they lie, and sums stay in f32 until they are whole.
+// Convolutions over time as products (units.h, chains.h) for f32, bf16 and f16 whose channels come in eights: rows of x
+// are found where they lie, and sums stay in f32 until they are whole.
 #pragma once
 #include <tapedeck/kernels/conv1d.h>
+#include <tapedeck/kernels/cuda/chains.h>
 #include <tapedeck/kernels/cuda/conv_tiles.h>
-#include <tapedeck/kernels/cuda/units.h>
 
 namespace tapedeck::kernels::TD_CUDA_NAMESPACE::units {
 
@@ -14,9 +14,13 @@ __device__ inline Eight<T> eight_at(const T* p) {
   return *reinterpret_cast<const Eight<T>*>(p);
 }
 template <class F>
-void each_half_type(DType t, F&& f) {
+void each_type(DType t, F&& f) {
+  if (t == DType::f32) return f(float());
   t == DType::bf16 ? f(BFloat16()) : f(Float16());
 }
+// Rows of eights that a thread reads at a time.
+template <class T>
+inline constexpr int kRowsAhead = sizeof(T) == 4 ? 1 : 2;
 
 // Which sequence row m of [batch, steps] is in, and at which step.
 struct RowPlace {
@@ -90,7 +94,7 @@ struct TapsProblem {
   using Line = typename TapRows<T>::Line;
   using Columns = Biases;
   using More = Eight<T>;
-  static constexpr int kAhead = 2;
+  static constexpr int kAhead = kRowsAhead<T>;
   int m, n, k, stride, start, first = 0;  // the first tap of step t is at t * stride + start
   RowPlace place;
   TapRows<T> taps;
@@ -232,9 +236,10 @@ void weight_gradient(const Conv1dWeightGradArgs& g, const TensorView& gbias) {
 
 // Why rows [batch, time, channels] are not for these; nullptr: they are.
 inline const char* rows_in_eights(const TensorView& v) {
-  if (v.dtype != DType::bf16 && v.dtype != DType::f16) return "dtype is not bf16 or f16";
+  if (!is_real(v.dtype) || v.dtype == DType::f64) return "dtype is not f32, bf16 or f16";
+  if (v.dtype == DType::f32 && matmul_precision() == Precision::tf32) return "TF32 is asked for";
   if (v.sizes[2] % 8 != 0 || (v.sizes[2] > 1 && v.strides[2] != 1)) return "channels that are no multiples of 8";
-  if (!aligned(v.data, 16) || (v.sizes[1] > 1 && v.strides[1] % 8 != 0) || (v.sizes[0] > 1 && v.strides[0] % 8 != 0))
+  if (!aligned(v.data, 8 * size_of(v.dtype)) || (v.sizes[1] > 1 && v.strides[1] % 8 != 0) || (v.sizes[0] > 1 && v.strides[0] % 8 != 0))
     return "rows that are not aligned";
   return nullptr;
 }

@@ -1,20 +1,20 @@
-// Products on the matrix units for bf16 and f16 with sums in f32: y[m, n] = sum over k of a(m, k) * b(k, n), in tiles
-// that are copied in the background, two steps of k ahead. A problem says where the factors lie, eight neighbours (16
-// aligned bytes) at a time, and what becomes of the sums.
+// Products on the matrix units for bf16 and f16 with sums in f32 (and in threads for f32: chains.h): y[m, n] = sum over
+// k of a(m, k) * b(k, n), in tiles that are copied in the background, two steps of k ahead. A problem says where the
+// factors lie, 16 aligned bytes of neighbours at a time, and what becomes of the sums.
 //
 // A problem P has
-//   T                  BFloat16 or Float16
+//   T                  BFloat16, Float16 or float
 //   m, n, k            int; n and k (of Turned ones n and m) are multiples of eight
 //   Line line(m)       what is known of a row, whatever k
-//   a(line, k)         where its factors k … k + 7 lie; nullptr: they are zeros
-//   b(k, n)            where the factors n … n + 7 of row k lie; nullptr: zeros
+//   a(line, k)         where its factors k … k + 7 (float: k + 3) lie; nullptr: they are zeros
+//   b(k, n)            where the factors n … n + 7 (n + 3) of row k lie; nullptr: zeros
 //   Columns columns(n) what is known of eight columns, whatever m
 //   More more(m, n)    what else is read for the sums of (m, n) … (m, n + 7)
 //   kAhead             rows (1 or 2) for which a thread reads that at a time
 //   put(m, n, columns, more, sums)
 // Its factors a may lie the other way, neighbours along m (Turned); then there are no lines, the sums are cut into parts
 // (part: blockIdx.y), and it has
-//   a(k, m)            where the factors m … m + 7 of row k lie
+//   a(k, m)            where the factors m … m + 7 (m + 3) of row k lie
 //   length             terms of a part, a multiple of kDepth
 //   put_row(m, sum)    the sum of a(m, k) over k, when `wants_rows`
 #pragma once
@@ -183,21 +183,6 @@ __global__ void __launch_bounds__(kThreads, 2) units_kernel(P p, int tiles_acros
       }
     }
   }
-}
-
-template <int N, class P>
-void solve_with(Device d, const P& p) {
-  const std::int64_t across = ceil_div(p.n, N);
-  Launch l;
-  l.grid[0] = static_cast<unsigned>(ceil_div(p.m, kRows) * across);
-  if constexpr (kTurned<P>) l.grid[1] = static_cast<unsigned>(ceil_div(p.k, p.length));
-  l.block[0] = kThreads, l.shared = Stage<N>::kBytes;
-  launch(d, l, units_kernel<N, P>, p, static_cast<int>(across));
-}
-template <class P>
-void solve(Device d, const P& p) {
-  if (p.m == 0 || p.n == 0) return;
-  p.n % 128 == 0 ? solve_with<128>(d, p) : solve_with<64>(d, p);
 }
 
 }  // namespace tapedeck::kernels::TD_CUDA_NAMESPACE::units

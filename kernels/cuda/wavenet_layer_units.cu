@@ -1,16 +1,18 @@
-// The layer of WaveNet on the matrix units (units.h), for bf16 and f16 whose channels come in eights: nothing is laid
-// out that a product can find where it lies, and no sum is written that the next line of the layer takes up.
+// The layer of WaveNet as products (units.h; chains.h for f32) where channels come in eights: nothing is laid out that a
+// product can find where it lies, and no sum is written that the next line of the layer takes up.
 #include <tapedeck/kernels/cuda/conv_units.h>
 #include <tapedeck/kernels/cuda/gate.h>
 #include <tapedeck/kernels/cuda/wavenet_layer_pack.h>
+
+#include <initializer_list>
 
 namespace tapedeck::kernels::TD_CUDA_NAMESPACE::layer {
 namespace {
 
 using namespace units;
 
-// Tanh and sigmoid by the hardware's functions, whose errors are an eighth of the last place of bf16 and less; f16 has
-// three more.
+// Tanh and sigmoid of short forms by the hardware's functions, whose errors are an eighth of their last place and less;
+// f16 has three more than bf16.
 template <class T>
 __device__ inline float short_tanh(float u) {
   if constexpr (std::is_same_v<T, BFloat16>)
@@ -18,8 +20,12 @@ __device__ inline float short_tanh(float u) {
   else
     return static_cast<float>(tanh_of<T>(GateNumber<T>(u)));
 }
+template <class T>
 __device__ inline float short_sigmoid(float v) {
-  return floats::near_reciprocal(1 + cores::power_of_two(v * -0x1.715476p+0f));
+  if constexpr (kHalf<T>)
+    return floats::near_reciprocal(1 + cores::power_of_two(v * -0x1.715476p+0f));
+  else
+    return static_cast<float>(sigmoid_of<T>(GateNumber<T>(v)));
 }
 
 // ---- gates and c from x ---------------------------------------------------------------------------------------------
@@ -71,7 +77,7 @@ struct GateUnits {
 #pragma unroll
     for (int e = 0; e < 4; ++e) {
       const float u = sum[e / 2 * 4 + e % 2] + c.to_tanh[e], v = sum[e / 2 * 4 + 2 + e % 2] + c.to_sigmoid[e];
-      const float a = short_tanh<T>(u), b = short_sigmoid(v);
+      const float a = short_tanh<T>(u), b = short_sigmoid<T>(v);
       t.v[e] = store<T>(a), s.v[e] = store<T>(b), product.v[e] = store<T>(a * b);
     }
     const std::int64_t first = std::int64_t{row} * channels;
@@ -96,7 +102,7 @@ struct SumsUnits {
   using Line = const T*;
   using Columns = Biases;
   using More = Eight<T>;
-  static constexpr int kAhead = 2;
+  static constexpr int kAhead = kRowsAhead<T>;
   int m, n = 0, k, row_step;  // row_step: of w, which may have the other side's columns too
   int split = 0;              // the first column of skips
   RowPlace place;
@@ -182,7 +188,7 @@ struct SlopesUnits {
   struct More {
     Eight<T> t, s;
   };
-  static constexpr int kAhead = 2;
+  static constexpr int kAhead = kRowsAhead<T>;
   int m, n, k, split, skip_width, first, keep;  // split: the first term of skip; steps [first, first + keep) have skips
   RowPlace place;
   const T *gout = nullptr, *gskips = nullptr, *residual = nullptr, *skip = nullptr, *gates;
@@ -268,10 +274,13 @@ void backward(const WaveNetLayerGradArgs& a) {
 }
 
 template <class Args>
-const char* supported(const Args& a) {
+const char* supported(const Args& a, std::initializer_list<const TensorView*> rows) {
   const Sizes s(a);
-  if (a.dtype() != DType::bf16 && a.dtype() != DType::f16) return "dtype is not bf16 or f16";
   if (const char* why = products_support(a)) return why;
+  if (s.in % 8 != 0 || s.channels % 8 != 0 || s.skips % 8 != 0) return "channels that are no multiples of 8";
+  for (const TensorView* v : rows)
+    if (*v)
+      if (const char* why = rows_in_eights(*v)) return why;
   constexpr std::int64_t kMost = 0x7fffffff;
   const std::int64_t reach = (s.taps - 1) * a.shape.dilation + s.steps + s.before + a.shape.pad_left;
   if (reach > kMost / 2 || s.batch * (s.steps + s.before) > kMost - kRows || s.taps * 2 * s.channels > kMost / 2)
@@ -281,12 +290,14 @@ const char* supported(const Args& a) {
 }  // namespace
 
 void by_units(const WaveNetLayerArgs& a) {
-  each_half_type(a.dtype(), [&](auto zero) { forward<decltype(zero)>(a); });
+  each_type(a.dtype(), [&](auto zero) { forward<decltype(zero)>(a); });
 }
 void by_units(const WaveNetLayerGradArgs& a) {
-  each_half_type(a.dtype(), [&](auto zero) { backward<decltype(zero)>(a); });
+  each_type(a.dtype(), [&](auto zero) { backward<decltype(zero)>(a); });
 }
-const char* units_support(const WaveNetLayerArgs& a) { return supported(a); }
-const char* units_support(const WaveNetLayerGradArgs& a) { return supported(a); }
+const char* units_support(const WaveNetLayerArgs& a) { return supported(a, {&a.x, &a.gates, &a.out, &a.sum, &a.skips}); }
+const char* units_support(const WaveNetLayerGradArgs& a) {
+  return supported(a, {&a.x, &a.gates, &a.gout, &a.gskips, &a.gu, &a.gx});
+}
 
 }  // namespace tapedeck::kernels::TD_CUDA_NAMESPACE::layer

@@ -6,61 +6,18 @@
 
 namespace tapedeck::kernels::TD_CUDA_NAMESPACE::units {
 
-inline constexpr int kChainDepth = 16;
-template <int N>
-struct ChainStage {
-  static constexpr int kA = kChainDepth + 4, kTurnedA = kRows + 4, kB = N + 4;
-  static constexpr int kNumbers = kRows * kA + kChainDepth * kB, kBytes = kStages * kNumbers * 4;
-  static_assert(kChainDepth * kTurnedA <= kRows * kA);
-};
+inline constexpr int kChainsDepth = 16;
 
 template <int N, class P>
 __global__ void __launch_bounds__(kThreads, 2) chains_kernel(P p, int tiles_across) {
-  using S = ChainStage<N>;
+  using O = Operands<N, kChainsDepth, P>;
   using Four = Pack<float, 4>;
   constexpr int kGroups = N / 64;  // of four neighbouring columns, 64 apart
-  constexpr int kFetchA = kRows * kChainDepth / 4 / kThreads, kFetchB = N * kChainDepth / 4 / kThreads;
-  float* const room = dynamic_shared<float>();
-  const int thread = static_cast<int>(threadIdx.x), lane = thread % kWarp, warp = thread / kWarp;
-  const int m0 = static_cast<int>(blockIdx.x) / tiles_across * kRows, n0 = static_cast<int>(blockIdx.x) % tiles_across * N;
+  O from(p, tiles_across);
+  const int lane = from.thread % kWarp, warp = from.thread / kWarp, m0 = from.m0, n0 = from.n0, thread = from.thread;
   // 16 threads down and 16 across, four and eight of them in a warp.
   const int down = warp / 2 * 4 + lane / 8, across = warp % 2 * 8 + lane % 8;
   const auto row_of = [&](int i) { return kTurned<P> ? down * 4 + i % 4 + i / 4 * 64 : down + 16 * i; };
-  int k_begin = 0, k_end = p.k;
-  if constexpr (kTurned<P>) {
-    k_begin = static_cast<int>(blockIdx.y) * p.length;
-    if (k_end - k_begin > p.length) k_end = k_begin + p.length;
-  }
-
-  typename P::Line lines[kFetchA];
-  if constexpr (!kTurned<P>)
-#pragma unroll
-    for (int j = 0; j < kFetchA; ++j) {
-      const int m = m0 + thread / 4 + j * (kThreads / 4);
-      lines[j] = p.line(m < p.m ? m : p.m - 1);
-    }
-  const auto fetch = [&](int step) {
-    float* const a = room + step % kStages * S::kNumbers;
-    float* const b = a + kRows * S::kA;
-    const int k0 = k_begin + step * kChainDepth;
-#pragma unroll
-    for (int j = 0; j < kFetchA; ++j)
-      if constexpr (kTurned<P>) {
-        const int at = thread + j * kThreads, row = at / (kRows / 4), column = at % (kRows / 4) * 4;
-        const float* const from = k0 + row < k_end && m0 + column < p.m ? p.a(k0 + row, m0 + column) : nullptr;
-        copy_16(spot(a + row * S::kTurnedA + column), from, from != nullptr);
-      } else {
-        const int k = k0 + thread % 4 * 4;
-        const float* const from = k < k_end ? p.a(lines[j], k) : nullptr;
-        copy_16(spot(a + (thread / 4 + j * (kThreads / 4)) * S::kA + thread % 4 * 4), from, from != nullptr);
-      }
-#pragma unroll
-    for (int j = 0; j < kFetchB; ++j) {
-      const int at = thread + j * kThreads, row = at / (N / 4), column = at % (N / 4) * 4;
-      const float* const from = k0 + row < k_end && n0 + column < p.n ? p.b(k0 + row, n0 + column) : nullptr;
-      copy_16(spot(b + row * S::kB + column), from, from != nullptr);
-    }
-  };
 
   float sums[8][kGroups][4], of_row = 0;  // of_row: of row m0 + thread
 #pragma unroll
@@ -71,19 +28,11 @@ __global__ void __launch_bounds__(kThreads, 2) chains_kernel(P p, int tiles_acro
       for (int e = 0; e < 4; ++e) sums[i][g][e] = 0;
   bool wants_rows = false;
   if constexpr (kTurned<P>) wants_rows = p.wants_rows && n0 == 0 && thread < kRows;
-  const int steps = (k_end - k_begin + kChainDepth - 1) / kChainDepth;
-#pragma unroll
-  for (int s = 0; s < kStages - 1; ++s) {
-    if (s < steps) fetch(s);
-    close_copies();
-  }
+  const int steps = from.steps();
+  from.start();
   for (int s = 0; s < steps; ++s) {
-    wait_copies<kStages - 2>();
-    __syncthreads();  // this step's operands are there, and nobody reads those of the last one
-    if (s + kStages - 1 < steps) fetch(s + kStages - 1);
-    close_copies();
-    const float* const a = room + s % kStages * S::kNumbers;
-    const float* const b = a + kRows * S::kA + across * 4;
+    from.await(s);
+    const float *const a = from.a(s), *const b = from.b(s) + across * 4;
     const auto four = [](const float* at) { return *reinterpret_cast<const Four*>(at); };
     const auto add = [&](int i, float by, const Four(&right)[kGroups]) {
 #pragma unroll
@@ -93,28 +42,27 @@ __global__ void __launch_bounds__(kThreads, 2) chains_kernel(P p, int tiles_acro
     };
     if constexpr (kTurned<P>) {
 #pragma unroll 4
-      for (int k = 0; k < kChainDepth; ++k) {
-        const Four low = four(a + k * S::kTurnedA + down * 4), high = four(a + k * S::kTurnedA + 64 + down * 4);
+      for (int k = 0; k < kChainsDepth; ++k) {
+        const Four low = four(a + k * O::kA + down * 4), high = four(a + k * O::kA + 64 + down * 4);
         Four right[kGroups];
 #pragma unroll
-        for (int g = 0; g < kGroups; ++g) right[g] = four(b + k * S::kB + g * 64);
+        for (int g = 0; g < kGroups; ++g) right[g] = four(b + k * O::kB + g * 64);
 #pragma unroll
         for (int e = 0; e < 4; ++e) add(e, low.v[e], right), add(4 + e, high.v[e], right);
       }
       if (wants_rows)
-        for (int k = 0; k < kChainDepth; ++k) of_row += a[k * S::kTurnedA + thread];
+        for (int k = 0; k < kChainsDepth; ++k) of_row += a[k * O::kA + thread];
     } else {
 #pragma unroll 1  // more would take more registers than there are
-      for (int k = 0; k < kChainDepth; k += 2) {
+      for (int k = 0; k < kChainsDepth; k += 2) {
         Pack<float, 2> left[8];
 #pragma unroll
-        for (int i = 0; i < 8; ++i)
-          left[i] = *reinterpret_cast<const Pack<float, 2>*>(a + row_of(i) * S::kA + k);
+        for (int i = 0; i < 8; ++i) left[i] = *reinterpret_cast<const Pack<float, 2>*>(a + row_of(i) * O::kA + k);
 #pragma unroll
         for (int u = 0; u < 2; ++u) {
           Four right[kGroups];
 #pragma unroll
-          for (int g = 0; g < kGroups; ++g) right[g] = four(b + (k + u) * S::kB + g * 64);
+          for (int g = 0; g < kGroups; ++g) right[g] = four(b + (k + u) * O::kB + g * 64);
 #pragma unroll
           for (int i = 0; i < 8; ++i) add(i, left[i].v[u], right);
         }
@@ -164,10 +112,10 @@ void solve_with(Device d, const P& p) {
   if constexpr (kTurned<P>) l.grid[1] = static_cast<unsigned>(ceil_div(p.k, p.length));
   l.block[0] = kThreads;
   if constexpr (std::is_same_v<typename P::T, float>) {
-    l.shared = ChainStage<N>::kBytes;
+    l.shared = Operands<N, kChainsDepth, P>::kBytes;
     launch(d, l, chains_kernel<N, P>, p, static_cast<int>(across));
   } else {
-    l.shared = Stage<N>::kBytes;
+    l.shared = Operands<N, kUnitsDepth, P>::kBytes;
     launch(d, l, units_kernel<N, P>, p, static_cast<int>(across));
   }
 }

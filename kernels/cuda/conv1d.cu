@@ -22,7 +22,8 @@ void weight_grad(const Conv1dWeightGradArgs& a) {
   each_real_type(a.dtype(), [&](auto zero) { weight_grad_tiles<decltype(zero), 1>(any_rank(a)); });
 }
 
-// ---- units ------------------------------------------------------------------------------------------------------------
+// ---- units
+// ------------------------------------------------------------------------------------------------------------
 template <class T>
 void forward_on_units(const Conv1dArgs& a) {
   const Scratch turned(a.y.device, static_cast<std::size_t>(a.w.numel()) * sizeof(T));
@@ -238,8 +239,9 @@ const char* input_grad_taps_support(const Conv1dInputGradArgs& a) {
   return taps_support(a.gy, a.w, a.gx, a.shape);
 }
 
-// ---- what the vendor's products are best at -----------------------------------------------------------------------------
-// One tap, which is a product as it stands; or so many terms that what is laid out between does not count.
+// ---- what the vendor's products are best at
+// ----------------------------------------------------------------------------- One tap, which is a product as it
+// stands; or so many terms that what is laid out between does not count.
 const char* plain_product(const TensorView& x, const TensorView& w) {
   if (x.dtype == DType::f64) return "dtype is f64";
   const bool many = w.sizes[0] * w.sizes[1] * w.sizes[2] >= 1 << 20, short_forms = x.dtype != DType::f32;
@@ -293,7 +295,8 @@ void add_conv1d() {
   constexpr auto kOnUnits = "rows read in place, bf16 and f16 on the matrix units";
   constexpr auto kPlain = "one tap, or very many terms: the vendor's products";
   conv1d.add(cuda, "product", forward_taps, forward_product_support, kPlain);
-  conv1d.add(cuda, "units", forward_units, [](const Conv1dArgs& a) { return units_take(a); }, kOnUnits);
+  conv1d.add(
+      cuda, "units", forward_units, [](const Conv1dArgs& a) { return units_take(a); }, kOnUnits);
   conv1d.add(cuda, "fused", forward, [](const Conv1dArgs& a) { return real_and(a, few_terms(a.x, a.w)); });
   conv1d.add(cuda, "cublas", forward_taps, forward_taps_support, "a product of matrices for each tap");
   conv1d.add(cuda, "own", forward, takes_real<Conv1dArgs>, "tiles in shared memory, x read in place");

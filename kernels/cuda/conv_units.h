@@ -223,7 +223,7 @@ void weight_gradient(const Conv1dWeightGradArgs& g, const TensorView& gbias) {
   const std::int64_t m = g.gy.sizes[2], n = g.gw.sizes[2] * g.x.sizes[2], rows = g.gy.sizes[0] * g.gy.sizes[1];
   const std::int64_t tiles = ceil_div(m, kRows) * ceil_div(n, n % 128 == 0 ? 128 : 64);
   const std::int64_t wanted = std::max<std::int64_t>(1, limits(d).multiprocessors / tiles);
-  const std::int64_t length = ceil_div(ceil_div(rows, std::min(wanted, ceil_div(rows, 256))), kDepth) * kDepth;
+  const std::int64_t length = ceil_div(ceil_div(rows, std::min(wanted, ceil_div(rows, 256))), 32) * 32;
   const std::int64_t parts = ceil_div(rows, length), each = m * (n + 1);
   const Scratch sums(d, static_cast<std::size_t>(parts * each) * sizeof(float));
   solve(d, WeightProblem<T>(g, gbias.given(), length, sums.as<float>()));
@@ -239,7 +239,8 @@ inline const char* rows_in_eights(const TensorView& v) {
   if (!is_real(v.dtype) || v.dtype == DType::f64) return "dtype is not f32, bf16 or f16";
   if (v.dtype == DType::f32 && matmul_precision() == Precision::tf32) return "TF32 is asked for";
   if (v.sizes[2] % 8 != 0 || (v.sizes[2] > 1 && v.strides[2] != 1)) return "channels that are no multiples of 8";
-  if (!aligned(v.data, 8 * size_of(v.dtype)) || (v.sizes[1] > 1 && v.strides[1] % 8 != 0) || (v.sizes[0] > 1 && v.strides[0] % 8 != 0))
+  if (!aligned(v.data, 8 * size_of(v.dtype)) || (v.sizes[1] > 1 && v.strides[1] % 8 != 0) ||
+      (v.sizes[0] > 1 && v.strides[0] % 8 != 0))
     return "rows that are not aligned";
   return nullptr;
 }
@@ -253,8 +254,8 @@ inline const char* takes(const TensorView& x, const TensorView& y, const TensorV
     if (v->sizes[0] * v->sizes[1] > kMost) return "sizes beyond 31 bits";
   }
   const std::int64_t taps = w.sizes[2], wide = std::max(x.sizes[2], y.sizes[2]);
-  if (taps * wide > kMost || taps * s.dilation > kMost || y.sizes[1] > kMost / s.stride ||
-      s.pad_left > kMost || s.pad_left < -kMost || w.numel() == 0)
+  if (taps * wide > kMost || taps * s.dilation > kMost || y.sizes[1] > kMost / s.stride || s.pad_left > kMost ||
+      s.pad_left < -kMost || w.numel() == 0)
     return "sizes beyond 31 bits";
   return nullptr;
 }

@@ -15,7 +15,7 @@
 namespace tapedeck::kernels::TD_CUDA_NAMESPACE {
 
 inline constexpr int kFoldThreads = 256;
-inline constexpr int kFoldLoads = 4;  // of a thread, under way at a time
+inline constexpr int kFoldLoads = 4;                   // of a thread, under way at a time
 inline constexpr std::int64_t kFoldBlocks = kTickets;  // keep a large device busy, and run there at the same time
 
 inline int power_above(std::int64_t n, int most) {
@@ -41,8 +41,8 @@ inline FoldPlan plan_fold_rows(std::int64_t rows, std::int64_t terms, int width)
   const int threads = std::max(kWarp, power_above(rows * p.group, kFoldThreads));
   p.launch.block[0] = static_cast<unsigned>(threads);
   p.launch.grid[0] = static_cast<unsigned>(ceil_div(rows, threads / p.group));
-  split(p, terms, p.group < kFoldThreads ? std::max<std::int64_t>(terms, 1)
-                                         : kFoldThreads * std::max(16, kFoldLoads * width));
+  split(p, terms,
+        p.group < kFoldThreads ? std::max<std::int64_t>(terms, 1) : kFoldThreads * std::max(16, kFoldLoads * width));
   return p;
 }
 // `columns` of `terms` elements; `width` columns to a thread.
@@ -60,8 +60,8 @@ inline FoldPlan plan_fold_columns(std::int64_t columns, std::int64_t terms, int 
   return p;
 }
 
-// What one of the blocks that share a reduction still does: it is the last to come here, and sees what the others wrote.
-// Every thread of the block must call it.
+// What one of the blocks that share a reduction still does: it is the last to come here, and sees what the others
+// wrote. Every thread of the block must call it.
 __device__ inline bool is_last_part(unsigned* tickets) {
   __shared__ bool last;
   __syncthreads();
@@ -248,14 +248,16 @@ void fold(const Op& op, const TensorView& x, const TensorView& y, std::uint32_t 
     constexpr int V = decltype(width)::value;
     const FoldPlan p = plan_fold_rows(kept.numel, terms.numel, V);
     const Scratch parts = parts_of(p);
-    launch(x.device, p.launch, fold_rows<V, decltype(line)::value, Op>, op, kept, terms, from, to, parts.as<State>(), tickets(x.device), p.group);
+    launch(x.device, p.launch, fold_rows<V, decltype(line)::value, Op>, op, kept, terms, from, to, parts.as<State>(),
+           tickets(x.device), p.group);
   };
   const auto columns = [&](auto width, auto line) {
     constexpr int V = decltype(width)::value;
     FoldPlan p = plan_fold_columns(kept.numel, terms.numel, V);
     p.launch.shared = p.launch.block[0] * p.launch.block[1] * V * static_cast<unsigned>(sizeof(State));
     const Scratch parts = parts_of(p);
-    launch(x.device, p.launch, fold_columns<V, decltype(line)::value, Op>, op, kept, terms, from, to, parts.as<State>(), tickets(x.device));
+    launch(x.device, p.launch, fold_columns<V, decltype(line)::value, Op>, op, kept, terms, from, to, parts.as<State>(),
+           tickets(x.device));
   };
   using One = std::integral_constant<int, 1>;
   using Many = std::integral_constant<int, kWide>;

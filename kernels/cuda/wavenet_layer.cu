@@ -95,7 +95,8 @@ const char* few_terms_of(const Args& a) {
 template <class Args>
 void add_ways(KernelSlot<Args>& slot) {
   constexpr DeviceType cuda = DeviceType::cuda;
-  slot.add(cuda, "units", by_units, units_support, "products whose sums go on at once, bf16 and f16 on the matrix units");
+  slot.add(cuda, "units", by_units, units_support,
+           "products whose sums go on at once, bf16 and f16 on the matrix units");
   slot.add(cuda, "fused", by_tiles, few_terms_of<Args>);
   slot.add(cuda, "cublas", by_products, products_support, "taps side by side, one product of matrices for each weight");
   slot.add(cuda, "own", by_tiles, takes_real<Args>, "tiles that end in the gate and in the sums");

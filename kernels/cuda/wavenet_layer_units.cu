@@ -1,5 +1,5 @@
-// The layer of WaveNet as products (units.h; chains.h for f32) where channels come in eights: nothing is laid out that a
-// product can find where it lies, and no sum is written that the next line of the layer takes up.
+// The layer of WaveNet as products (units.h; chains.h for f32) where channels come in eights: nothing is laid out that
+// a product can find where it lies, and no sum is written that the next line of the layer takes up.
 #include <tapedeck/kernels/cuda/conv_units.h>
 #include <tapedeck/kernels/cuda/gate.h>
 #include <tapedeck/kernels/cuda/wavenet_layer_pack.h>
@@ -295,7 +295,9 @@ void by_units(const WaveNetLayerArgs& a) {
 void by_units(const WaveNetLayerGradArgs& a) {
   each_type(a.dtype(), [&](auto zero) { backward<decltype(zero)>(a); });
 }
-const char* units_support(const WaveNetLayerArgs& a) { return supported(a, {&a.x, &a.gates, &a.out, &a.sum, &a.skips}); }
+const char* units_support(const WaveNetLayerArgs& a) {
+  return supported(a, {&a.x, &a.gates, &a.out, &a.sum, &a.skips});
+}
 const char* units_support(const WaveNetLayerGradArgs& a) {
   return supported(a, {&a.x, &a.gates, &a.gout, &a.gskips, &a.gu, &a.gx});
 }

@@ -1,4 +1,5 @@
-// Convolutions over time as products whose rows are found in place: every argument that they take, beside the CPU in f64; what they refuse.
+// Convolutions over time as products whose rows are found in place: every argument that they take, beside the CPU in
+// f64; what they refuse.
 #include <gtest/gtest.h>
 #include <tapedeck/autograd/ops.h>
 #include <tapedeck/kernels/conv1d.h>
@@ -19,15 +20,15 @@ struct Form {
   bool biased = true, slice = false;  // slice: rows of x, y and gy are parts of wider ones, every sequence of a longer
 };
 const std::vector<Form> kForms{{2, 300, 64, 128, 2, 64, 1, 64},
-                       {1, 700, 128, 64, 3, 1, 1, 1, 1},
-                       {3, 37, 8, 8, 1},
-                       {2, 150, 24, 40, 5, 3, 1, 12},
-                       {2, 101, 16, 136, 4, 2, 3, 5, 2},
-                       {1, 3, 8, 24, 7, 1, 1, 6},
-                       {2, 90, 32, 72, 2, 4, 1, 4, 0, false, true},
-                       {2, 90, 40, 64, 3, 1, 2, 0, 0, true, true},
-                       {1, 40, 16, 16, 2, 1, 1, -3, -2},
-                       {1, 1, 16, 200, 1}};
+                               {1, 700, 128, 64, 3, 1, 1, 1, 1},
+                               {3, 37, 8, 8, 1},
+                               {2, 150, 24, 40, 5, 3, 1, 12},
+                               {2, 101, 16, 136, 4, 2, 3, 5, 2},
+                               {1, 3, 8, 24, 7, 1, 1, 6},
+                               {2, 90, 32, 72, 2, 4, 1, 4, 0, false, true},
+                               {2, 90, 40, 64, 3, 1, 2, 0, 0, true, true},
+                               {1, 40, 16, 16, 2, 1, 1, -3, -2},
+                               {1, 1, 16, 200, 1}};
 
 Tensor numbers(const Shape& shape, std::uint64_t seed, DType dtype) {
   const Tensor t = empty(shape, {DType::f64});
@@ -51,7 +52,8 @@ std::vector<Tensor> all_of(const Form& f, DType dtype, DType drawn, Device devic
     return Rows{whole, narrow(narrow(whole, 1, more / 2, time), 2, more, channels)};
   };
   const Rows x = rows(f.time, f.in, 1), y = rows(out, f.out, 2), gy = rows(out, f.out, 3), gx = rows(f.time, f.in, 4);
-  const Tensor w = there(numbers({f.out, f.in, f.taps}, 5, drawn)), gw = there(numbers({f.taps, f.out, f.in}, 6, drawn));
+  const Tensor w = there(numbers({f.out, f.in, f.taps}, 5, drawn)),
+               gw = there(numbers({f.taps, f.out, f.in}, 6, drawn));
   const Tensor turned = permute(gw, {1, 2, 0});  // in an order of its own
   const Tensor bias = f.biased ? there(numbers({f.out}, 7, drawn)) : Tensor(),
                back_bias = f.biased ? there(numbers({f.in}, 8, drawn)) : Tensor();
@@ -88,7 +90,8 @@ TEST(DeviceConvUnits, AreTheCpus) { expect_the_cpus(kForms, "units"); }
 // What the vendor's products take before them.
 TEST(DeviceConvUnits, AndSoAreProducts) {
   expect_the_cpus({{3, 37, 136, 8, 1}, {1, 1, 144, 200, 1}, {2, 130, 192, 72, 1, 1, 1, 0, 0, false}}, "product");
-  expect_the_cpus({{2, 90, 40, 64, 3, 1, 2, 0, 0, true, true}, {3, 50, 16, 24, 1, 1, 1, 2, 1}, {1, 60, 144, 40, 1}}, "");
+  expect_the_cpus({{2, 90, 40, 64, 3, 1, 2, 0, 0, true, true}, {3, 50, 16, 24, 1, 1, 1, 2, 1}, {1, 60, 144, 40, 1}},
+                  "");
 }
 
 std::string refusal(const Shape& x, const Shape& w, DType dtype, const kernels::Conv1dShape& s) {

@@ -28,7 +28,10 @@ const std::vector<Form> kForms{{2, 300, 64, 128, 2, 64, 1, 64},
                                {2, 90, 32, 72, 2, 4, 1, 4, 0, false, true},
                                {2, 90, 40, 64, 3, 1, 2, 0, 0, true, true},
                                {1, 40, 16, 16, 2, 1, 1, -3, -2},
-                               {1, 1, 16, 200, 1}};
+                               {1, 1, 16, 200, 1},
+                               {2, 70, 16, 24, 4, 1, 8, 3, 2},
+                               {1, 60, 24, 16, 5, 2, 4, 4, 4},
+                               {2, 33, 8, 16, 3, 6, 4, 12}};
 
 Tensor numbers(const Shape& shape, std::uint64_t seed, DType dtype) {
   const Tensor t = empty(shape, {DType::f64});
@@ -59,8 +62,7 @@ std::vector<Tensor> all_of(const Form& f, DType dtype, DType drawn, Device devic
                back_bias = f.biased ? there(numbers({f.in}, 8, drawn)) : Tensor();
   const kernels::Conv1dShape shape{f.stride, f.dilation, 1, f.pad};
   kernels::conv1d(device, {x.part.view(), w.view(), bias.view(), y.part.view(), shape, beta});
-  if (f.stride == 1)
-    kernels::conv1d_input_grad(device, {gy.part.view(), w.view(), gx.part.view(), shape, beta, back_bias.view()});
+  kernels::conv1d_input_grad(device, {gy.part.view(), w.view(), gx.part.view(), shape, beta, back_bias.view()});
   kernels::conv1d_weight_grad(device, {gy.part.view(), x.part.view(), turned.view(), shape, beta});
   std::vector<Tensor> all{y.part, gx.part, gw, y.whole, gx.whole};
   for (Tensor& t : all) t = cast(contiguous(t).to(kCpu), DType::f64);
@@ -74,7 +76,7 @@ void expect_the_cpus(const std::vector<Form>& forms, const char* way) {
         const auto want = all_of(f, DType::f64, dtype, kCpu, beta);
         const kernels::Use forward(kernels::conv1d, way, DeviceType::cuda);
         const kernels::Use weight(kernels::conv1d_weight_grad, way, DeviceType::cuda);
-        const kernels::Use input(kernels::conv1d_input_grad, f.stride == 1 ? way : "", DeviceType::cuda);
+        const kernels::Use input(kernels::conv1d_input_grad, way, DeviceType::cuda);
         const auto got = all_of(f, dtype, dtype, kCuda, beta), again = all_of(f, dtype, dtype, kCuda, beta);
         // bf16 and f16: rounded once, at the end.
         const double most = dtype == DType::f32 ? 3e-6 : dtype == DType::bf16 ? 0x1p-8 : 0x1p-11;

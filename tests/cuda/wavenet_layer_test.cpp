@@ -5,6 +5,7 @@
 #include <tapedeck/kernels/wavenet.h>
 #include <tapedeck/tensor/random.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <utility>
@@ -112,6 +113,43 @@ TEST(DeviceWaveNetLayer, IsTheSameEveryTime) {
     const std::vector<Tensor> inputs = inputs_of(kForms[9], 3, dtype);
     const auto a = both_ways(kForms[9], inputs, kCuda, dtype), b = both_ways(kForms[9], inputs, kCuda, dtype);
     for (std::size_t i = 0; i < a.size(); ++i) EXPECT_EQ(farthest(a[i], b[i]), 0) << way << " tensor " << i;
+  }
+}
+
+// x goes through weights that are ones and zeros, so that gates are the functions of x itself.
+TEST(DeviceWaveNetLayer, GatesOfShortFormsAreNearlyRounded) {
+  const int64_t rows = 4000, channels = 8;
+  for (const DType dtype : {DType::bf16, DType::f16}) {
+    const Tensor x = empty({1, rows, channels}, {DType::f64}), w = zeros({2 * channels, channels, 1}, {DType::f64});
+    for (int64_t i = 0; i < x.numel(); ++i) {  // 0, then up from 2^-14 to 14, of both signs
+      const double size = std::exp2(-14 + 17.8 * static_cast<double>(i) / static_cast<double>(x.numel()));
+      x.data<double>()[i] = i < 8 ? 0 : i % 2 ? -size : size;
+    }
+    for (int64_t c = 0; c < 2 * channels; ++c) w.data<double>()[c * channels + c % channels] = 1;
+    const Tensor short_x = cast(x, dtype), exact = cast(short_x, DType::f64);
+    const Tensor there = short_x.to(kCuda), by = cast(w, dtype).to(kCuda);
+    const Tensor gates = empty({1, rows, 2 * channels}, {dtype, kCuda}),
+                 out = empty({1, rows, channels}, {dtype, kCuda});
+    kernels::WaveNetLayerArgs a;
+    a.x = there.view(), a.weight = by.view(), a.gates = gates.view(), a.out = out.view();
+    const kernels::Use units(kernels::wavenet_layer, "units", DeviceType::cuda);
+    kernels::wavenet_layer(kCuda, a);
+    const Tensor got = cast(gates.to(kCpu), DType::f64), product = cast(out.to(kCpu), DType::f64);
+    const int digits = dtype == DType::bf16 ? 8 : 11;
+    double farthest_of_both = 0, farthest_product = 0;
+    const auto places = [&](double value, double want) {  // how many of its last places it is off
+      const double place = std::exp2(std::floor(std::log2(std::max(std::abs(want), 0x1p-14))) - digits + 1);
+      return std::abs(value - want) / place;
+    };
+    for (int64_t i = 0; i < x.numel(); ++i) {
+      const double v = exact.data<double>()[i], t = std::tanh(v), s = 1 / (1 + std::exp(-v));
+      const int64_t at = i / channels * 2 * channels + i % channels;
+      farthest_of_both =
+          std::max({farthest_of_both, places(got.data<double>()[at], t), places(got.data<double>()[at + channels], s)});
+      farthest_product = std::max(farthest_product, places(product.data<double>()[i], t * s));
+    }
+    EXPECT_LT(farthest_of_both, dtype == DType::bf16 ? 0.7 : 0.51) << name(dtype);
+    EXPECT_LT(farthest_product, dtype == DType::bf16 ? 0.7 : 0.51) << name(dtype);
   }
 }
 

@@ -51,12 +51,17 @@ void Grads::give(int input, Tensor g) {
     tape_.accumulate(tape_.edges_[static_cast<std::size_t>(node_.first_edge + input)], std::move(g), keep_);
 }
 
+Grads::~Grads() {
+  for (int i = 0; i < begun_count_; ++i) begun_[i]->has_grad = false;
+}
+
 Grads::Into Grads::into(int input) {
   TD_CHECK(!graph_, TapeError, running_rule, ": this rule has no second form; gradients of gradients cannot pass it");
   Slot& slot = tape_.edge(node_.first_edge + input);
   if (direct(slot, keep_)) {
     const Tensor& buffer = buffer_of(slot.tensor);
     const float beta = slot.tensor.has_grad() ? 1.f : 0.f;
+    if (beta == 0 && begun_count_ < kMost) begun_[begun_count_++] = slot.tensor.impl();
     slot.tensor.impl()->has_grad = true;
     buffer.impl()->storage->bump();
     return {buffer, beta};

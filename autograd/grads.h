@@ -28,10 +28,16 @@ class Grads {
   friend class Tape;
   Grads(Tape& tape, const detail::Node& node, const Tensor& first, bool keep, bool graph)
       : tape_(tape), node_(node), first_(first), keep_(keep), graph_(graph) {}
+  Grads(const Grads&) = delete;
+  ~Grads();
+  void landed() { begun_count_ = 0; }  // the rule has run to its end
   Tape& tape_;
   const detail::Node& node_;
   const Tensor& first_;  // of output 0, no longer on the tape
   bool keep_, graph_;
+  static constexpr int kMost = 8;
+  detail::TensorImpl* begun_[kMost];  // parameters whose first gradient into() promised: none if the rule throws
+  int begun_count_ = 0;
 };
 
 }  // namespace tapedeck

@@ -146,6 +146,7 @@ void Tape::walk(bool keep, bool graph) {
       const Tensor gy = stays ? edge(first).grad : std::move(edge(first).grad);
       Grads grads(*this, node, gy, keep, graph);
       detail::watched() ? detail::watch_rule(node, gy, grads) : node.rule(gy, grads);
+      grads.landed();
     }
     if (keep) continue;
     for (std::int32_t e = first; e < first + node.outputs; ++e)

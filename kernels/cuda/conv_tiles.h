@@ -212,7 +212,7 @@ struct Phases {
   };
   TD_HD Phase phase(std::int64_t first) const {
     Phase p{(size - first - 1) / stride + 1, 0, 0, 0};
-    const std::int64_t residue = (first + pad) % stride;
+    const std::int64_t residue = ((first + pad) % stride + stride) % stride;
     if (residue % common != 0) return p;
     const std::int64_t some = residue / common % tap_step;
     p.first_tap = tap_step < 2 ? 0 : multiply(some, inverse);

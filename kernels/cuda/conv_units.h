@@ -86,7 +86,7 @@ __device__ inline Biases eight_of(const BiasRow<T>& bias, int n) {
   return b;
 }
 
-// y [rows, n] = rows of taps times w [taps, width, n], + bias, + the rows of `add` from step `first` on. Also the
+// y [rows, n] = rows of taps times w [taps, width, n], + the rows of `add` from step `first` on, + bias. Also the
 // gradient of x: its taps are those of gy, the other way.
 template <class Type>
 struct TapsProblem {
@@ -135,7 +135,7 @@ struct TapsProblem {
     const int batch = place(row, &step);
     Eight<T> out;
 #pragma unroll
-    for (int e = 0; e < 8; ++e) out.v[e] = store<T>(sum[e] + b.v[e] + load(more.v[e]));
+    for (int e = 0; e < 8; ++e) out.v[e] = store<T>(sum[e] + load(more.v[e]) + b.v[e]);
     put_pack(y.row(batch, step) + column, out);
   }
 };
@@ -179,7 +179,7 @@ struct WeightProblem {
     const int batch = place(row, &step);
     return taps.find(taps.line(batch, step * stride + start), column);
   }
-  __device__ float* part() const { return parts + std::int64_t{blockIdx.y} * m * (n + 1); }
+  __device__ float* part() const { return parts + std::int64_t{blockIdx.y} * m * (n + wants_rows); }
   __device__ Columns columns(int) const { return {}; }
   __device__ More more(int, int) const { return {}; }
   __device__ void put(int o, int column, const Columns&, const More&, const float (&sum)[8]) const {
@@ -196,7 +196,7 @@ __global__ void __launch_bounds__(8 * kJoined)
     join_weights_kernel(const float* parts, int count, int m, int n, Divisor in, T* gw, std::int64_t out_step,
                         std::int64_t in_step, std::int64_t tap_step, bool add, T* gbias, std::int64_t bias_step) {
   __shared__ float sums[8][kJoined];
-  const std::int64_t weights = std::int64_t{m} * n, each = weights + m;
+  const std::int64_t weights = std::int64_t{m} * n, each = weights + (gbias ? m : 0);
   const std::int64_t at = std::int64_t{blockIdx.x} * kJoined + threadIdx.x;
   float sum = 0;
   if (at < each)
@@ -207,7 +207,7 @@ __global__ void __launch_bounds__(8 * kJoined)
   if (threadIdx.y != 0 || at >= each) return;
   for (int y = 1; y < 8; ++y) sum += sums[y][threadIdx.x];
   if (at >= weights) {
-    if (gbias) gbias[(at - weights) * bias_step] = store<T>(sum);
+    gbias[(at - weights) * bias_step] = store<T>(sum);
     return;
   }
   std::int64_t i;
@@ -222,9 +222,12 @@ void weight_gradient(const Conv1dWeightGradArgs& g, const TensorView& gbias) {
   const Device d = g.gw.device;
   const std::int64_t m = g.gy.sizes[2], n = g.gw.sizes[2] * g.x.sizes[2], rows = g.gy.sizes[0] * g.gy.sizes[1];
   const std::int64_t tiles = ceil_div(m, kRows) * ceil_div(n, n % 128 == 0 ? 128 : 64);
-  const std::int64_t wanted = std::max<std::int64_t>(1, limits(d).multiprocessors / tiles);
-  const std::int64_t length = ceil_div(ceil_div(rows, std::min(wanted, ceil_div(rows, 256))), 32) * 32;
-  const std::int64_t parts = ceil_div(rows, length), each = m * (n + 1);
+  // Blocks for every multiprocessor, two where their parts are small beside what they read. No part is so long that its
+  // sums, which the matrix units round down, would show it.
+  const std::int64_t wanted = std::max<std::int64_t>(1, (tiles > 8 ? 2 : 1) * limits(d).multiprocessors / tiles);
+  const std::int64_t fair = ceil_div(ceil_div(rows, std::min(wanted, ceil_div(rows, 256))), 32) * 32;
+  const std::int64_t length = std::min<std::int64_t>(fair, 1 << 15);
+  const std::int64_t parts = ceil_div(rows, length), each = m * n + (gbias ? m : 0);
   const Scratch sums(d, static_cast<std::size_t>(parts * each) * sizeof(float));
   solve(d, WeightProblem<T>(g, gbias.given(), length, sums.as<float>()));
   Launch l;
@@ -246,7 +249,7 @@ inline const char* rows_in_eights(const TensorView& v) {
 }
 // The same of a convolution from x to y with w.
 inline const char* takes(const TensorView& x, const TensorView& y, const TensorView& w, const Conv1dShape& s) {
-  constexpr std::int64_t kMost = 0x3fffffff;
+  constexpr std::int64_t kMost = 0x1fffffff;  // the sum of three is a place in time
   if (s.groups != 1) return "groups";
   for (const TensorView* v : {&x, &y}) {
     if (const char* why = rows_in_eights(*v)) return why;

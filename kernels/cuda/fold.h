@@ -16,7 +16,7 @@ namespace tapedeck::kernels::TD_CUDA_NAMESPACE {
 
 inline constexpr int kFoldThreads = 256;
 inline constexpr int kFoldLoads = 4;                   // of a thread, under way at a time
-inline constexpr std::int64_t kFoldBlocks = kTickets;  // keep a large device busy, and run there at the same time
+inline constexpr std::int64_t kFoldBlocks = kTickets;  // keep a large device busy
 
 inline int power_above(std::int64_t n, int most) {
   int p = 1;

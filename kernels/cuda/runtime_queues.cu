@@ -63,6 +63,7 @@ void copy(int index, void* to, const void* from, std::size_t bytes) {
 void begin_recording(int index) {
   TD_CHECK(!waits_for_kernels(), DeviceError, "cuda: TAPEDECK_SYNC=1 waits for each kernel: nothing is recorded");
   make_current(device(index));
+  limits(device(index));  // what the device's first use makes cannot be made while it records
   cudaStream_t s = nullptr;
   check(cudaStreamCreateWithFlags(&s, cudaStreamNonBlocking), "making a stream to record");
   if (const cudaError_t code = cudaStreamBeginCapture(s, cudaStreamCaptureModeThreadLocal); code != cudaSuccess) {

@@ -117,7 +117,7 @@ __global__ void __launch_bounds__(kThreads, 2) units_kernel(P p, int tiles_acros
   using T = typename P::T;
   using O = Operands<N, kUnitsDepth, P>;
   constexpr int kDown = kRows / kWarpsDown / 16, kAcross = N / kWarpsAcross / 8;  // fragments of a warp
-  constexpr int kOut = N / kWarpsAcross + 4;                                      // a row of its sums, on their way out
+  constexpr int kOut = N / kWarpsAcross + 8;                                      // a row of its sums, on their way out
   static_assert(kThreads / kWarp * 16 * kOut * 4 <= O::kBytes);
   O from(p, tiles_across);
   const int lane = from.thread % kWarp, warp = from.thread / kWarp, m0 = from.m0, n0 = from.n0;

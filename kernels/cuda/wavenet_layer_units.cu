@@ -277,13 +277,15 @@ template <class Args>
 const char* supported(const Args& a, std::initializer_list<const TensorView*> rows) {
   const Sizes s(a);
   if (const char* why = products_support(a)) return why;
+  if (s.keep == 0) return "no terms";
   if (s.in % 8 != 0 || s.channels % 8 != 0 || s.skips % 8 != 0) return "channels that are no multiples of 8";
   for (const TensorView* v : rows)
     if (*v)
       if (const char* why = rows_in_eights(*v)) return why;
   constexpr std::int64_t kMost = 0x7fffffff;
   const std::int64_t reach = (s.taps - 1) * a.shape.dilation + s.steps + s.before + a.shape.pad_left;
-  if (reach > kMost / 2 || s.batch * (s.steps + s.before) > kMost - kRows || s.taps * 2 * s.channels > kMost / 2)
+  if (reach > kMost / 2 || s.batch * (s.steps + s.before) > kMost - kRows || s.taps * 2 * s.channels > kMost / 2 ||
+      s.taps * s.in > kMost / 2)
     return "sizes beyond 31 bits";
   return nullptr;
 }

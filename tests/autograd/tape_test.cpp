@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 #include <tapedeck/autograd/op_helpers.h>
+#include <tapedeck/kernels/conv1d.h>
 
 #include <bit>
 #include <cmath>
@@ -139,6 +140,30 @@ TEST(Tape, ParametersCollectInTheirBuffer) {
   }
   w.zero_grad();
   EXPECT_FALSE(w.grad().defined());
+}
+
+TEST(Tape, AKernelThatThrowsLeavesNoGradient) {
+  kernels::conv1d_weight_grad.add(DeviceType::cpu, "throws",
+                                  [](const kernels::Conv1dWeightGradArgs&) { TD_FAIL(DeviceError, "out of memory"); });
+  const Tensor w = full({1, 1, 1}, 3, {DType::f64}).set_requires_grad(true);
+  const Tensor segment = full({1, 1, 1}, 7, {DType::f64}), x = full({1, 2, 1}, 5, {DType::f64});
+  w.set_grad_buffer(segment);
+  const auto step = [&] {
+    Tape tape;
+    tape.backward(sum(conv1d(x, w)));
+  };
+  {
+    const kernels::Use broken(kernels::conv1d_weight_grad, "throws", DeviceType::cpu);
+    EXPECT_THROW(step(), DeviceError);
+  }
+  EXPECT_FALSE(w.has_grad());
+  step();  // not added to what lay there
+  EXPECT_EQ(values(w.grad()), (V{10}));
+  {
+    const kernels::Use broken(kernels::conv1d_weight_grad, "throws", DeviceType::cpu);
+    EXPECT_THROW(step(), DeviceError);
+  }
+  EXPECT_TRUE(w.has_grad()) << "of the step before";
 }
 
 TEST(Tape, FrozenParametersAreNotTouched) {

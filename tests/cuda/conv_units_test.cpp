@@ -31,7 +31,9 @@ const std::vector<Form> kForms{{2, 300, 64, 128, 2, 64, 1, 64},
                                {1, 1, 16, 200, 1},
                                {2, 70, 16, 24, 4, 1, 8, 3, 2},
                                {1, 60, 24, 16, 5, 2, 4, 4, 4},
-                               {2, 33, 8, 16, 3, 6, 4, 12}};
+                               {2, 33, 8, 16, 3, 6, 4, 12},
+                               {1, 40, 16, 8, 2, 1, 2, -1, 0},
+                               {2, 41, 8, 8, 5, 3, 2, -3, 4}};
 
 Tensor numbers(const Shape& shape, std::uint64_t seed, DType dtype) {
   const Tensor t = empty(shape, {DType::f64});

@@ -1,4 +1,4 @@
-// Optimizer steps over one parameter segment; they write in place.
+// Optimizer steps over one parameter segment, and averages of parameters; they write in place.
 #pragma once
 #include <tapedeck/kernels/slot.h>
 
@@ -44,5 +44,13 @@ struct AdagradArgs {
   DType dtype() const { return p.dtype; }
 };
 extern KernelSlot<AdagradArgs> adagrad;
+
+// The exponential moving average of what x is from step to step: y = keep * y + (1 - keep) * x.
+struct AverageArgs {
+  TensorView y, x;
+  double keep = 0.9999;
+  DType dtype() const { return y.dtype; }
+};
+extern KernelSlot<AverageArgs> average;
 
 }  // namespace tapedeck::kernels

@@ -301,26 +301,50 @@ std::vector<Parameter> parameters_of(const nn::Module& root) {
   return out;
 }
 
-double gradient_norm(const std::vector<Parameter>& parameters) {
-  const NoGrad pause;
+namespace {
+
+std::vector<Tensor> gradients_of(const std::vector<Parameter>& parameters) {
   std::vector<Tensor> gradients;
   for (const Parameter& p : parameters)
     if (p.tensor.has_grad()) gradients.push_back(p.tensor.grad());
+  return gradients;
+}
+// Whole arenas, between whose segments are zeros, where all of their parameters have gradients.
+std::vector<Tensor> gradients_of(const nn::Module& root) {
+  std::vector<Tensor> gradients;
+  for (const nn::Arena& arena : root.arenas()) {
+    const bool whole = std::all_of(arena.segments.begin(), arena.segments.end(), [&](const nn::Segment& s) {
+      return s.parameter.has_grad() && s.parameter.grad().shares_storage(arena.gradients);
+    });
+    if (whole) {
+      if (!arena.segments.empty()) gradients.push_back(arena.gradients);
+      continue;
+    }
+    for (const nn::Segment& s : arena.segments)
+      if (s.parameter.has_grad()) gradients.push_back(s.parameter.grad());
+  }
+  return gradients;
+}
+double norm_of(const std::vector<Tensor>& gradients) {
+  const NoGrad pause;
   return std::sqrt(sum_of_squares(gradients));
 }
-
-double gradient_norm(const nn::Module& root) { return gradient_norm(parameters_of(root)); }
-
-double clip_grad_norm(const std::vector<Parameter>& parameters, double max_norm) {
+double clip(const std::vector<Tensor>& gradients, double max_norm) {
   TD_CHECK(max_norm >= 0, ValueError, "clip_grad_norm: max_norm must be at least 0 but is ", max_norm);
-  const double norm = gradient_norm(parameters), factor = max_norm / (norm + 1e-6);
-  if (std::isfinite(norm) && factor < 1) {
-    for (const Parameter& p : parameters) {
-      if (p.tensor.has_grad()) mul_(p.tensor.grad(), factor);
-    }
-  }
+  const double norm = norm_of(gradients), factor = max_norm / (norm + 1e-6);
+  if (std::isfinite(norm) && factor < 1)
+    for (const Tensor& g : gradients) mul_(g, factor);
   return norm;
 }
+
+}  // namespace
+
+double gradient_norm(const std::vector<Parameter>& parameters) { return norm_of(gradients_of(parameters)); }
+double gradient_norm(const nn::Module& root) { return norm_of(gradients_of(root)); }
+double clip_grad_norm(const std::vector<Parameter>& parameters, double max_norm) {
+  return clip(gradients_of(parameters), max_norm);
+}
+double clip_grad_norm(const nn::Module& root, double max_norm) { return clip(gradients_of(root), max_norm); }
 
 std::unique_ptr<Optimizer> make_optimizer(const io::Poly<Optimizer>& config, std::vector<Parameter> parameters) {
   return make(config, std::move(parameters), [] {});

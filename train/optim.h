@@ -17,14 +17,16 @@ struct Parameter {
 };
 std::vector<Parameter> parameters_of(const nn::Module& root);  // in the order of its arenas; ValueError as arenas()
 
-// L2 norm of all gradients together, in double, parameters in their order (one sum_squares each). Parameters without a
-// gradient do not count. NaN or Inf when one has such a value.
+// L2 norm of all gradients together, in double: one sum_squares for each parameter, or, of a whole module, for each
+// arena whose parameters all have gradients. Parameters without a gradient do not count. NaN or Inf when one has such a
+// value.
 double gradient_norm(const std::vector<Parameter>& parameters);
 double gradient_norm(const nn::Module& root);
 
 // PyTorch's clip_grad_norm_: scales the gradients by max_norm / (norm + 1e-6) when that is below 1. Returns the norm
 // before. With a norm that is not finite, nothing is scaled.
 double clip_grad_norm(const std::vector<Parameter>& parameters, double max_norm);
+double clip_grad_norm(const nn::Module& root, double max_norm);
 
 struct AdamConfig {
   double beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weight_decay = 0;

@@ -77,6 +77,14 @@ void step(const AdagradArgs& a) {
   });
 }
 
+template <class T>
+void step(const AverageArgs& a) {
+  parallel_for(a.y.numel(), kGrain, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i)
+      a.y.ptr<T>()[i] = static_cast<T>(a.keep * a.y.ptr<T>()[i] + (1 - a.keep) * a.x.ptr<const T>()[i]);
+  });
+}
+
 template <class Args>
 void add(KernelSlot<Args>& slot) {
   slot.add(
@@ -88,6 +96,6 @@ void add(KernelSlot<Args>& slot) {
 
 }  // namespace
 
-void add_ref_optim() { add(adam), add(sgd), add(rmsprop), add(adagrad); }
+void add_ref_optim() { add(adam), add(sgd), add(rmsprop), add(adagrad), add(average); }
 
 }  // namespace tapedeck::kernels

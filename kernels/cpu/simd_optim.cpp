@@ -100,6 +100,11 @@ void adagrad_range(const AdagradArgs& a, float* p, const float* g, float* sum, s
   });
 }
 
+void average_range(double keep, float* y, const float* x, std::int64_t n) {
+  each_block(n, [&](std::int64_t i, auto load_n, auto store_n)
+                    HWY_ATTR { store_n(fma(F(1 - keep), load_n(x + i), F(keep) * load_n(y + i)), y + i); });
+}
+
 }  // namespace tapedeck::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -153,6 +158,13 @@ void adagrad_f32(const AdagradArgs& a) {
   });
 }
 
+void average_f32(const AverageArgs& a) {
+  const auto range = use_avx512() ? N_AVX3::average_range : N_AVX2::average_range;
+  parallel_for(a.y.numel(), kGrain, [&](std::int64_t begin, std::int64_t end) {
+    range(a.keep, at(a.y, begin), at(a.x, begin), end - begin);
+  });
+}
+
 template <class Args>
 void add(KernelSlot<Args>& slot, void (*run)(const Args&)) {
   slot.add(DeviceType::cpu, "simd", run,
@@ -161,7 +173,10 @@ void add(KernelSlot<Args>& slot, void (*run)(const Args&)) {
 
 }  // namespace
 
-void add_simd_optim() { add(adam, adam_f32), add(sgd, sgd_f32), add(rmsprop, rmsprop_f32), add(adagrad, adagrad_f32); }
+void add_simd_optim() {
+  add(adam, adam_f32), add(sgd, sgd_f32), add(rmsprop, rmsprop_f32), add(adagrad, adagrad_f32);
+  add(average, average_f32);
+}
 
 }  // namespace tapedeck::kernels
 #endif

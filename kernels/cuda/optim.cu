@@ -154,6 +154,13 @@ struct AdagradRule {
 };
 
 template <class T>
+struct AverageRule {
+  T keep, rest;
+  explicit AverageRule(const AverageArgs& a) : keep(T(a.keep)), rest(T(1 - a.keep)) {}
+  __device__ void operator()(T x, T (&s)[kStates]) const { s[0] = fused(rest, x, keep * s[0]); }
+};
+
+template <class T>
 void step(const AdamArgs& a) {
   run<T>(a.p.device, AdamRule<T>(a), a.p.numel(), a.g, {a.p, a.m, a.v, {}});
 }
@@ -169,6 +176,10 @@ template <class T>
 void step(const AdagradArgs& a) {
   run<T>(a.p.device, AdagradRule<T>(a), a.p.numel(), a.g, {a.p, a.sum, {}, {}});
 }
+template <class T>
+void step(const AverageArgs& a) {
+  run<T>(a.y.device, AverageRule<T>(a), a.y.numel(), a.x, {a.y, {}, {}, {}});
+}
 
 template <class Args>
 void add(KernelSlot<Args>& slot) {
@@ -181,6 +192,6 @@ void add(KernelSlot<Args>& slot) {
 
 }  // namespace
 
-void add_optim() { add(adam), add(sgd), add(rmsprop), add(adagrad); }
+void add_optim() { add(adam), add(sgd), add(rmsprop), add(adagrad), add(average); }
 
 }  // namespace tapedeck::kernels::TD_CUDA_NAMESPACE

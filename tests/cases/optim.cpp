@@ -12,6 +12,7 @@ namespace {
 using Wide = long double;
 using kernels::AdagradArgs;
 using kernels::AdamArgs;
+using kernels::AverageArgs;
 using kernels::RmspropArgs;
 using kernels::SgdArgs;
 
@@ -154,6 +155,21 @@ std::vector<Expected> expected(Args x, const AdagradArgs& a) {
   return r;
 }
 
+Outputs average(Args x, AverageArgs a) {
+  const Tensor y = clone(x[0]);
+  a.y = y, a.x = x[1];
+  kernels::average(a.y.device, a);
+  return {y};
+}
+std::vector<Expected> expected(Args x, const AverageArgs& a) {
+  std::vector<Expected> r = before(x);
+  const std::vector<Wide> now = expected_from(x[1], x[0].dtype()).value;
+  const Wide keep = a.keep, rest = 1 - a.keep;
+  for (std::size_t i = 0; i < now.size(); ++i)
+    set(r[0], i, keep * r[0].value[i] + rest * now[i], keep * std::fabs(r[0].value[i]) + rest * std::fabs(now[i]));
+  return r;
+}
+
 template <class Call, class Oracle>
 void add_case(std::vector<OpCase>& t, const char* op, std::string text, std::vector<Input> inputs, Call call,
               Oracle oracle) {
@@ -161,6 +177,18 @@ void add_case(std::vector<OpCase>& t, const char* op, std::string text, std::vec
   c.bound = {.c = 8};
   c.oracle = std::move(oracle);
   t.push_back(std::move(c));
+}
+
+void add_averages(std::vector<OpCase>& t) {
+  for (const DType dtype : {DType::f32, DType::f64})
+    for (const Shape& shape : {Shape{}, Shape{0}, Shape{1}, Shape{7}, Shape{33, 17}, Shape{1, 4097}, Shape{70000}})
+      for (const double keep : {0., 0.5, 0.9999, 1.}) {
+        const AverageArgs a{.keep = keep};
+        const Input in{shape, dtype};
+        add_case(
+            t, "kernel average", "keep " + std::to_string(keep).substr(0, 6), {in, in},
+            [a](Args x) { return average(x, a); }, [a](Args x) { return expected(x, a); });
+      }
 }
 
 void add_others(std::vector<OpCase>& t) {
@@ -225,7 +253,7 @@ void add_optim(std::vector<OpCase>& t) {
               c.oracle = [a](Args x) { return expected(x, a); };
               t.push_back(std::move(c));
             }
-  add_others(t);
+  add_others(t), add_averages(t);
 }
 
 }  // namespace tapedeck::cases

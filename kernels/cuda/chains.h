@@ -19,13 +19,7 @@ __global__ void __launch_bounds__(kThreads, 2) chains_kernel(P p, int tiles_acro
   const int down = warp / 2 * 4 + lane / 8, across = warp % 2 * 8 + lane % 8;
   const auto row_of = [&](int i) { return kTurned<P> ? down * 4 + i % 4 + i / 4 * 64 : down + 16 * i; };
 
-  float sums[8][kGroups][4], of_row = 0;  // of_row: of row m0 + thread
-#pragma unroll
-  for (int i = 0; i < 8; ++i)
-#pragma unroll
-    for (int g = 0; g < kGroups; ++g)
-#pragma unroll
-      for (int e = 0; e < 4; ++e) sums[i][g][e] = 0;
+  float sums[8][kGroups][4] = {}, of_row = 0;  // of_row: of row m0 + thread
   bool wants_rows = false;
   if constexpr (kTurned<P>) wants_rows = p.wants_rows && n0 == 0 && thread < kRows;
   const int steps = from.steps();

@@ -1,5 +1,6 @@
-// Convolutions over time: a channel at a time where every channel is a group, taps as products of matrices by the
-// vendor's library where there are many terms, and tiles of our own for everything else.
+// Convolutions over time: a channel at a time where every channel is a group, products whose rows are found in place
+// where channels come in eights, taps as products of matrices by the vendor's library where there are many terms, and
+// tiles of our own for everything else.
 #include <tapedeck/kernels/conv1d.h>
 #include <tapedeck/kernels/cuda/conv_tiles.h>
 #include <tapedeck/kernels/cuda/conv_units.h>
@@ -22,8 +23,7 @@ void weight_grad(const Conv1dWeightGradArgs& a) {
   each_real_type(a.dtype(), [&](auto zero) { weight_grad_tiles<decltype(zero), 1>(any_rank(a)); });
 }
 
-// ---- units
-// ------------------------------------------------------------------------------------------------------------
+// ---- products in place ----------------------------------------------------------------------------------------------
 template <class T>
 void forward_on_units(const Conv1dArgs& a) {
   const Scratch turned(a.y.device, static_cast<std::size_t>(a.w.numel()) * sizeof(T));
@@ -249,9 +249,8 @@ const char* input_grad_taps_support(const Conv1dInputGradArgs& a) {
   return taps_support(a.gy, a.w, a.gx, a.shape);
 }
 
-// ---- what the vendor's products are best at
-// ----------------------------------------------------------------------------- One tap, which is a product as it
-// stands; or so many terms that what is laid out between does not count.
+// ---- what the vendor's products are best at -------------------------------------------------------------------------
+// One tap, which is a product as it stands; or so many terms that what is laid out between does not count.
 const char* plain_product(const TensorView& x, const TensorView& w) {
   if (x.dtype == DType::f64) return "dtype is f64";
   const bool many = w.sizes[0] * w.sizes[1] * w.sizes[2] >= 1 << 20, short_forms = x.dtype != DType::f32;

@@ -123,13 +123,7 @@ __global__ void __launch_bounds__(kThreads, 2) units_kernel(P p, int tiles_acros
   const int lane = from.thread % kWarp, warp = from.thread / kWarp, m0 = from.m0, n0 = from.n0;
   const int own_m = warp / kWarpsAcross * (kRows / kWarpsDown), own_n = warp % kWarpsAcross * (N / kWarpsAcross);
 
-  float sums[kDown][kAcross][4], of_rows[kDown][4] = {};
-#pragma unroll
-  for (int i = 0; i < kDown; ++i)
-#pragma unroll
-    for (int j = 0; j < kAcross; ++j)
-#pragma unroll
-      for (int e = 0; e < 4; ++e) sums[i][j][e] = 0;
+  float sums[kDown][kAcross][4] = {}, of_rows[kDown][4] = {};
   const int steps = from.steps();
   from.start();
   for (int s = 0; s < steps; ++s) {

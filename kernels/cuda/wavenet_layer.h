@@ -58,7 +58,7 @@ void by_products(const WaveNetLayerArgs& a);
 void by_products(const WaveNetLayerGradArgs& a);
 const char* products_support(const WaveNetLayerArgs& a);
 const char* products_support(const WaveNetLayerGradArgs& a);
-// The same steps as the tiles', on the matrix units (units.h).
+// The same steps as the tiles', as products whose operands are copied in the background (units.h, chains.h).
 void by_units(const WaveNetLayerArgs& a);
 void by_units(const WaveNetLayerGradArgs& a);
 const char* units_support(const WaveNetLayerArgs& a);

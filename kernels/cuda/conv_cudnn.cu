@@ -73,11 +73,13 @@ const char* describe(ConvResult result, const TensorView& x, const TensorView& w
       if (c->stride[d] > kMost || c->dilation[d] > kMost || c->before[d] > kMost) return "steps of more than 2^31";
       if (c->before[d] < 0) return "padding that crops";
     }
-    const std::int64_t size = c->x.sizes[2 + d], taps = c->w.sizes[2 + d];
+    const std::int64_t size = c->x.sizes[2 + d], taps = c->w.sizes[2 + d], out = c->y.sizes[2 + d];
     if (taps == 1) c->dilation[d] = 1;
-    if (taps - 1 > kMost / c->dilation[d] || c->y.sizes[2 + d] - 1 > kMost / c->stride[d]) return "taps too far apart";
-    c->behind[d] = zeros_behind(size, c->before[d], c->stride[d], c->dilation[d], taps, c->y.sizes[2 + d]);
+    if (taps - 1 > kMost / c->dilation[d] || out - 1 > kMost / c->stride[d]) return "taps too far apart";
+    c->behind[d] = zeros_behind(size, c->before[d], c->stride[d], c->dilation[d], taps, out);
     if (c->behind[d] < 0) return "y is shorter than x allows";
+    if (c->behind[d] < c->before[d] && places(size + 2 * c->before[d], c->stride[d], c->dilation[d], taps) == out)
+      c->behind[d] = c->before[d];
     const std::int64_t whole = size + c->before[d] + c->behind[d];
     if (whole > kMost / padded) return "more than 2^31 elements with the padding";
     padded *= whole;
@@ -87,25 +89,55 @@ const char* describe(ConvResult result, const TensorView& x, const TensorView& w
 
 namespace {
 
-// What each slot's arguments are in the library's words: beta is 0 or 1, and the result is added to a bias.
-const char* described(const ConvArgs& a, VendorConv* c) {
-  return describe(ConvResult::y, a.x, a.w, a.y, a.shape, a.beta != 0 || a.bias, c);
+// What each slot's arguments are: beta is 0 or 1, and the result is added to a bias.
+struct Problem {
+  ConvResult result;
+  TensorView x, w, y;
+  ConvShape shape;
+  bool add;
+};
+Problem problem_of(const ConvArgs& a) { return {ConvResult::y, a.x, a.w, a.y, a.shape, a.beta != 0 || a.bias}; }
+Problem problem_of(const ConvInputGradArgs& a) {
+  return {ConvResult::x, a.gx, a.w, a.gy, a.shape, a.beta != 0 || a.bias};
 }
-const char* described(const ConvInputGradArgs& a, VendorConv* c) {
-  return describe(ConvResult::x, a.gx, a.w, a.gy, a.shape, a.beta != 0 || a.bias, c);
+Problem problem_of(const ConvWeightGradArgs& a) { return {ConvResult::w, a.x, a.gw, a.gy, a.shape, a.beta != 0}; }
+Problem problem_of(const Conv1dArgs& a) { return problem_of(any_rank(a)); }
+Problem problem_of(const Conv1dInputGradArgs& a) { return problem_of(any_rank(a)); }
+Problem problem_of(const Conv1dWeightGradArgs& a) { return problem_of(any_rank(a)); }
+
+TensorView contiguous(TensorView v) {
+  for (std::int64_t d = v.rank - 1, step = 1; d >= 0; --d) v.strides[d] = step, step *= v.sizes[d];
+  v.data = nullptr;
+  return v;
 }
-const char* described(const ConvWeightGradArgs& a, VendorConv* c) {
-  return describe(ConvResult::w, a.x, a.gw, a.gy, a.shape, a.beta != 0, c);
+
+// In the library's words, with as many zeros before x as behind it: some of its engines know no other way, and without
+// an error add up what lies behind gy. Where one side has more, those zeros become part of an x that is to be laid out:
+// it has no data yet, and x starts `lead` elements into it.
+const char* described(Problem* p, VendorConv* c, std::int64_t* lead) {
+  const auto words = [&] { return describe(p->result, p->x, p->w, p->y, p->shape, p->add, c); };
+  *lead = 0;
+  if (const char* why = words()) return why;
+  const int given = p->x.rank - 2, missing = c->space - given;
+  std::int64_t before[3], total = 0;
+  for (int d = 0; d < given; ++d) {
+    const std::int64_t ahead = c->before[missing + d], behind = c->behind[missing + d], both = std::min(ahead, behind);
+    before[d] = ahead - both, total += ahead + behind - 2 * both;
+    p->x.sizes[1 + d] += ahead + behind - 2 * both, p->shape.pad[d] = both;
+  }
+  if (total == 0) return nullptr;
+  p->x = contiguous(p->x);
+  for (int d = 0; d < given; ++d) *lead += before[d] * p->x.strides[1 + d];
+  return words();
 }
-const char* described(const Conv1dArgs& a, VendorConv* c) { return described(any_rank(a), c); }
-const char* described(const Conv1dInputGradArgs& a, VendorConv* c) { return described(any_rank(a), c); }
-const char* described(const Conv1dWeightGradArgs& a, VendorConv* c) { return described(any_rank(a), c); }
 
 template <class Args>
 const char* refuses(const Args& a) {
   if (!is_real(a.dtype())) return "dtype is not real";
   VendorConv c;
-  const char* const why = described(a, &c);
+  Problem p = problem_of(a);
+  std::int64_t lead;
+  const char* const why = described(&p, &c, &lead);
   return why ? why : conv_refuses(c);
 }
 
@@ -117,28 +149,34 @@ void begin(const TensorView& y, const TensorView& bias, double beta) {
   for (int d = 0; d < y.rank; ++d) rows.strides[d] = d == y.rank - 1 ? bias.strides[0] : 0;
   beta != 0 ? add(y.device, {y, rows, y}) : copy(y.device, {rows, y});
 }
-template <class Args>
-const TensorView& weight(const Args& a) {
-  if constexpr (requires { a.gw; })
-    return a.gw;
-  else
-    return a.w;
-}
-// A weight in an order of its own costs reading and writing its bytes once more.
+std::size_t bytes_of(const TensorView& v) { return static_cast<std::size_t>(v.numel()) * size_of(v.dtype); }
+
+// A weight in an order of its own, or an x with more zeros on one side, costs reading and writing its bytes once more.
 template <class Args>
 void run(const Args& a) {
+  const Problem given = problem_of(a);
+  Problem p = given;
   VendorConv c;
-  static_cast<void>(described(a, &c));
-  if (c.w.data) return run_conv(c);
-  const TensorView& w = weight(a);
-  const Scratch room(w.device, static_cast<std::size_t>(w.numel()) * size_of(w.dtype));
-  TensorView packed = w;
-  packed.data = c.w.data = room.as<void>();
-  for (std::int64_t d = w.rank - 1, step = 1; d >= 0; --d) packed.strides[d] = step, step *= w.sizes[d];
-  const bool made = c.result == ConvResult::w;
-  if (!made || c.add) copy(w.device, {w, packed});
+  std::int64_t lead;
+  static_cast<void>(described(&p, &c, &lead));
+  const bool laid_out = !c.x.data, packed = !c.w.data;
+  const Device device = given.x.device;
+  const Scratch room_x(device, laid_out ? bytes_of(p.x) : 0), room_w(device, packed ? bytes_of(p.w) : 0);
+  TensorView x = p.x, w = contiguous(p.w);
+  if (laid_out) {
+    p.x.data = c.x.data = room_x.as<void>();
+    for (int d = 0; d < x.rank; ++d) x.sizes[d] = given.x.sizes[d];
+    x.data = room_x.as<char>() + lead * static_cast<std::int64_t>(size_of(x.dtype));
+    if (p.result != ConvResult::x) fill(device, {p.x, 0});
+    if (p.result != ConvResult::x || p.add) copy(device, {given.x, x});
+  }
+  if (packed) {
+    w.data = c.w.data = room_w.as<void>();
+    if (p.result != ConvResult::w || p.add) copy(device, {p.w, w});
+  }
   run_conv(c);
-  if (made) copy(w.device, {packed, w});
+  if (laid_out && p.result == ConvResult::x) copy(device, {x, given.x});
+  if (packed && p.result == ConvResult::w) copy(device, {w, p.w});
 }
 template <class Args>
 void forward(const Args& a) {

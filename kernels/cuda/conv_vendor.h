@@ -28,6 +28,11 @@ struct VendorConv {
 const char* conv_refuses(const VendorConv& c);
 void run_conv(const VendorConv& c);  // enqueues it; for what is not refused
 
+// Places of y over `whole` places of x, its zeros counted.
+inline std::int64_t places(std::int64_t whole, std::int64_t stride, std::int64_t dilation, std::int64_t taps) {
+  const std::int64_t reach = (taps - 1) * dilation + 1;
+  return whole < reach ? 0 : (whole - reach) / stride + 1;
+}
 // Zeros behind a dimension of x that give `out` places of y, or none when the last rows of x reach no tap; -1 when y is
 // shorter than x allows, which the library cannot say.
 inline std::int64_t zeros_behind(std::int64_t size, std::int64_t before, std::int64_t stride, std::int64_t dilation,
@@ -37,7 +42,8 @@ inline std::int64_t zeros_behind(std::int64_t size, std::int64_t before, std::in
 }
 // The library's words for a convolution over one to three dimensions of views with channels last (x, y) or second (w);
 // returns why there are none, or nullptr. One dimension is two, the first of which has size 1. A weight that lies in an
-// order of its own has no data there: it is to be copied into [O,I,K…].
+// order of its own has no data there: it is to be copied into [O,I,K…]. As many zeros behind x as before it are asked
+// for where that gives y no more places.
 const char* describe(ConvResult result, const TensorView& x, const TensorView& w, const TensorView& y,
                      const ConvShape& shape, bool add, VendorConv* c);
 

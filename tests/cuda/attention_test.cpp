@@ -100,7 +100,8 @@ TEST(DeviceAttention, IsTheSameEveryTime) {
     }
 }
 
-// What is not seen may be no number: it changes nothing. Keys and values behind a query, queries before a key.
+// What is not seen may be no number: it changes nothing. Keys and values behind a query, queries before a key. Tiles of
+// bf16 and f16 with such numbers are summed in threads, the others by the matrix units, which round in another order.
 TEST(DeviceAttention, WhatIsNotSeenMayBeNoNumber) {
   const double bad[] = {std::numeric_limits<double>::infinity(), std::numeric_limits<double>::quiet_NaN()};
   for (const DType dtype : {DType::f32, DType::bf16, DType::f16})
@@ -120,7 +121,8 @@ TEST(DeviceAttention, WhatIsNotSeenMayBeNoNumber) {
           const auto got = both_ways(f, inputs, kCuda, dtype);
           for (std::size_t i = 0; i < got.size(); ++i) {
             // Rows of the output and of the queries' gradient before the key; of the others' after the query.
-            const bool by_query = i < 2;
+            const bool by_query = i < 2, two_orders = dtype != DType::f32 && std::string(way) == "cuda";
+            const double most = !two_orders ? 0 : dtype == DType::bf16 ? 0x1p-7 : 0x1p-10;
             if (by_query != (which == 1 || which == 2)) continue;
             const std::vector<double> a = want[i].to_vector<double>(), b = got[i].to_vector<double>();
             bool met = false;
@@ -128,7 +130,7 @@ TEST(DeviceAttention, WhatIsNotSeenMayBeNoNumber) {
               for (int64_t c = 0; c < 64; ++c) {
                 const auto at = static_cast<std::size_t>(t * 64 + c);
                 if (by_query ? t < row : t > row)
-                  ASSERT_EQ(a[at], b[at])
+                  ASSERT_LE(std::abs(a[at] - b[at]), most * std::max(std::abs(a[at]), 1.))
                       << name(dtype) << " \"" << way << "\" input " << which << " tensor " << i << " row " << t;
                 else
                   met = met || !std::isfinite(b[at]);

@@ -103,8 +103,8 @@ void run_conv(const VendorConv& c) {
   must(c.x.sizes[1] % c.w.sizes[1] == 0 && c.w.sizes[0] % (c.x.sizes[1] / c.w.sizes[1]) == 0, "groups");
   for (int d = 0; d < c.space; ++d) {
     const int64_t reach = (c.w.sizes[2 + d] - 1) * c.dilation[d] + 1;
-    must(c.before[d] >= 0 && c.behind[d] >= 0, "zeros around x");
-    must((c.x.sizes[2 + d] + c.before[d] + c.behind[d] - reach) / c.stride[d] + 1 == c.y.sizes[2 + d], "places of y");
+    must(c.before[d] >= 0 && c.before[d] == c.behind[d], "as many zeros before x as behind it");
+    must((c.x.sizes[2 + d] + 2 * c.before[d] - reach) / c.stride[d] + 1 == c.y.sizes[2 + d], "places of y");
   }
   for (const VendorConv::Operand* o : {&c.x, &c.w, &c.y})
     for (int d = 0; d < c.space + 2; ++d)

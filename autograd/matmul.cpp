@@ -2,6 +2,7 @@
 #include <tapedeck/autograd/op_helpers.h>
 #include <tapedeck/autograd/ops.h>
 #include <tapedeck/kernels/conv1d.h>
+#include <tapedeck/kernels/elementwise.h>
 #include <tapedeck/kernels/matmul.h>
 #include <tapedeck/tensor/detail_views.h>
 
@@ -47,7 +48,8 @@ struct Batches {
 
 // y [..., M, N] = a @ b + beta * y + bias, the batches of a and b broadcast to y's. Nothing is copied: the longest
 // merged batch dimension goes to the kernel, which is called for each index of the others.
-void product(const Tensor& a, const Tensor& b, const Tensor& bias, const Tensor& y, double beta) {
+void product(const Tensor& a, const Tensor& b, const Tensor& bias, const Tensor& y, double beta,
+             const kernels::KernelSlot<kernels::MatmulArgs>& slot = kernels::matmul) {
   if (y.numel() == 0) return;
   const Tensor* const operands[] = {&a, &b, &y};
   const Batches batches(operands, y.dim() - 2);
@@ -64,7 +66,7 @@ void product(const Tensor& a, const Tensor& b, const Tensor& bias, const Tensor&
   }
   std::int64_t index[kMaxRank] = {};
   for (;;) {
-    kernels::matmul(y.device(), args);
+    slot(y.device(), args);
     int d = batches.rank - 1;
     for (; d >= 0; --d) {
       if (d == inner) continue;
@@ -129,9 +131,10 @@ Tensor matmul(const Tensor& a, const Tensor& b) {
 namespace {
 
 // y [..., O] = x [..., I] @ w [I, O] + beta * y + bias; y is contiguous.
-void linear_product(const Tensor& x, const Tensor& w, const Tensor& bias, const Tensor& y, double beta) {
+void linear_product(const Tensor& x, const Tensor& w, const Tensor& bias, const Tensor& y, double beta,
+                    const kernels::KernelSlot<kernels::MatmulArgs>& slot = kernels::matmul) {
   const Tensor flat = flat_view(x);
-  product(flat.defined() ? flat : x, w, bias, flat.defined() ? flat_view(y) : y, beta);
+  product(flat.defined() ? flat : x, w, bias, flat.defined() ? flat_view(y) : y, beta, slot);
 }
 
 // gw [O, I] = beta * gw + the sum over rows of gy[r, o] * x[r, i]. Rows that no one stride walks (a part of the time of
@@ -145,44 +148,67 @@ void linear_weight_product(const Tensor& gy, const Tensor& x, const Tensor& gw, 
   product(detail::transpose(detail::as_rows(gy), 0, 1), detail::as_rows(x), {}, gw, beta);
 }
 
-}  // namespace
-
-Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
-  detail::check_same("linear", "x", x, "weight", weight);
-  detail::check_real("linear", x);
-  TD_CHECK(x.dim() >= 1 && weight.dim() == 2 && x.size(-1) == weight.size(1), ShapeError,
-           "linear: the weight [out, in] must have as many inputs as x has channels", arg("x", x),
-           arg("weight", weight));
+// The slot's product of x, with the checks and shapes of linear(), whose name errors have.
+Tensor linear_by(const char* op, const kernels::KernelSlot<kernels::MatmulArgs>& slot, const Tensor& x,
+                 const Tensor& weight, const Tensor& bias) {
+  detail::check_same(op, "x", x, "weight", weight);
+  detail::check_real(op, x);
+  TD_CHECK(x.dim() >= 1 && weight.dim() == 2 && x.size(-1) == weight.size(1), ShapeError, op,
+           ": the weight [out, in] must have as many inputs as x has channels", arg("x", x), arg("weight", weight));
   if (bias.defined()) {
-    detail::check_same("linear", "x", x, "bias", bias);
-    TD_CHECK(bias.sizes() == Shape{weight.size(0)}, ShapeError, "linear: the bias must be [", weight.size(0), "]",
+    detail::check_same(op, "x", x, "bias", bias);
+    TD_CHECK(bias.sizes() == Shape{weight.size(0)}, ShapeError, op, ": the bias must be [", weight.size(0), "]",
              arg("bias", bias), arg("weight", weight));
   }
   Shape shape = x.sizes();
   shape[x.dim() - 1] = weight.size(0);
   const Tensor y = empty(shape, x.options());
-  linear_product(x, detail::transpose(weight, 0, 1), detail::packed(bias), y, 0);
-  record(
-      "linear", y, {&x, &weight, &bias},
-      [x = detail::save_for(weight, x, "x"), w = detail::save_for(x, weight, "weight")](const Tensor& gy, Grads& g) {
-        if (g.wants(2)) g.give(2, sum_to(gy, g.shape(2)));
-        if (g.graph()) {
-          if (g.wants(0)) g.give(0, matmul(gy, w.get()));
-          if (g.wants(1)) {
-            const std::int64_t n = detail::row_count(gy);
-            g.give(1, matmul(transpose(reshape(gy, {n, gy.size(-1)}), 0, 1), reshape(x.get(), {n, x.get().size(-1)})));
-          }
-          return;
-        }
-        if (g.wants(0)) {
-          const auto [buffer, beta] = g.into(0);
-          linear_product(gy, w.get(), {}, buffer, beta);
-        }
-        if (g.wants(1)) {
-          const auto [buffer, beta] = g.into(1);
-          linear_weight_product(gy, x.get(), buffer, beta);
-        }
-      });
+  linear_product(x, detail::transpose(weight, 0, 1), detail::packed(bias), y, 0, slot);
+  return y;
+}
+// From the gradient of the sums: those of x (0), the weight (1) and the bias (2).
+void give_linear(Grads& g, const Tensor& gy, const Saved& x, const Saved& w) {
+  if (g.wants(2)) g.give(2, sum_to(gy, g.shape(2)));
+  if (g.graph()) {
+    if (g.wants(0)) g.give(0, matmul(gy, w.get()));
+    if (g.wants(1)) {
+      const std::int64_t n = detail::row_count(gy);
+      g.give(1, matmul(transpose(reshape(gy, {n, gy.size(-1)}), 0, 1), reshape(x.get(), {n, x.get().size(-1)})));
+    }
+    return;
+  }
+  if (g.wants(0)) {
+    const auto [buffer, beta] = g.into(0);
+    linear_product(gy, w.get(), {}, buffer, beta);
+  }
+  if (g.wants(1)) {
+    const auto [buffer, beta] = g.into(1);
+    linear_weight_product(gy, x.get(), buffer, beta);
+  }
+}
+
+}  // namespace
+
+Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
+  const Tensor y = linear_by("linear", kernels::matmul, x, weight, bias);
+  record("linear", y, {&x, &weight, &bias},
+         [x = detail::save_for(weight, x, "x"), w = detail::save_for(x, weight, "weight")](const Tensor& gy, Grads& g) {
+           give_linear(g, gy, x, w);
+         });
+  return y;
+}
+
+Tensor linear_relu(const Tensor& x, const Tensor& weight, const Tensor& bias) {
+  const Tensor y = linear_by("linear_relu", kernels::matmul_relu, x, weight, bias);
+  record("linear_relu", y, {&x, &weight, &bias},
+         [x = detail::save_for(weight, x, "x"), w = detail::save_for(x, weight, "weight"), y = save(y, "y")](
+             const Tensor& gy, Grads& g) {
+           const Tensor& made = y.get();  // it is positive where the sum is
+           if (g.graph()) return give_linear(g, mul(gy, cast(gt(made, 0), gy.dtype())), x, w);
+           const Tensor gz = empty_like(gy);
+           kernels::relu_backward(gy.device(), {gy, made, made, gz});
+           give_linear(g, gz, x, w);
+         });
   return y;
 }
 

@@ -322,6 +322,7 @@ Tensor sample_from_mix_gaussian(const Tensor& x, double log_scale_min = -32.2361
 Tensor matmul(const Tensor& a, const Tensor& b);
 // x [..., in] @ weight[out, in]^T + bias [out]; bias may be undefined.
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias = {});
+Tensor linear_relu(const Tensor& x, const Tensor& weight, const Tensor& bias = {});  // max(0, linear); NaN stays
 
 // ---- linear algebra ----
 Tensor mm(const Tensor& a, const Tensor& b);     // [M, K] @ [K, N]

@@ -14,5 +14,9 @@ struct MatmulArgs {
   DType dtype() const { return a.dtype; }
 };
 extern KernelSlot<MatmulArgs> matmul;
+// The same with beta 0, then max(0, y); NaN stays.
+extern KernelSlot<MatmulArgs> matmul_relu;
+// Its variant `composed`: the product, then the activation in place.
+void composed_matmul_relu(const MatmulArgs& a);
 
 }  // namespace tapedeck::kernels

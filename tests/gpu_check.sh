@@ -47,7 +47,7 @@ totals() {  # sums `N passed, N failed` lines of a log
 }
 
 if part cases; then
-  begin=$SECONDS; shards=$(($(nproc) < 12 ? $(nproc) : 12))
+  begin=$SECONDS; shards=$(($(nproc) < 16 ? $(nproc) : 16))
   for ((i = 0; i < shards; ++i)); do
     { run op_cases --device cuda --shard $i/$shards ${quick:+--sample 10} >"$work/cases.$i" 2>&1 || [ $? = 1 ] ||
         echo "0 passed, 1 failed: ended early" >>"$work/cases.$i"; } &

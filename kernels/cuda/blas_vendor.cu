@@ -69,9 +69,11 @@ struct Plan {
     const cublasOperation_t turn = CUBLAS_OP_T, keep = CUBLAS_OP_N;
     set(CUBLASLT_MATMUL_DESC_TRANSA, g.b.transposed ? &turn : &keep, sizeof turn);
     set(CUBLASLT_MATMUL_DESC_TRANSB, g.a.transposed ? &turn : &keep, sizeof turn);
+    const cublasLtEpilogue_t epilogue = g.bias   ? g.relu ? CUBLASLT_EPILOGUE_RELU_BIAS : CUBLASLT_EPILOGUE_BIAS
+                                        : g.relu ? CUBLASLT_EPILOGUE_RELU
+                                                 : CUBLASLT_EPILOGUE_DEFAULT;
+    set(CUBLASLT_MATMUL_DESC_EPILOGUE, &epilogue, sizeof epilogue);
     if (g.bias) {
-      const cublasLtEpilogue_t epilogue = CUBLASLT_EPILOGUE_BIAS;
-      set(CUBLASLT_MATMUL_DESC_EPILOGUE, &epilogue, sizeof epilogue);
       const cudaDataType_t type = type_of(g.out);
       set(CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, &type, sizeof type);
       set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, &g.bias, sizeof g.bias);
@@ -131,7 +133,7 @@ bool gemm(Device d, const Gemm& g) {
   Library& l = library(d);
   const Precision precision = matmul_precision();
   const Key key{static_cast<std::int64_t>(g.dtype) * 64 + static_cast<std::int64_t>(g.out) * 8 +
-                    static_cast<std::int64_t>(precision) * 4 + g.a.transposed * 2 + g.b.transposed,
+                    static_cast<std::int64_t>(precision) * 4 + g.relu * 1024 + g.a.transposed * 2 + g.b.transposed,
                 g.batch,
                 g.m,
                 g.n,

@@ -13,7 +13,7 @@ struct GemmOperand {
 };
 
 // y [B,M,N] = a [B,M,K] @ b [B,K,N] + beta * y + bias [N] (when given) + add [B,M,N] (when given, which is with beta
-// 0). M, N, K, B >= 1.
+// 0), then max(0, y) (relu). M, N, K, B >= 1.
 struct Gemm {
   DType dtype = DType::f32;  // of a and b; f32, f64, bf16 or f16, the last two added up in f32
   DType out = DType::f32;    // of y and bias: dtype, or f32
@@ -25,6 +25,7 @@ struct Gemm {
   const void* bias = nullptr;  // contiguous; not with f64
   const void* add = nullptr;   // of y's type, rows contiguous
   std::int64_t add_pitch = 0, add_batch = 0;
+  bool relu = false;  // not with f64
 };
 
 // Enqueues it; the same bits on every run. False, and nothing is done, when the library has no way to do it.

@@ -55,10 +55,12 @@ bool describe(const MatmulArgs& a, Gemm* g) {
 
 void own(const MatmulArgs& args);
 
-void vendor(const MatmulArgs& a) {
+// False where the library does nothing.
+bool by_vendor(const MatmulArgs& a, bool relu) {
   Gemm g;
-  if (a.y.numel() == 0) return;
-  if (a.a.sizes[2] == 0 || !describe(a, &g)) return own(a);
+  if (a.y.numel() == 0) return true;
+  if (a.a.sizes[2] == 0 || !describe(a, &g)) return false;
+  g.relu = relu;
   const bool lie = !a.bias || ((a.bias.strides[0] == 1 || g.n == 1) && aligned(a.bias.data, 16));
   const Scratch bias(a.y.device, lie ? 0 : static_cast<std::size_t>(g.n) * size_of(a.dtype()));
   if (a.bias) g.bias = a.bias.data;
@@ -68,7 +70,13 @@ void vendor(const MatmulArgs& a) {
     lay_out(a.bias, to);
     g.bias = to.data;
   }
-  if (!gemm(a.y.device, g)) own(a);
+  return gemm(a.y.device, g);
+}
+void vendor(const MatmulArgs& a) {
+  if (!by_vendor(a, false)) own(a);
+}
+void vendor_relu(const MatmulArgs& a) {
+  if (!by_vendor(a, true)) composed_matmul_relu(a);
 }
 const char* vendor_supports(const MatmulArgs& a) {
   Gemm g;
@@ -77,6 +85,9 @@ const char* vendor_supports(const MatmulArgs& a) {
   if (a.y.numel() > 0 && a.a.sizes[2] > 0 && !describe(a, &g))
     return "neither rows nor columns of an operand are contiguous";
   return nullptr;
+}
+const char* vendor_relu_supports(const MatmulArgs& a) {
+  return a.dtype() == DType::f64 ? "dtype is f64" : vendor_supports(a);
 }
 
 // ---- our own tiles --------------------------------------------------------------------------------------------------
@@ -162,6 +173,8 @@ void own(const MatmulArgs& a) {
 void add_matmul() {
   matmul.add(DeviceType::cuda, "cublas", vendor, vendor_supports);
   matmul.add(DeviceType::cuda, "own", own, takes_real<MatmulArgs>, "tiles in shared memory, any strides");
+  matmul_relu.add(DeviceType::cuda, "cublas", vendor_relu, vendor_relu_supports, "the activation ends the product");
+  matmul_relu.add(DeviceType::cuda, "composed", composed_matmul_relu, takes_real<MatmulArgs>);
 }
 
 }  // namespace tapedeck::kernels::TD_CUDA_NAMESPACE

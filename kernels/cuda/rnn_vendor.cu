@@ -3,11 +3,14 @@
 #include <tapedeck/kernels/cuda/rnn_vendor.h>
 #include <tapedeck/kernels/elementwise.h>
 #include <tapedeck/kernels/precision.h>
+#include <tapedeck/tensor/env.h>
 
 #if __has_include(<cudnn_adv.h>) && __has_include(<cudnn_graph.h>)
 #include <cudnn_adv.h>
 
+#include <algorithm>
 #include <mutex>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -43,8 +46,8 @@ struct Cudnn {
   decltype(cudnnRNNBackwardWeights_v8)* backward_weights;
 
   // Its own part of the library, which brings those that it needs: libcudnn.so, which stands before all parts, ends the
-  // process when one is missing. Notes of earlier releases say that bits change from run to run, with cuBLAS's buffers;
-  // this one works in the memory that it is given.
+  // process when one is missing. Notes of releases before 9.19 say that bits change from run to run with the sizes of
+  // cuBLAS's buffers, unless CUBLAS_WORKSPACE_CONFIG gives it buffers of one size.
   bool open() {
     const Library l({"libcudnn_adv.so.9", TAPEDECK_CUDA_LIBRARIES "/libcudnn_adv.so.9"});
     return l.find("cudnnGetVersion", &version) && l.find("cudnnGetErrorString", &words) &&
@@ -58,7 +61,11 @@ struct Cudnn {
            l.find("cudnnDestroyRNNDataDescriptor", &end_data) && l.find("cudnnGetRNNWeightSpaceSize", &weight_bytes) &&
            l.find("cudnnGetRNNWeightParams", &weight_places) && l.find("cudnnGetRNNTempSpaceSizes", &temporary_bytes) &&
            l.find("cudnnRNNForward", &forward) && l.find("cudnnRNNBackwardData_v8", &backward_data) &&
-           l.find("cudnnRNNBackwardWeights_v8", &backward_weights) && version() >= 91900;
+           l.find("cudnnRNNBackwardWeights_v8", &backward_weights) && (version() >= 91900 || one_buffer_size());
+  }
+  static bool one_buffer_size() {  // of ":SIZE:COUNT", pair by pair
+    const std::string words = env("CUBLAS_WORKSPACE_CONFIG");
+    return std::count(words.begin(), words.end(), ':') == 2;
   }
 };
 const Cudnn* cudnn() { return opened<Cudnn>(); }
@@ -208,7 +215,8 @@ Layer layer_of(cudnnHandle_t handle, const RnnLayerArgs& a, bool training) {
 }  // namespace
 
 const char* rnn_refuses(const RnnLayerArgs& a) {
-  if (!cudnn() || a.x.device.index >= kMostDevices) return "cuDNN 9.19 is not here";
+  if (!cudnn() || a.x.device.index >= kMostDevices)
+    return "there is no cuDNN 9.19, nor an older cuDNN 9 with CUBLAS_WORKSPACE_CONFIG=:4096:8";
   Started& s = ready(a.x.device);
   const std::lock_guard lock(s.mutex);
   if (!s.start()) return "cuDNN does not start";

@@ -1,6 +1,8 @@
 #include <tapedeck/nn/layers/linear.h>
 #include <tapedeck/nn/layers/types.h>
 
+#include <typeinfo>
+
 namespace tapedeck::nn {
 
 Linear::Linear(LinearConfig config) : Linear(config, init::fan_in_uniform(config.in_features)) {}
@@ -8,6 +10,11 @@ Linear::Linear(LinearConfig config, Init bias_start) : Configured(config) {
   const LinearConfig& c = this->config();
   weight = parameter("weight", {c.out_features, c.in_features}, init::fan_in_uniform(c.in_features));
   if (c.bias) bias = parameter("bias", {c.out_features}, bias_start, "bias");
+}
+
+Tensor linear_then(Act act, Linear& linear, const Tensor& x) {
+  const bool one = act == Act::relu && typeid(linear) == typeid(Linear) && linear.plain();
+  return one ? linear_relu(x, linear.weight, linear.bias) : activate(act, linear(x));
 }
 
 Bilinear::Bilinear(BilinearConfig config) : Configured(config) {

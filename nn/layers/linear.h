@@ -1,6 +1,7 @@
 // Linear maps, and layers that only rename or regroup dimensions.
 #pragma once
 #include <tapedeck/autograd/ops.h>
+#include <tapedeck/nn/layers/activation.h>
 #include <tapedeck/nn/layers/sizes.h>
 #include <tapedeck/nn/module.h>
 
@@ -25,6 +26,9 @@ class Linear : public Configured<LinearConfig> {
   Tensor forward(const Tensor& x) override { return tapedeck::linear(x, weight, bias); }
   Param weight, bias;
 };
+
+// act(linear(x)): one op where the activation is relu and nobody sees what comes between.
+Tensor linear_then(Act act, Linear& linear, const Tensor& x);
 
 // x1 [..., in1] and x2 [..., in2] of the same leading sizes. weight [out, in1, in2].
 struct BilinearConfig {

@@ -15,7 +15,7 @@ Tensor MLP::forward(const Tensor& x) {
   const MLPConfig& c = config();
   Tensor h = x;
   for (std::size_t i = 0; i < hidden_->size(); ++i) {
-    const Tensor next = dropout(activate(c.activation, hidden_->as<Linear>(i)(h)), c.dropout, training());
+    const Tensor next = dropout(linear_then(c.activation, hidden_->as<Linear>(i), h), c.dropout, training());
     h = c.residual && i > 0 ? h + next : next;
   }
   const Tensor z = out_(h);

@@ -27,7 +27,7 @@ Tensor residual(const TransformerLayerConfig<D>& c, bool training, const Part<La
 template <bool D>
 Tensor feed_forward(const TransformerLayerConfig<D>& c, bool training, const Part<Linear>& linear1,
                     const Part<Linear>& linear2, const Tensor& x) {
-  return linear2(dropout(activate(c.activation, linear1(x)), c.dropout, training));
+  return linear2(dropout(linear_then(c.activation, *linear1, x), c.dropout, training));
 }
 template <bool D>
 Masks with_causal(Masks masks, const TransformerLayerConfig<D>& c) {

@@ -146,6 +146,9 @@ void add_products(std::vector<OpCase>& t) {
     add_product(t, "matmul", {a, b}, [](const std::vector<Tensor>& x) { return matmul(x[0], x[1]); });
   add_product(t, "linear", {{4, 30, 48}, {24, 48}, {24}},
               [](const std::vector<Tensor>& x) { return linear(x[0], x[1], x[2]); });
+  for (const Shape& x : {Shape{4, 30, 48}, Shape{5, 200}})
+    add_product(t, "linear_relu", {x, {24, x[x.rank() - 1]}, {24}},
+                [](const std::vector<Tensor>& v) { return linear_relu(v[0], v[1], v[2]); });
   struct Form {
     Shape x, w;
     Conv1dOptions o;

@@ -105,7 +105,9 @@ void add_heads(std::vector<OpCase>& t) {
         }
 }
 
-void add_linear(std::vector<OpCase>& t) {
+using Linear = Tensor (*)(const Tensor&, const Tensor&, const Tensor&);
+
+void add_linear(std::vector<OpCase>& t, const char* op, Linear f) {
   for (const DType dtype : {DType::f32, DType::f64})
     for (const Shape& lead : {Shape{}, Shape{1}, Shape{7}, Shape{0}, Shape{2, 9}, Shape{2, 3, 4}, Shape{65}})
       for (const auto& [in, out] :
@@ -116,16 +118,33 @@ void add_linear(std::vector<OpCase>& t) {
               Shape x = lead;
               x.push(in);
               if (!has_layout(x, layout) || (values == Values::positive && layout != Layout::contiguous)) continue;
-              OpCase c{.op = "linear",
+              OpCase c{.op = op,
                        .text = biased ? "bias" : "no bias",
                        .inputs = {{x, dtype, layout, values}, {{out, in}, dtype, layout, values}},
-                       .call = [=](Args a) { return Outputs{linear(a[0], a[1], biased ? a[2] : Tensor())}; }};
+                       .call = [=](Args a) { return Outputs{f(a[0], a[1], biased ? a[2] : Tensor())}; }};
               if (biased) c.inputs.push_back({{out}, dtype, layout, values});
+              // Finite differences do not see a kink: of linear_relu's f64 the tables of autograd tell.
+              const bool smooth = dtype == DType::f32 || f == linear;
               finish(c, values, lead.rank() > 0 ? 1 : 0,
-                     values == Values::normal && x.numel() + in * out < (dtype == DType::f64 ? 1500 : 20000));
+                     smooth && values == Values::normal && x.numel() + in * out < (dtype == DType::f64 ? 1500 : 20000));
               c.flops = 2 * static_cast<double>(x.numel() * out);
               t.push_back(std::move(c));
             }
+}
+// What is no number stays none, and no infinity is made.
+void add_linear_relu_of_any(std::vector<OpCase>& t) {
+  for (const DType dtype : {DType::f32, DType::f64})
+    for (const auto& [rows, in, out] : {std::array<std::int64_t, 3>{9, 16, 32}, {70, 40, 17}, {300, 256, 128}})
+      for (const bool biased : {false, true}) {
+        OpCase c{.op = "linear_relu",
+                 .text = biased ? "bias" : "no bias",
+                 .inputs = {{{rows, in}, dtype, Layout::contiguous, Values::nonfinite},
+                            {{out, in}, dtype, Layout::contiguous, Values::normal}},
+                 .call = [=](Args a) { return Outputs{linear_relu(a[0], a[1], biased ? a[2] : Tensor())}; }};
+        if (biased) c.inputs.push_back({{out}, dtype, Layout::contiguous, Values::normal});
+        finish(c, Values::nonfinite, 1, false);
+        t.push_back(std::move(c));
+      }
 }
 
 // A product of a step, its row in two segments, and the same with an addition or a gate behind. The reference is made
@@ -187,7 +206,8 @@ void add_steps(std::vector<OpCase>& t) {
 void add_matmul(std::vector<OpCase>& t) {
   add_matmuls(t);
   add_heads(t);
-  add_linear(t);
+  add_linear(t, "linear", linear), add_linear(t, "linear_relu", linear_relu);
+  add_linear_relu_of_any(t);
   add_steps(t);
 }
 

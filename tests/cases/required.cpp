@@ -29,7 +29,8 @@ constexpr Promise kPromises[] = {
      "cumprod "
      "cummax logcumsumexp median kthvalue quantile topk sort argsort searchsorted bucketize bincount histc"},
     {100, "index", "scatter_add scatter_reduce index_reduce index_add embedding_bag fold arange linspace"},
-    {100, "linear algebra", "matmul linear bmm addmm baddbmm outer dot einsum cdist cosine_similarity normalize"},
+    {100, "linear algebra",
+     "matmul linear linear_relu bmm addmm baddbmm outer dot einsum cdist cosine_similarity normalize"},
     {100, "convolution and resampling",
      "conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d max_pool1d max_pool2d avg_pool1d "
      "avg_pool2d adaptive_avg_pool1d adaptive_avg_pool2d adaptive_max_pool1d adaptive_max_pool2d interpolate"},

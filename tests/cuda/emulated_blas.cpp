@@ -22,6 +22,7 @@ void product(Gemm g) {
       if (g.bias) sum += static_cast<Sum>(load(static_cast<const Out*>(g.bias)[j]));
       if (g.add)
         sum += static_cast<Sum>(load(static_cast<const Out*>(g.add)[batch * g.add_batch + i * g.add_pitch + j]));
+      if (g.relu && sum < 0) sum = 0;  // NaN stays
       y = store<Out>(static_cast<Compute<Out>>(sum));
     }
 }
@@ -36,6 +37,7 @@ bool gemm(Device d, const Gemm& g) {
   must(!g.add || (g.beta == 0 && g.add_pitch >= g.n), "what is added lies in rows, and beta is 0");
   must(g.out == g.dtype || g.out == DType::f32, "y must be f32 or of the operands' type");
   must(!g.bias || (g.dtype != DType::f64 && aligned(g.bias, 16)), "no bias with f64, and aligned to 16 bytes");
+  must(!g.relu || g.dtype != DType::f64, "no activation with f64");
   Launch l;
   l.grid[0] = static_cast<unsigned>(g.batch);
   const bool narrow = g.out == g.dtype;

@@ -157,6 +157,30 @@ TEST(MLP, HiddenLayersHaveWeightsOfTheirOwn) {
   EXPECT_FALSE(same_bits(all[2].tensor, all[4].tensor));
 }
 
+// A linear layer and relu are one op unless a hook sees what comes between; bits, gradients and counts stay.
+TEST(MLP, ReluEndsTheProduct) {
+  const auto mlp =
+      make<MLP>(MLPConfig{.in = 3, .hidden = 5, .layers = 1, .out = 4, .activation = Act::relu, .min_temperature = {}});
+  materialise(*mlp);
+  const Tensor x = tensor(Floats{1, -2, 3, 0, 1, 0.5f}, {2, 3});
+  const auto run = [&] {
+    Tape tape;
+    const Tensor y = mlp(x);
+    std::vector<Tensor> all = tape.gradients(sum(y), std::vector<Tensor>{mlp->hidden().as<Linear>(0).weight.get()});
+    all.push_back(detach(y));
+    return std::pair(all, tape.size());
+  };
+  const auto [one, ops] = run();
+  int seen = 0;
+  const HookHandle hook(*mlp, "hidden.*", [&](const Call& call) {
+    for (const float v : call.outputs[0]->to_vector<float>()) seen += v < 0;
+  });
+  const auto [two, more] = run();
+  EXPECT_GT(seen, 0) << "the hook sees what comes before relu";
+  EXPECT_EQ(more, ops + 2);
+  for (std::size_t i = 0; i < one.size(); ++i) EXPECT_TRUE(same_bits(one[i], two[i]));
+}
+
 TEST(MLP, LearnedTemperatureDividesTheLogits) {
   const auto mlp = make<MLP>(MLPConfig{.in = 3, .hidden = 5, .layers = 1, .out = 4, .min_temperature = 0.45});
   materialise(*mlp);

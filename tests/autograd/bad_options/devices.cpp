@@ -18,6 +18,7 @@ void add_two_devices(BadCalls& t) {
   t.device("matmul", [](In g) { matmul(g.square, g.away); });
   t.device("linear", [](In g) { linear(g.m, g.away); });
   t.device("linear", [](In g) { linear(g.m, g.square, detail::select(g.away, 0, 0)); });
+  t.device("linear_relu", [](In g) { linear_relu(g.m, g.away); });
   t.device("mm", [](In g) { mm(g.square, g.away); });
   t.device("dot", [](In g) { dot(g.buffer, detail::select(g.away, 0, 0)); });
   t.device("addmm", [](In g) { addmm(g.away, g.m, g.square); });

@@ -9,6 +9,8 @@ void add_bad_linalg(BadCalls& t) {
   t.dtype("matmul", {"f32", "i64"}, [](In g) { matmul(g.m, g.whole); });
   t.shape("linear", {"[3,4]", "[2,5,4]"}, [](In g) { linear(g.m, g.x); });
   t.shape("linear", {"[4]", "[6]"}, [](In g) { linear(g.m, g.square, g.v); });
+  t.shape("linear_relu", {"[3,4]", "[2,5,4]"}, [](In g) { linear_relu(g.m, g.x); });
+  t.shape("linear_relu", {"[4]", "[6]"}, [](In g) { linear_relu(g.m, g.square, g.v); });
   t.shape("mm", {"[3,4]", "[2,5,4]"}, [](In g) { mm(g.m, g.x); });
   t.shape("mm", {"4", "3"}, [](In g) { mm(g.m, g.m); });
   t.shape("mv", {"[3,4]"}, [](In g) { mv(g.m, g.m); });

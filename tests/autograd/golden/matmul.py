@@ -12,3 +12,5 @@ for shape in [(4,), (3, 4), (2, 3, 4), (2, 2, 2, 4), (0, 4)]:
     text = "[" + ",".join(map(str, shape)) + "]"
     case("linear " + text, [shape, (3, 4), (3,)], F.linear)
     case("linear no bias " + text, [shape, (3, 4)], F.linear)
+    case("linear_relu " + text, [shape, (3, 4), (3,)], lambda x, w, b: F.relu(F.linear(x, w, b)))
+    case("linear_relu no bias " + text, [shape, (3, 4)], lambda x, w: F.relu(F.linear(x, w)))

@@ -15,6 +15,8 @@ void add_matmul(Table& t) {
   for (const Shape& x : {Shape{4}, Shape{3, 4}, Shape{2, 3, 4}, Shape{2, 2, 2, 4}, Shape{0, 4}}) {
     t.add("linear " + to_string(x), {x, {3, 4}, {3}}, [](Args a) { return linear(a[0], a[1], a[2]); });
     t.add("linear no bias " + to_string(x), {x, {3, 4}}, [](Args a) { return linear(a[0], a[1]); });
+    t.add("linear_relu " + to_string(x), {x, {3, 4}, {3}}, [](Args a) { return linear_relu(a[0], a[1], a[2]); });
+    t.add("linear_relu no bias " + to_string(x), {x, {3, 4}}, [](Args a) { return linear_relu(a[0], a[1]); });
   }
 }
 

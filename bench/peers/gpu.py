@@ -197,7 +197,7 @@ def add_rows():
         ROWS[f"attention 4 x 16 heads of 64, 2048 steps{s}"] = (
             lambda h=heads, t=dtype: both_ways(h, t, lambda q, k, v: F.scaled_dot_product_attention(
                 q, k, v, is_causal=True)), 0, 0)
-        if dtype != torch.float32:  # beside its flash kernel, whatever it would choose
+        if s:  # beside its flash kernel, whatever it would choose
             ROWS[f"attention 4 x 16 heads of 64, 2048 steps{s}, flash"] = (
                 lambda h=heads, t=dtype: both_ways(h, t, flash_attention), 0, 0)
     for kind in ("GRU", "LSTM"):
@@ -291,7 +291,7 @@ def main():
     names = [name for name in ROWS if args.filter in name]
     about = f"{torch.cuda.get_device_name()}, PyTorch {torch.__version__}" if here else "no PyTorch"
     print(f"{about}, {args.rounds} rounds, medians")
-    lines, rows, ceiling = [], [], None
+    lines, rows, ceiling, peak = [], [], None, None
     head = f"{'':48}{'tapedeck':>12}{'PyTorch':>12}{'ratio':>8}  "
     print(head)
     for name in names:
@@ -323,9 +323,13 @@ def main():
             notes.append(f"{moved / a / 1e9:.0f} GB/s{share}")
         if a and operations:
             notes.append(f"{operations / a / 1e12:.1f} TFLOP/s")
+        if name == "matmul 4096x4096x4096" and (a or b):
+            peak = operations / min(t for t in (a, b) if t)
         if a and "generation" in name:
-            streams = int(name.split("batch ")[1].split(",")[0])
-            notes.append(f"{1000 * streams / a:.0f} samples/s in all, {1000 / a:.0f} each")
+            r, k, streams = (int(name.split(word)[1].split()[0].rstrip(",")) for word in ("R=", "S=", "batch "))
+            share = 1000 * streams / a * 2 * (30 * (5 * r * r + r * k) + k * k + 256 * k) / peak if peak else 0
+            notes.append(f"{1000 * streams / a:.0f} samples/s in all, {1000 / a:.0f} each" +
+                         (f"; {100 * share:.1f} % of the large matmul's FLOP/s" if share else ""))
         if mine and "training" in name:
             notes.append(f"{max(m for _, m in mine):.0f} MiB")
         notes += [failed] * bool(failed) + ["PyTorch: " + other] * bool(other)
@@ -334,8 +338,9 @@ def main():
         if here:
             torch.cuda.empty_cache()
     if args.compile:
-        for step, dtype in (("64 256 float32", ""), ("64 256 bfloat16", " bf16")):
-            name = f"wavenet training step R=64 S=256{dtype}"
+        for r, k, dtype, s in ((64, 256, "float32", ""), (64, 256, "bfloat16", " bf16"),
+                               (128, 512, "float32", ""), (128, 512, "bfloat16", " bf16")):
+            step, name = f"{r} {k} {dtype}", f"wavenet training step R={r} S={k}{s}"
             if args.filter not in name + ", torch.compile":
                 continue
             theirs, why = compiled(step)

@@ -102,43 +102,50 @@ LayerGradients backward(const Layer& l, const Tensor& gy, const Tensor& gh_end, 
   const auto start = [&](const Tensor& end) { return end.defined() ? clone(end) : zeros({batch, width}, o); };
   g.h = start(gh_end);
   if (l.cell.lstm) g.c = start(gc_end);
-  const Tensor nothing = scalar(0, o), dh = empty({batch, width}, o);
+  const Tensor nothing = scalar(0, o);
+  const auto added = [&](const Tensor& x, const Tensor& y) { kernels::add(o.device, {x, y, y}); };
+  const auto chosen = [&](const Tensor& condition, const Tensor& x, const Tensor& y) {
+    const Tensor z = empty({batch, width}, o);
+    choose(condition, x, y, z);
+    return z;
+  };
+  // The gradient of the state after each step: gy, of rows that run, to which the step behind adds what it hands on.
+  Tensor flows;
+  if (gy.defined() && steps > 0) {
+    flows = empty(gy.sizes(), o);
+    if (l.alive.defined())
+      choose(detail::transpose(l.alive, 0, 1), gy, nothing, flows);
+    else
+      copy_(flows, gy);
+    const Tensor last = l.at(flows, l.step(steps - 1));
+    added(g.h, last), g.h = last;
+  }
   for (std::int64_t i = steps - 1; i >= 0; --i) {
     const std::int64_t t = l.step(i);
     const Tensor gi_t = l.at(g.gi, t), gh_t = l.at(g.gh, t), h = l.before(l.states, l.h0, i);
-    Tensor flow = g.h, cell_flow = g.c, passed, cell_passed;
-    if (gy.defined()) {
-      flow = empty_like(dh);
-      kernels::add(o.device, {g.h, l.at(gy, t), flow});
-    }
     const Tensor alive = l.alive.defined() ? detail::select(l.alive, 0, t) : Tensor();
-    if (alive.defined()) {  // a row that has ended hands its gradient on; it has no output here
-      passed = empty_like(dh), choose(alive, nothing, g.h, passed);
-      const Tensor live = empty_like(dh);
-      choose(alive, flow, nothing, live), flow = live;
-      if (l.cell.lstm) {
-        cell_passed = empty_like(dh), choose(alive, nothing, g.c, cell_passed);
-        cell_flow = empty_like(dh), choose(alive, g.c, nothing, cell_flow);
-      }
+    Tensor flow = g.h, cell_flow = g.c, passed, cell_passed;
+    if (alive.defined()) {  // a row that has ended hands its gradient on
+      passed = chosen(alive, nothing, flow), flow = chosen(alive, flow, nothing);
+      if (l.cell.lstm) cell_passed = chosen(alive, nothing, cell_flow), cell_flow = chosen(alive, cell_flow, nothing);
     }
+    const bool onto = flows.defined() && i > 0;
+    const Tensor back = onto ? l.at(flows, l.step(i - 1)) : empty({batch, width}, o);
     if (l.cell.lstm) {
-      const Tensor dc = empty_like(dh);
-      kernels::lstm_gates_backward(o.device,
-                                   {flow, cell_flow, l.before(l.c, l.c0, i), l.at(l.c, t), l.at(l.saved, t), gi_t, dc});
-      g.c = dc;
+      g.c = empty({batch, width}, o);
+      kernels::lstm_gates_backward(
+          o.device, {flow, cell_flow, l.before(l.c, l.c0, i), l.at(l.c, t), l.at(l.saved, t), gi_t, g.c});
     } else if (l.cell.gru) {
-      kernels::gru_gates_backward(o.device, {flow, h, l.at(l.saved, t), gi_t, gh_t, dh});
+      kernels::gru_gates_backward(o.device, {flow, h, l.at(l.saved, t), gi_t, gh_t, back, onto ? 1. : 0.});
     } else {
       const Tensor y = l.at(l.states, t);
       (l.cell.relu ? kernels::relu_backward : kernels::tanh_backward)(o.device, {flow, y, y, gi_t});
     }
-    const Tensor back = empty({batch, width}, o);
-    if (l.cell.gru) copy_(back, dh);
-    product(gh_t, l.weight, {}, back, false, l.cell.gru ? 1 : 0);
+    product(gh_t, l.weight, {}, back, false, l.cell.gru || onto ? 1 : 0);
     g.h = back;
     if (alive.defined()) {
-      kernels::add(o.device, {g.h, passed, g.h});
-      if (l.cell.lstm) kernels::add(o.device, {g.c, cell_passed, g.c});
+      added(passed, g.h);
+      if (l.cell.lstm) added(cell_passed, g.c);
     }
   }
   return g;

@@ -11,9 +11,10 @@ struct GruGatesArgs {
   TensorView gi, gh, h, y, saved;
   DType dtype() const { return gi.dtype; }
 };
-// From gy: dgi, dgh [B, 3H] and dh [B, H], the last without what flows through gh.
+// From gy: dgi, dgh [B, 3H] and dh [B, H], the last without what flows through gh. With beta 1 it is added to dh.
 struct GruGatesGradArgs {
   TensorView gy, h, saved, dgi, dgh, dh;
+  double beta = 0;
   DType dtype() const { return gy.dtype; }
 };
 extern KernelSlot<GruGatesArgs> gru_gates;

@@ -48,7 +48,7 @@ void gru_backward(const GruGatesGradArgs& a) {
       const auto d = math::gru_slopes<double>(gy[k], s[k], s[n + k], s[2 * n + k], s[3 * n + k], h[k]);
       dgi[k] = dgh[k] = static_cast<T>(d.r), dgi[n + k] = dgh[n + k] = static_cast<T>(d.z);
       dgi[2 * n + k] = static_cast<T>(d.n), dgh[2 * n + k] = static_cast<T>(d.hn);
-      dh[k] = static_cast<T>(d.h);
+      dh[k] = static_cast<T>(a.beta != 0 ? dh[k] + d.h : d.h);
     }
   });
 }

@@ -45,13 +45,14 @@ void gru_row(const float* gi, const float* gh, const float* h, float* y, float* 
   });
 }
 
-void gru_grad_row(const float* gy, const float* h, const float* s, float* dgi, float* dgh, float* dh, std::int64_t n) {
+void gru_grad_row(const float* gy, const float* h, const float* s, float* dgi, float* dgh, float* dh, std::int64_t n,
+                  bool add) {
   channels(n, [=](std::int64_t k, auto get, auto put) HWY_ATTR {
     const auto d =
         gru_slopes(get(gy + k), get(s + k), get(s + n + k), get(s + 2 * n + k), get(s + 3 * n + k), get(h + k));
     put(d.r, dgi + k), put(d.z, dgi + n + k), put(d.n, dgi + 2 * n + k);
     put(d.r, dgh + k), put(d.z, dgh + n + k), put(d.hn, dgh + 2 * n + k);
-    put(d.h, dh + k);
+    put(add ? get(dh + k) + d.h : d.h, dh + k);
   });
 }
 
@@ -100,7 +101,8 @@ void each_row(Row f, const TensorView& shape, const V&... views) {
 #define TD_TARGET(name) (use_avx512() ? N_AVX3::name : N_AVX2::name)
 void gru(const GruGatesArgs& a) { each_row(TD_TARGET(gru_row), a.y, a.gi, a.gh, a.h, a.y, a.saved); }
 void gru_backward(const GruGatesGradArgs& a) {
-  each_row(TD_TARGET(gru_grad_row), a.gy, a.gy, a.h, a.saved, a.dgi, a.dgh, a.dh);
+  const auto row = [f = TD_TARGET(gru_grad_row), add = a.beta != 0](auto... of) { f(of..., add); };
+  each_row(row, a.gy, a.gy, a.h, a.saved, a.dgi, a.dgh, a.dh);
 }
 void lstm(const LstmGatesArgs& a) { each_row(TD_TARGET(lstm_row), a.y, a.gi, a.gh, a.c, a.y, a.cy, a.saved); }
 void lstm_backward(const LstmGatesGradArgs& a) {

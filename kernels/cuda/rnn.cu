@@ -43,6 +43,7 @@ template <class T>
 struct GruGrad {
   Rows<const T> gy, h, saved;
   Rows<T> dgi, dgh, dh;
+  bool add;
   __device__ void operator()(std::int64_t b, std::int64_t k, std::int64_t n) const {
     const T* const s = saved(b) + k;
     const auto d =
@@ -50,7 +51,8 @@ struct GruGrad {
     T *const i = dgi(b) + k, *const r = dgh(b) + k;
     i[0] = r[0] = narrow<T>(d.r), i[n] = r[n] = narrow<T>(d.z);
     i[2 * n] = narrow<T>(d.n), r[2 * n] = narrow<T>(d.hn);
-    dh(b)[k] = narrow<T>(d.h);
+    T& to = dh(b)[k];
+    to = narrow<T>(add ? wide(to) + d.h : d.h);
   }
 };
 template <class T>
@@ -104,7 +106,7 @@ void gru_grad(const GruGatesGradArgs& a) {
   each_real_type(a.dtype(), [&](auto zero) {
     using T = decltype(zero);
     using In = Rows<const T>;
-    each(a.gy, GruGrad<T>{In(a.gy), In(a.h), In(a.saved), Rows<T>(a.dgi), Rows<T>(a.dgh), Rows<T>(a.dh)});
+    each(a.gy, GruGrad<T>{In(a.gy), In(a.h), In(a.saved), Rows<T>(a.dgi), Rows<T>(a.dgh), Rows<T>(a.dh), a.beta != 0});
   });
 }
 void lstm(const LstmGatesArgs& a) {

@@ -40,6 +40,10 @@ Tensor Grads::out(int output) const {
   return output == 0 ? first_ : tape_.edge(node_.first_edge + node_.inputs + output).grad;
 }
 
+Tensor Grads::over_gy() const {
+  return !keep_ && !graph_ && !detail::watched() && uniquely_held(first_) ? first_ : empty_like(first_);
+}
+
 Tensor Grads::so_far(int input) const {
   if (!wants(input)) return {};
   const Slot& slot = tape_.edge(node_.first_edge + input);

@@ -22,7 +22,9 @@ class Grads {
   Tensor out(int output) const;          // gradient of output j of a multi-output op; undefined when there is none
   bool graph() const { return graph_; }  // a graph is being created: use recorded ops, not kernels
   bool keeps() const { return keep_; }   // gradients() is running: no parameter may be written
-  Tensor so_far(int input) const;        // what has arrived for an input until now; undefined when nothing has
+  // Of gy's shape, to be written element by element while gy is read: gy itself where nobody else holds it.
+  Tensor over_gy() const;
+  Tensor so_far(int input) const;  // what has arrived for an input until now; undefined when nothing has
 
  private:
   friend class Tape;

@@ -205,7 +205,7 @@ Tensor linear_relu(const Tensor& x, const Tensor& weight, const Tensor& bias) {
              const Tensor& gy, Grads& g) {
            const Tensor& made = y.get();  // it is positive where the sum is
            if (g.graph()) return give_linear(g, mul(gy, cast(gt(made, 0), gy.dtype())), x, w);
-           const Tensor gz = empty_like(gy);
+           const Tensor gz = g.over_gy();
            kernels::relu_backward(gy.device(), {gy, made, made, gz});
            give_linear(g, gz, x, w);
          });

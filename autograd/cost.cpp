@@ -45,7 +45,8 @@ double detail::flops_of(std::string_view op, Tensors outputs, Tensors inputs) {
   if (op == "fft" || op == "rfft" || op == "irfft") return transform_flops(op, y, a);
   if (in.size() < 2) return 0;
   const Shape& b = in[1];
-  if (op == "matmul" || op == "linear" || op == "linear_relu" || op == "bmm" || op == "dot") return 2 * count(y) * last(a);
+  if (op == "matmul" || op == "linear" || op == "linear_relu" || op == "bmm" || op == "dot")
+    return 2 * count(y) * last(a);
   if ((op == "addmm" || op == "baddbmm") && in.size() > 2) return 2 * count(y) * last(b);
   if (op == "outer") return count(y);
   if (op == "rnn" || op == "gru" || op == "lstm")  // a product with weight_hh [gates, state] in each step

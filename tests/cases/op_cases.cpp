@@ -293,6 +293,7 @@ int main_of(int argc, char** argv) {
     else
       return usage();
   }
+  if (!w.device.empty() && w.device != "cuda" && w.device != "emulated") return usage();
   if (w.device == "emulated") {
     kernels::cuda_emulated::install();
     emulation::on_violation = report_violation;
@@ -304,4 +305,10 @@ int main_of(int argc, char** argv) {
 }  // namespace
 }  // namespace tapedeck::cases
 
-int main(int argc, char** argv) { return tapedeck::cases::main_of(argc, argv); }
+int main(int argc, char** argv) {
+  try {
+    return tapedeck::cases::main_of(argc, argv);
+  } catch (const tapedeck::DeviceError& e) {
+    return std::fprintf(stderr, "op_cases: %s\n", e.what()), 5;
+  }
+}

@@ -1,18 +1,20 @@
 #!/usr/bin/env bash
 # Everything that needs a GPU: op cases, modules, models, training, resume, generation and the memory checker on the
 # device, then the benchmarks beside PyTorch, in one report.
-#   bash tests/gpu_check.sh [--report DIR] [--skip PART]... [--quick] [BUILD_DIR]
+#   bash tests/gpu_check.sh [--report DIR] [--skip PART]... [--quick] [--compile] [BUILD_DIR]
 # BUILD_DIR: a build folder, or a folder of programs built elsewhere with a `run.sh PROGRAM ARG...` that starts them.
 # The report goes to DIR (default bench/results) as gpu-DATE-NAME.md and .json. Parts: cases, modules, tests, train,
-# memcheck, bench. --quick: a tenth of the cases, one round of the benchmarks.
+# memcheck, bench. --quick: a tenth of the cases, one round of the benchmarks. --compile: training steps beside
+# torch.compile, too, which takes minutes.
 set -uo pipefail
 cd "$(dirname "$0")/.."
-report=bench/results; build=build; quick=; skipped=" "
+report=bench/results; build=build; quick=; compile=; skipped=" "
 while [ $# -gt 0 ]; do
   case $1 in
     --report) report=${2:?--report needs a folder}; shift ;;
     --skip) skipped+="${2:?--skip needs a part} "; shift ;;
     --quick) quick=1 ;;
+    --compile) compile=--compile ;;
     -*) sed -n '2,8p' "$0" >&2; exit 2 ;;
     *) build=$1 ;;
   esac
@@ -125,7 +127,7 @@ fi
 if part bench; then
   begin=$SECONDS
   say; say "## Beside PyTorch on the same device"; say
-  python3 bench/peers/gpu.py "$([ -n "$program" ] && echo "$program gpu_peer" || echo "$build/bin/gpu_peer")" --rounds $([ -n "$quick" ] && echo 1 || echo 3) --json "$stem.json" --markdown "$work/bench.md" 2>&1
+  python3 bench/peers/gpu.py "$([ -n "$program" ] && echo "$program gpu_peer" || echo "$build/bin/gpu_peer")" --rounds $([ -n "$quick" ] && echo 1 || echo 3) --json "$stem.json" --markdown "$work/bench.md" $compile 2>&1
   cat "$work/bench.md" >&3
   say "(benchmarks: $((SECONDS - begin)) s)"
 fi

@@ -56,13 +56,9 @@ struct Layer {
   }
 };
 
-void forward(Layer& l, const Tensor& gi) {
+void forward_by_steps(const Layer& l, const Tensor& gi) {
   const std::int64_t batch = gi.size(0), steps = gi.size(1), width = l.h0.size(1);
   const TensorOptions o = gi.options();
-  l.y = empty({batch, steps, width}, o);
-  l.states = l.alive.defined() ? empty({batch, steps, width}, o) : l.y;
-  if (l.cell.lstm) l.c = empty({batch, steps, width}, o);
-  if (l.cell.gates > 1) l.saved = empty({batch, steps, 4 * width}, o);
   const Tensor gh = empty({batch, l.cell.gates * width}, o), nothing = scalar(0, o);
   const Tensor sum = l.cell.gates == 1 ? empty_like(gh) : Tensor();
   // Turned once: the products of all steps read it in the order in which it lies.
@@ -85,6 +81,19 @@ void forward(Layer& l, const Tensor& gi) {
     choose(alive, state, h, state);
     if (l.cell.lstm) choose(alive, l.at(l.c, t), l.before(l.c, l.c0, i), l.at(l.c, t));
   }
+}
+
+void forward(Layer& l, const Tensor& gi) {
+  const std::int64_t batch = gi.size(0), steps = gi.size(1), width = l.h0.size(1);
+  const TensorOptions o = gi.options();
+  l.y = empty({batch, steps, width}, o);
+  l.states = l.alive.defined() ? empty({batch, steps, width}, o) : l.y;
+  if (l.cell.lstm) l.c = empty({batch, steps, width}, o);
+  if (l.cell.gates > 1) l.saved = empty({batch, steps, 4 * width}, o);
+  bool done = false;
+  kernels::rnn_sequence(gi.device(), {l.cell.kind, l.reverse, gi, l.weight, l.bias, l.h0, l.c0, l.alive, l.y, l.states,
+                                      l.c, l.saved, &done});
+  if (!done) forward_by_steps(l, gi);
   l.h_end = steps == 0 ? clone(l.h0) : clone(l.at(l.states, l.step(steps - 1)));
   if (l.cell.lstm) l.c_end = steps == 0 ? clone(l.c0) : clone(l.at(l.c, l.step(steps - 1)));
 }
@@ -93,12 +102,10 @@ struct LayerGradients {
   Tensor gi, gh, h, c;  // of gi [B, T, G H], of W_hh h + bias [B, T, G H], of the initial states
 };
 
-LayerGradients backward(const Layer& l, const Tensor& gy, const Tensor& gh_end, const Tensor& gc_end) {
+void backward_by_steps(const Layer& l, const Tensor& gy, const Tensor& gh_end, const Tensor& gc_end,
+                       LayerGradients& g) {
   const std::int64_t batch = l.y.size(0), steps = l.steps(), width = l.h0.size(1);
   const TensorOptions o = l.y.options();
-  LayerGradients g;
-  g.gi = empty({batch, steps, l.cell.gates * width}, o);
-  g.gh = l.cell.gru ? empty_like(g.gi) : g.gi;
   const auto start = [&](const Tensor& end) { return end.defined() ? clone(end) : zeros({batch, width}, o); };
   g.h = start(gh_end);
   if (l.cell.lstm) g.c = start(gc_end);
@@ -148,6 +155,19 @@ LayerGradients backward(const Layer& l, const Tensor& gy, const Tensor& gh_end, 
       if (l.cell.lstm) added(cell_passed, g.c);
     }
   }
+}
+
+LayerGradients backward(const Layer& l, const Tensor& gy, const Tensor& gh_end, const Tensor& gc_end) {
+  const TensorOptions o = l.y.options();
+  LayerGradients g;
+  g.gi = empty({l.y.size(0), l.steps(), l.weight.size(0)}, o);
+  g.gh = l.cell.gru ? empty_like(g.gi) : g.gi;
+  g.h = empty_like(l.h0);
+  if (l.cell.lstm) g.c = empty_like(l.h0);
+  bool done = false;
+  kernels::rnn_sequence_backward(o.device, {l.cell.kind, l.reverse, l.weight, l.h0, l.c0, l.alive, l.states, l.c,
+                                            l.saved, gy, gh_end, gc_end, g.gi, g.gh, g.h, g.c, &done});
+  if (!done) backward_by_steps(l, gy, gh_end, gc_end, g);
   return g;
 }
 

@@ -57,7 +57,34 @@ struct RnnLayerGradArgs {
 extern KernelSlot<RnnLayerArgs> rnn_layer;
 extern KernelSlot<RnnLayerGradArgs> rnn_layer_backward;  // no variant on the CPU, where layers go step by step
 
-// The variant "steps".
+// All steps of a layer, behind the products with its inputs. gi [B,T,G H]: those, with their biases; weight [G H,H] of
+// any strides and bias [G H] of the product with the state; h0 and c0 [B,H]; alive bool [T,B,1]: does row b still run
+// at step t (not given: all do)? A row that has ended keeps its state, and its y is zeros. y, states, c [B,T,H]: the
+// output (states itself, unless rows end) and the states behind each step; saved [B,T,4H] of gru and lstm as gates give
+// it.
+struct RnnSequenceArgs {
+  RnnCell cell = RnnCell::tanh;
+  bool reverse = false;  // from the last step to the first
+  TensorView gi, weight, bias, h0, c0, alive, y, states, c, saved;
+  bool* done = nullptr;  // told whether it was done. Not ("steps"): the op goes from step to step
+  DType dtype() const { return gi.dtype; }
+};
+// From gy, gh_end and gc_end (what is given of them): dgi and dgh [B,T,G H] (the same one unless gru), dh0 and dc0.
+struct RnnSequenceGradArgs {
+  RnnCell cell = RnnCell::tanh;
+  bool reverse = false;
+  TensorView weight, h0, c0, alive, states, c, saved, gy, gh_end, gc_end, dgi, dgh, dh0, dc0;
+  bool* done = nullptr;
+  DType dtype() const { return dgi.dtype; }
+};
+extern KernelSlot<RnnSequenceArgs> rnn_sequence;
+extern KernelSlot<RnnSequenceGradArgs> rnn_sequence_backward;
+
+// The variants "steps".
+template <class Args>
+void sequence_by_steps(const Args& a) {
+  *a.done = false;
+}
 void rnn_steps(const RnnLayerArgs& a);
 const char* rnn_steps_refuse(const RnnLayerArgs& a);
 

@@ -143,9 +143,9 @@ def generation(residual, skip, batch, samples):
     return run
 
 
-def recurrent(kind):
-    net = kind(512, 512, batch_first=True).cuda()
-    x = draw((64, 512, 512), torch.float32).requires_grad_()
+def recurrent(kind, dtype):
+    net = kind(512, 512, batch_first=True).cuda().to(dtype)
+    x = draw((64, 512, 512), dtype).requires_grad_()
 
     def run():
         net.zero_grad()
@@ -201,8 +201,11 @@ def add_rows():
             ROWS[f"attention 4 x 16 heads of 64, 2048 steps{s}, flash"] = (
                 lambda h=heads, t=dtype: both_ways(h, t, flash_attention), 0, 0)
     for kind in ("GRU", "LSTM"):
-        ROWS[f"{kind.lower()} 64x512 steps of 512"] = (lambda kind=kind: recurrent(getattr(torch.nn, kind)), 0, 0)
-        ROWS[f"{kind.lower()} 64x512 steps of 512, cudnn"] = (lambda: None, 0, 0)  # the library's layer, called by us
+        for s, dtype in (("", torch.float32), (" bf16", torch.bfloat16)):
+            row = f"{kind.lower()} 64x512 steps of 512{s}"
+            ROWS[row] = (lambda kind=kind, t=dtype: recurrent(getattr(torch.nn, kind), t), 0, 0)
+            ROWS[row + ", steps"] = (lambda: None, 0, 0)  # ours with a few launches a step
+            ROWS[row + ", cudnn"] = (lambda: None, 0, 0)  # the library's layer, called by us
     for n, hop in ((2048, 512), (1200, 300)):
         for op in ("stft", "istft"):
             row = f"{op} {n}/{hop} of 16 minutes"

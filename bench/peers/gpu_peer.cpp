@@ -51,12 +51,12 @@ Row both_ways(std::vector<Shape> shapes, DType dtype, std::function<Tensor(const
   };
 }
 
-// The same with the vendor's library in these slots.
-Row by_cudnn(Row row, std::vector<kernels::SlotBase*> slots) {
+// The same with a variant of these slots asked for by name.
+Row by(std::string variant, Row row, std::vector<kernels::SlotBase*> slots) {
   return [=]() -> std::function<void()> {
     return [=, run = row()] {
       std::vector<std::unique_ptr<kernels::Use>> forced;
-      for (kernels::SlotBase* s : slots) forced.push_back(std::make_unique<kernels::Use>(*s, "cudnn", device.type));
+      for (kernels::SlotBase* s : slots) forced.push_back(std::make_unique<kernels::Use>(*s, variant, device.type));
       run();
     };
   };
@@ -92,10 +92,11 @@ std::map<std::string, Row> rows() {
         return conv1d(x[0], x[1], x[2], {1, 64, 1, Padding::causal});
       });
       r[name + ", cudnn"] =
-          by_cudnn(r[name], {&kernels::conv1d, &kernels::conv1d_input_grad, &kernels::conv1d_weight_grad});
+          by("cudnn", r[name], {&kernels::conv1d, &kernels::conv1d_input_grad, &kernels::conv1d_weight_grad});
     }
     for (const auto& [residual, skip] : {std::pair<int64_t, int64_t>{64, 256}, {128, 512}})
-      for (const char* way : {"", "units", "own", "cublas", "composed"})  // of the layers: the usual one, or one of its variants
+      for (const char* way :
+           {"", "units", "own", "cublas", "composed"})  // of the layers: the usual one, or one of its variants
         r["wavenet training step R=" + std::to_string(residual) + " S=" + std::to_string(skip) + s +
           (*way ? std::string(", layers ") + way : "")] = [=]() -> std::function<void()> {
           const auto step = std::make_shared<bench::TrainingStep>(residual, skip, 16, 4000, device, t);
@@ -111,15 +112,18 @@ std::map<std::string, Row> rows() {
     r["attention 4 x 16 heads of 64, 2048 steps" + s + ", flash"] =
         r["attention 4 x 16 heads of 64, 2048 steps" + s];  // beside another kernel of PyTorch
   }
-  for (const int64_t gates : {3, 4}) {
-    const std::string name = gates == 3 ? "gru 64x512 steps of 512" : "lstm 64x512 steps of 512";
-    r[name] = both_ways({{64, 512, 512}, {gates * 512, 512}, {gates * 512, 512}, {gates * 512}, {gates * 512}},
-                        DType::f32, [=](const auto& x) {
-                          const std::vector<Tensor> w(x.begin() + 1, x.end());
-                          return gates == 3 ? gru(x[0], {}, w).output : lstm(x[0], {}, {}, w).output;
-                        });
-    r[name + ", cudnn"] = by_cudnn(r[name], {&kernels::rnn_layer});
-  }
+  for (const int64_t gates : {3, 4})
+    for (const DType t : {DType::f32, DType::bf16}) {
+      const std::string name =
+          std::string(gates == 3 ? "gru" : "lstm") + " 64x512 steps of 512" + (t == DType::f32 ? "" : " bf16");
+      r[name] = both_ways({{64, 512, 512}, {gates * 512, 512}, {gates * 512, 512}, {gates * 512}, {gates * 512}}, t,
+                          [=](const auto& x) {
+                            const std::vector<Tensor> w(x.begin() + 1, x.end());
+                            return gates == 3 ? gru(x[0], {}, w).output : lstm(x[0], {}, {}, w).output;
+                          });
+      r[name + ", steps"] = by("steps", r[name], {&kernels::rnn_sequence, &kernels::rnn_sequence_backward});
+      r[name + ", cudnn"] = by("cudnn", r[name], {&kernels::rnn_layer});
+    }
   for (const auto& [n, hop] : {std::pair<int64_t, int64_t>{2048, 512}, {1200, 300}})
     for (const char* way : {"", "cufft"})  // of the transforms of frames: the usual one, or the vendor's library
       for (const bool back : {false, true})

@@ -152,6 +152,7 @@ void add_wavenet_layer();
 void add_norm();
 void add_scan();
 void add_rnn();
+void add_rnn_sequence();
 void add_fft();
 void add_fft_library();
 void add_distance();

@@ -30,6 +30,7 @@ void register_kernels() {
   add_norm();
   add_scan();
   add_rnn();
+  add_rnn_sequence();
   add_fft();
   add_fft_library();
   add_distance();

@@ -209,8 +209,10 @@ void run_layer(Layer& l, const Tensor& gi) {
            const Layer layer = kept.get();
            TD_CHECK(!g.graph(), TapeError, layer.cell.name,
                     ": this rule has no second form; gradients of gradients cannot pass it");
-           const Tensor gy = g.out(0).defined() ? detail::rows_contiguous(g.out(0)) : Tensor();
-           const LayerGradients d = backward(layer, gy, g.out(1), layer.cell.lstm ? g.out(2) : Tensor());
+           const auto incoming = [&](int i) {
+             return g.out(i).defined() ? detail::rows_contiguous(g.out(i)) : Tensor();
+           };
+           const LayerGradients d = backward(layer, incoming(0), incoming(1), layer.cell.lstm ? incoming(2) : Tensor());
            g.give(0, d.gi);
            const std::int64_t rows = layer.y.numel() / std::max<std::int64_t>(1, layer.h0.size(1));
            const Tensor flat = detail::try_reshape(d.gh, {rows, d.gh.size(2)});

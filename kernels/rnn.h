@@ -69,7 +69,8 @@ struct RnnSequenceArgs {
   bool* done = nullptr;  // told whether it was done. Not ("steps"): the op goes from step to step
   DType dtype() const { return gi.dtype; }
 };
-// From gy, gh_end and gc_end (what is given of them): dgi and dgh [B,T,G H] (the same one unless gru), dh0 and dc0.
+// From gy, gh_end and gc_end (what is given of them): dgi and dgh [B,T,G H] (the same one unless gru), dh0 and dc0. The
+// last dimension of all but the weight is contiguous, here and there.
 struct RnnSequenceGradArgs {
   RnnCell cell = RnnCell::tanh;
   bool reverse = false;

@@ -28,24 +28,37 @@ __device__ inline void give_up() {
   __trap();
 #endif
 }
-// What this block wrote is there for those who see its flag at `step`.
+// What the block wrote before (seen behind a barrier) is there for those who look and see `step`.
+__device__ inline void put_flag(unsigned* flag, unsigned step) {
+#ifdef TAPEDECK_EMULATED
+  __threadfence(), emulation::strong_store(flag, step);
+#else
+  asm volatile("st.release.gpu.u32 [%0], %1;" ::"l"(flag), "r"(step) : "memory");
+#endif
+}
+__device__ inline unsigned look(const unsigned* flag) {
+#ifdef TAPEDECK_EMULATED
+  const unsigned v = emulation::strong_load(flag);
+  __threadfence();
+#else
+  unsigned v;
+  asm volatile("ld.acquire.gpu.u32 %0, [%1];" : "=r"(v) : "l"(flag) : "memory");
+#endif
+  return v;
+}
 __device__ inline void raise(unsigned* flag, unsigned step) {
   __syncthreads();
-  if (threadIdx.x != 0) return;
-  __threadfence();
-  *static_cast<volatile unsigned*>(flag) = step;
+  if (threadIdx.x == 0) put_flag(flag, step);
 }
 // Until all `count` flags have come to `step`.
 __device__ inline void await(const unsigned* flags, int count, unsigned step) {
   constexpr int kPatience = 1 << 26;
-  if (threadIdx.x < kWarp) {
-    for (int first = 0; first < count; first += kWarp) {
-      const int at = first + static_cast<int>(threadIdx.x);
-      const volatile unsigned* const flag = flags + (at < count ? at : count - 1);
-      for (int looks = 0; !__all_sync(kAllLanes, *flag >= step); ++looks)
-        if (looks == kPatience) give_up();
-    }
-    __threadfence();
+  const int thread = static_cast<int>(threadIdx.x);
+  for (int first = thread / kWarp * kWarp; first < count; first += kThreads) {
+    const int at = first + thread % kWarp;
+    const unsigned* const flag = flags + (at < count ? at : count - 1);
+    for (int looks = 0; !__all_sync(kAllLanes, look(flag) >= step); ++looks)
+      if (looks == kPatience) give_up();
   }
   __syncthreads();
 }
@@ -60,7 +73,9 @@ struct Steps {
   Steps() = default;
   explicit Steps(const TensorView& v)
       : data(v.given() ? v.ptr<T>() : nullptr), row(v.strides[0]), step(v.rank == 3 ? v.strides[1] : 0) {}
+  __host__ __device__ Steps(T* data, std::int64_t row, std::int64_t step) : data(data), row(row), step(step) {}
   __device__ T* at(int b, int t) const { return data + b * row + t * step; }
+  __device__ Steps<const T> read() const { return {data, row, step}; }
 };
 
 // What both ways know.
@@ -86,17 +101,17 @@ struct Weights {
 
 // ---- the product of a step ------------------------------------------------------------------------------------------
 
-// Of the block's kPer / kUnits rows of weights to each unit. Rows of shared memory are ordered so that threads with
-// neighbouring tiles read neighbouring rows: row r of all tiles, then row r + 1.
-template <int kUnits, int kPerUnit>
+// kPerUnit rows of weights to each of the block's units. Rows of shared memory are ordered so that threads with
+// neighbouring tiles read neighbouring rows: row r of all tiles, then row r + 1; rows of x likewise.
+template <class T, int kUnits, int kPerUnit>
 struct Product {
-  static constexpr int kPer = kUnits * kPerUnit;
+  static constexpr int kPer = kUnits * kPerUnit, kUnroll = kPer < 16 ? 2 : 1;
   const Layer& s;
-  const int thread, first_unit, first_row, unit_tiles, tiles, slices, pitch, x_pitch;
+  const int thread, first_unit, first_row, unit_tiles, row_tiles, tiles, pitch, x_pitch, x_size, sums_pitch;
   float4* const weights;
   float* const bias;
-  float4* const x;
-  float* const sums;  // where x was
+  Pack<T, 4>* const x;  // kRing chunks
+  float* const sums;    // where x was
   float acc[kPer][kTileRows];
   int item_unit[kItems], item_row[kItems];  // this thread's numbers of the state; row -1: none
 
@@ -106,13 +121,15 @@ struct Product {
         first_unit(static_cast<int>(blockIdx.x) % s.plan.blocks * s.plan.units),
         first_row(static_cast<int>(blockIdx.x) / s.plan.blocks * s.plan.rows),
         unit_tiles(s.plan.units / kUnits),
-        tiles(unit_tiles * (s.plan.rows / kTileRows)),
-        slices(s.plan.slices),
-        pitch(pitch_of(s.plan.terms)),
+        row_tiles(s.plan.rows / kTileRows),
+        tiles(unit_tiles * row_tiles),
+        pitch(pitch_of(s.plan.fours)),
         x_pitch(pitch_of(s.plan.chunk)),
+        x_size(s.plan.rows * x_pitch),
+        sums_pitch(tiles * s.plan.slices | 1),
         weights(dynamic_shared<float4>()),
         bias(reinterpret_cast<float*>(weights + s.plan.units * kPerUnit * pitch)),
-        x(reinterpret_cast<float4*>(bias + s.plan.units * kPerUnit)),
+        x(reinterpret_cast<Pack<T, 4>*>(bias + s.plan.units * kPerUnit)),
         sums(reinterpret_cast<float*>(x)) {
 #pragma unroll
     for (int item = 0; item < kItems; ++item) {
@@ -125,16 +142,18 @@ struct Product {
   __device__ unsigned* flags() const { return s.flags + static_cast<int>(blockIdx.x) / s.plan.blocks * s.plan.blocks; }
   __device__ unsigned* own_flag() const { return s.flags + blockIdx.x; }
 
-  // weight(unit, g, term); zeros outside.
-  template <class Weight>
+  // weight(unit, g, term); zeros outside. Neighbouring threads have neighbouring terms, or units.
+  template <bool kAlongUnits, class Weight>
   __device__ void take_weights(int terms, const Weight& weight) const {
-    for (int i = thread; i < s.plan.units * kPerUnit * pitch; i += kThreads) {
-      const int row = i / pitch, term = i % pitch * 4, r = row / unit_tiles;
-      const int unit = first_unit + row % unit_tiles * kUnits + r % kUnits;
+    const int rows = s.plan.units * kPerUnit;
+    for (int i = thread; i < rows * s.plan.fours; i += kThreads) {
+      const int four = kAlongUnits ? i / rows : i % s.plan.fours, place = kAlongUnits ? i % rows : i / s.plan.fours;
+      const int unit = place % s.plan.units, g = place / s.plan.units, row = g * kUnits + unit % kUnits;
       float v[4];
 #pragma unroll
-      for (int e = 0; e < 4; ++e) v[e] = unit < s.width && term + e < terms ? weight(unit, r / kUnits, term + e) : 0.0f;
-      weights[i] = make_float4(v[0], v[1], v[2], v[3]);
+      for (int e = 0; e < 4; ++e)
+        v[e] = first_unit + unit < s.width && 4 * four + e < terms ? weight(first_unit + unit, g, 4 * four + e) : 0.0f;
+      weights[(row * unit_tiles + unit / kUnits) * pitch + four] = make_float4(v[0], v[1], v[2], v[3]);
     }
   }
   template <class Bias>
@@ -146,89 +165,109 @@ struct Product {
   }
   __device__ float bias_of(int unit, int g) const { return bias[g * s.plan.units + unit]; }
 
-  // Terms 4 first … of x into shared memory. Rows of the batch are ordered as those of the weights.
-  template <class T>
-  __device__ void fetch(const Steps<T>& from, int t, int terms, bool wide, int first, int count) const {
-    using Number = std::remove_const_t<T>;
-    const int row_tiles = s.plan.rows / kTileRows;
-    for (int row = thread / kWarp; row < s.plan.rows; row += kThreads / kWarp) {
+  // Asks for chunk c of x, if there is one; zeros behind the last row and the last term.
+  __device__ void fetch(const Steps<const T>& from, int t, int terms, bool wide, int c) const {
+    const int first = c * s.plan.chunk, left = s.plan.fours - first, count = left < s.plan.chunk ? left : s.plan.chunk;
+    for (int row = thread / kWarp; row < s.plan.rows && count > 0; row += kThreads / kWarp) {
       const int b = first_row + row;
-      float4* const to = x + (row % kTileRows * row_tiles + row / kTileRows) * x_pitch;
-      const Number* const line = from.at(b < s.batch ? b : 0, t);
-      for (int k = thread % kWarp; k < count; k += kWarp) {
-        const int term = 4 * (first + k), left = b < s.batch ? terms - term : 0;
-        const Number* const four = line + (left > 0 ? term : 0);
-        if (std::is_same_v<Number, float> && wide) {
-          cores::copy_16(cores::spot(to + k), four, left > 0);
-        } else if (left > 0) {
-          const Pack<Number, 4> v = kernels::TD_CUDA_NAMESPACE::fetch<Number, 4>(four, 1, wide, left);
-          to[k] = make_float4(load(v.v[0]), left > 1 ? load(v.v[1]) : 0, left > 2 ? load(v.v[2]) : 0,
-                              left > 3 ? load(v.v[3]) : 0);
-        } else {
-          to[k] = make_float4(0, 0, 0, 0);
-        }
-      }
+      const bool there = b < s.batch;
+      Pack<T, 4>* const to = x + c % kRing * x_size + (row % kTileRows * row_tiles + row / kTileRows) * x_pitch;
+      const T* const line = from.at(there ? b : 0, t) + 4 * first;
+      if (wide)
+        for (int k = thread % kWarp; k < count; k += kWarp) copy_four(to + k, line + 4 * k, there);
+      else
+        copy_one_by_one(to, line, there ? terms - 4 * first : 0, count);
     }
     cores::close_copies();
-    cores::wait_copies<0>();
   }
-  __device__ void add(int first, int count) {
-    if (thread >= tiles * slices) return;
-    const int tile = thread % tiles, row_tiles = s.plan.rows / kTileRows;
-    const float4* w = weights + tile % unit_tiles * pitch + first + thread / tiles;
-    const float4* v = x + tile / unit_tiles * x_pitch + thread / tiles;
-    for (int k = thread / tiles; k < count; k += slices, w += slices, v += slices) {
-      float4 a[kTileRows];
+  __device__ static void copy_four(Pack<T, 4>* to, const T* from, bool there) {
+    if constexpr (sizeof(T) == 4)
+      cores::copy_16(cores::spot(to), from, there);
+    else
+      cores::copy_8(cores::spot(to), from, there);
+  }
+  // Rows whose numbers do not lie in aligned fours. Many loads are under way at a time.
+  __device__ void copy_one_by_one(Pack<T, 4>* to, const T* line, int terms, int count) const {
+    constexpr int kAtOnce = 4;
+    for (int k0 = thread % kWarp; k0 < count; k0 += kAtOnce * kWarp) {
+      T v[kAtOnce][4];
 #pragma unroll
-      for (int i = 0; i < kTileRows; ++i) a[i] = v[i * row_tiles * x_pitch];
+      for (int j = 0; j < kAtOnce; ++j)
+#pragma unroll
+        for (int e = 0; e < 4; ++e) {
+          const int term = 4 * (k0 + j * kWarp) + e;
+          v[j][e] = term < terms ? line[term] : store<T>(0.0f);
+        }
+#pragma unroll
+      for (int j = 0; j < kAtOnce; ++j)
+        if (k0 + j * kWarp < count) to[k0 + j * kWarp] = {v[j][0], v[j][1], v[j][2], v[j][3]};
+    }
+  }
+  // Each slice has neighbouring terms.
+  __device__ void add(int c) {
+    if (thread >= tiles * s.plan.slices) return;
+    const int first = c * s.plan.chunk, each = s.plan.chunk / s.plan.slices, tile = thread % tiles;
+    const int begin = thread / tiles * each, left = s.plan.fours - first,
+              end = begin + each < left ? begin + each : left;
+    const float4* const w = weights + tile % unit_tiles * pitch + first;
+    const Pack<T, 4>* const v = x + c % kRing * x_size + tile / unit_tiles * x_pitch;
+#pragma unroll kUnroll
+    for (int k = begin; k < end; ++k) {
+      float a[kTileRows][4];
+#pragma unroll
+      for (int i = 0; i < kTileRows; ++i) {
+        const Pack<T, 4> four = v[i * row_tiles * x_pitch + k];
+#pragma unroll
+        for (int e = 0; e < 4; ++e) a[i][e] = load(four.v[e]);
+      }
 #pragma unroll
       for (int r = 0; r < kPer; ++r) {
-        const float4 b = w[r * unit_tiles * pitch];
+        const float4 b = w[r * unit_tiles * pitch + k];
 #pragma unroll
         for (int i = 0; i < kTileRows; ++i) {
-          acc[r][i] = fmaf(b.x, a[i].x, acc[r][i]), acc[r][i] = fmaf(b.y, a[i].y, acc[r][i]);
-          acc[r][i] = fmaf(b.z, a[i].z, acc[r][i]), acc[r][i] = fmaf(b.w, a[i].w, acc[r][i]);
+          acc[r][i] = fmaf(b.x, a[i][0], acc[r][i]), acc[r][i] = fmaf(b.y, a[i][1], acc[r][i]);
+          acc[r][i] = fmaf(b.z, a[i][2], acc[r][i]), acc[r][i] = fmaf(b.w, a[i][3], acc[r][i]);
         }
       }
     }
   }
   // Of x at step t, when all blocks of the group have it.
-  template <class T>
-  __device__ void make(const Steps<T>& from, int t, int terms, bool wide) {
+  __device__ void make(const Steps<const T>& from, int t, int terms, bool wide) {
 #pragma unroll
     for (int r = 0; r < kPer; ++r)
 #pragma unroll
       for (int i = 0; i < kTileRows; ++i) acc[r][i] = 0;
-    for (int first = 0; first < s.plan.terms; first += s.plan.chunk) {
-      const int count = s.plan.terms - first < s.plan.chunk ? s.plan.terms - first : s.plan.chunk;
-      if (first > 0) __syncthreads();
-      fetch(from, t, terms, wide, first, count);
-      __syncthreads();
-      add(first, count);
+#pragma unroll 1
+    for (int c = 0; c < kRing - 1; ++c) fetch(from, t, terms, wide, c);
+    for (int c = 0; c * s.plan.chunk < s.plan.fours; ++c) {
+      cores::wait_copies<kRing - 2>();
+      __syncthreads();  // and the chunk before has been multiplied, whose place the next one takes
+      fetch(from, t, terms, wide, c + kRing - 1);
+      add(c);
     }
     __syncthreads();
-    if (thread < tiles * slices) {
-      float* const to = sums + thread / tiles * (kPer * kTileRows * (tiles + 1)) + thread % tiles;
+    if (thread < tiles * s.plan.slices) {
+      float* const to = sums + thread;
 #pragma unroll
       for (int r = 0; r < kPer; ++r)
 #pragma unroll
-        for (int i = 0; i < kTileRows; ++i) to[(r * kTileRows + i) * (tiles + 1)] = acc[r][i];
+        for (int i = 0; i < kTileRows; ++i) to[(r * kTileRows + i) * sums_pitch] = acc[r][i];
     }
     __syncthreads();
   }
-  // What a unit's rows of weights (first in the block's) make for a row of the batch. Two chains of additions each.
+  // What a unit's rows of weights make for a row of the batch. Two chains of additions each.
   __device__ void total(int unit, int row, float (&v)[kPerUnit]) const {
-    const int step = kPer * kTileRows * (tiles + 1), of_gate = kUnits * kTileRows * (tiles + 1);
-    const float* from = sums + (unit % kUnits * kTileRows + row % kTileRows) * (tiles + 1) +
+    const int of_gate = kUnits * kTileRows * sums_pitch, slices = s.plan.slices;
+    const float* from = sums + (unit % kUnits * kTileRows + row % kTileRows) * sums_pitch +
                         row / kTileRows * unit_tiles + unit / kUnits;
     float odd[kPerUnit];
 #pragma unroll
     for (int g = 0; g < kPerUnit; ++g) v[g] = odd[g] = 0;
     int slice = 0;
 #pragma unroll 4
-    for (; slice + 1 < slices; slice += 2, from += 2 * step)
+    for (; slice + 1 < slices; slice += 2, from += 2 * tiles)
 #pragma unroll
-      for (int g = 0; g < kPerUnit; ++g) v[g] += from[g * of_gate], odd[g] += from[g * of_gate + step];
+      for (int g = 0; g < kPerUnit; ++g) v[g] += from[g * of_gate], odd[g] += from[g * of_gate + tiles];
 #pragma unroll
     for (int g = 0; g < kPerUnit; ++g) v[g] += odd[g] + (slice < slices ? from[g * of_gate] : 0.0f);
   }
@@ -254,7 +293,7 @@ struct Plain {
   }
   __device__ void slopes(float gy, float, float y, float, float, const float (&)[4], float (&i)[1], float (&h)[1],
                          float& direct, float&) const {
-    i[0] = h[0] = relu ? (y > 0 ? gy : 0.0f) : gy * ((1 - y) * (1 + y));
+    i[0] = h[0] = relu ? (y <= 0 ? 0.0f : gy) : gy * ((1 - y) * (1 + y));
     direct = 0;
   }
 };
@@ -311,8 +350,8 @@ __global__ void __launch_bounds__(kThreads, 1) forward_kernel(Forward<T> f, Cell
   constexpr int kGates = Cell::kGates;
   const Layer& s = f.s;
   const std::int64_t width = s.width;
-  Product<kForwardUnits, kGates> p(s);
-  p.take_weights(s.width, [&](int unit, int g, int k) { return f.weight.at(g * width + unit, k); });
+  Product<T, kForwardUnits, kGates> p(s);
+  p.template take_weights<false>(s.width, [&](int unit, int g, int k) { return f.weight.at(g * width + unit, k); });
   p.take_bias([&](int unit, int g) { return f.bias ? load(f.bias[(g * width + unit) * f.bias_step]) : 0.0f; });
   float h[kItems], c[kItems];  // behind the step before
   p.each_item([&](int item, int unit, int row) {
@@ -329,12 +368,8 @@ __global__ void __launch_bounds__(kThreads, 1) forward_kernel(Forward<T> f, Cell
       for (int g = 0; g < kGates; ++g) input[item][g] = load(from[g * width]);
       runs[item] = s.runs(p.first_row + row, t);
     });
-    if (i == 0) {
-      p.make(f.h0, 0, s.width, f.wide);
-    } else {
-      await(p.flags(), s.plan.blocks, static_cast<unsigned>(i));
-      p.make(f.states, s.time(i - 1), s.width, f.wide);
-    }
+    if (i > 0) await(p.flags(), s.plan.blocks, static_cast<unsigned>(i));
+    p.make(i > 0 ? f.states.read() : f.h0, i > 0 ? s.time(i - 1) : 0, s.width, f.wide);
     p.each_item([&](int item, int unit, int row) {
       float state[kGates], next = h[item], cell_next = c[item];
       p.total(unit, row, state);
@@ -394,8 +429,8 @@ __global__ void __launch_bounds__(kThreads, 1) backward_kernel(Backward<T> f, Ce
   constexpr int kGates = Cell::kGates;
   const Layer& s = f.s;
   const std::int64_t width = s.width;
-  Product<kBackwardUnits, 1> p(s);
-  p.take_weights(kGates * s.width, [&](int unit, int, int k) { return f.weight.at(k, unit); });
+  Product<T, kBackwardUnits, 1> p(s);
+  p.template take_weights<true>(kGates * s.width, [&](int unit, int, int k) { return f.weight.at(k, unit); });
   float gh[kItems], gc[kItems];  // of the state behind the step
   Past<T, Cell> past[kItems];
   p.each_item([&](int item, int unit, int row) {
@@ -407,27 +442,30 @@ __global__ void __launch_bounds__(kThreads, 1) backward_kernel(Backward<T> f, Ce
   for (int i = s.steps - 1; i >= 0; --i) {
     const int t = s.time(i);
     const unsigned turn = static_cast<unsigned>(s.steps - i);
+    float of_input[kItems][kGates];
     p.each_item([&](int item, int unit, int row) {
       const Past<T, Cell>& was = past[item];
-      float of_input[kGates] = {}, of_state[kGates] = {}, direct = gh[item];
-      if (was.runs)  // a row that has ended hands its gradient on
-        cell.slopes(gh[item] + was.gy, was.before, was.y, was.c_before, was.c, was.saved, of_input, of_state, direct,
-                    gc[item]);
-      gh[item] = direct;
-      const int b = p.first_row + row, n = p.first_unit + unit;
-      T *const to_input = f.dgi.at(b, t) + n, *const to_state = f.dgh.at(b, t) + n;
+      float of_state[kGates] = {}, direct = gh[item];
 #pragma unroll
-      for (int g = 0; g < kGates; ++g) {
-        to_state[g * width] = store<T>(of_state[g]);
-        if (Cell::kGru) to_input[g * width] = store<T>(of_input[g]);
-      }
+      for (int g = 0; g < kGates; ++g) of_input[item][g] = 0;
+      if (was.runs)  // a row that has ended hands its gradient on
+        cell.slopes(gh[item] + was.gy, was.before, was.y, was.c_before, was.c, was.saved, of_input[item], of_state,
+                    direct, gc[item]);
+      gh[item] = direct;
+      T* const to = f.dgh.at(p.first_row + row, t) + p.first_unit + unit;
+#pragma unroll
+      for (int g = 0; g < kGates; ++g) to[g * width] = store<T>(of_state[g]);
     });
     raise(p.own_flag(), turn);
-    if (i > 0)
-      p.each_item(
-          [&](int item, int unit, int row) { past[item].read(f, i - 1, p.first_row + row, p.first_unit + unit); });
+    p.each_item([&](int item, int unit, int row) {  // what nobody waits for
+      const int b = p.first_row + row, n = p.first_unit + unit;
+      T* const to = f.dgi.at(b, t) + n;
+#pragma unroll
+      for (int g = 0; g < kGates && Cell::kGru; ++g) to[g * width] = store<T>(of_input[item][g]);
+      if (i > 0) past[item].read(f, i - 1, b, n);
+    });
     await(p.flags(), s.plan.blocks, turn);
-    p.make(f.dgh, t, kGates * s.width, f.wide);
+    p.make(f.dgh.read(), t, kGates * s.width, f.wide);
     p.each_item([&](int item, int unit, int row) {
       float v[1];
       p.total(unit, row, v);
@@ -445,8 +483,12 @@ __global__ void __launch_bounds__(kThreads, 1) backward_kernel(Backward<T> f, Ce
 
 Problem problem(const TensorView& states, const TensorView& weight, bool back) {  // states [B, T, H]
   const std::int64_t width = states.sizes[2], gates = weight.sizes[0];
-  return {states.sizes[0], width, back ? gates : width, back ? 1 : static_cast<int>(gates / width),
-          back ? kBackwardUnits : kForwardUnits};
+  return {states.sizes[0],
+          width,
+          ceil_div(back ? gates : width, 4),
+          back ? 1 : static_cast<int>(gates / width),
+          back ? kBackwardUnits : kForwardUnits,
+          static_cast<int>(size_of(states.dtype))};
 }
 Plan plan_of(const TensorView& states, const TensorView& weight, bool back) {
   const Limits& l = limits(states.device);

@@ -173,10 +173,12 @@ struct Product {
       const bool there = b < s.batch;
       Pack<T, 4>* const to = x + c % kRing * x_size + (row % kTileRows * row_tiles + row / kTileRows) * x_pitch;
       const T* const line = from.at(there ? b : 0, t) + 4 * first;
-      if (wide)
+      if (wide) {
         for (int k = thread % kWarp; k < count; k += kWarp) copy_four(to + k, line + 4 * k, there);
-      else
-        copy_one_by_one(to, line, there ? terms - 4 * first : 0, count);
+      } else {
+        const int rest = there ? terms - 4 * first : 0;
+        copy_one_by_one(to, line, rest < 4 * count ? rest : 4 * count, count);
+      }
     }
     cores::close_copies();
   }

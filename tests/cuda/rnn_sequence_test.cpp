@@ -174,11 +174,19 @@ TEST(RnnSequence, GivesWhatStepsGive) {
     }
 }
 TEST(RnnSequence, MoreTermsThanARingHas) {
-  for (const auto& [cell, gates, width] : {std::tuple<const char*, int, int64_t>{"gru", 3, 240}, {"lstm", 4, 200}}) {
-    const Plan plan = sequence::plan(problem(16, width, gates, true), 4, 200 << 10, 2 << 20);  // the emulated device
+  using Sizes = std::tuple<const char*, int, int64_t, DType>;
+  for (const auto& [cell, gates, width, dtype] : {Sizes{"gru", 3, 240, DType::f32},
+                                                  {"lstm", 4, 200, DType::f32},
+                                                  {"gru", 3, 240, DType::bf16},
+                                                  {"gru", 3, 239, DType::f32},
+                                                  {"gru", 3, 239, DType::f16},
+                                                  {"lstm", 4, 199, DType::f32}}) {
+    const Problem p = problem(16, width, gates, true, static_cast<int>(size_of(dtype)));
+    const Plan plan =
+        sequence::plan(p, 4, 200 << 10, dtype == DType::f32 ? 2 << 20 : 800 << 10);  // the emulated device
     EXPECT_GT(plan.chunk, 0);
-    EXPECT_GT(plan.fours, sequence::kRing * plan.chunk);
-    expect_as_by_steps({cell, 16, 3, 2, width});
+    EXPECT_GT(plan.fours, sequence::kRing * plan.chunk) << cell << width << name(dtype);
+    expect_as_by_steps({cell, 16, 3, 2, width, false, false, true, true, dtype});
   }
 }
 // A device of four blocks: one group of four, two of two, four of one.

@@ -466,7 +466,7 @@ struct RnnOptions {
   bool bidirectional = false;
   double dropout = 0;  // between layers, when training
   bool training = true;
-  Tensor lengths{};  // i64 [batch], 0 to time: rows end earlier; their later outputs are 0
+  Tensor lengths{};  // i64 [batch], 0 to time: rows end earlier: later inputs are not read, later outputs are 0
 };
 struct RnnResult {
   Tensor output;  // [batch, time, directions x state]

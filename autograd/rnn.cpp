@@ -367,7 +367,8 @@ LstmResult run(const Cell& cell, const Tensor& x, const Tensor& h0, const Tensor
     const auto initial = [&](const Tensor& s, int i) {
       return s.defined() ? contiguous(select(s, 0, i)) : zeros({x.size(0), checked.width}, x.options());
     };
-    Tensor input = x;
+    // What lies behind the end of a row is zeros from here on, whatever it was: 0 * NaN would reach the gradients.
+    Tensor input = checked.alive.defined() ? where(transpose(checked.alive, 0, 1), x, 0) : x;
     std::vector<Tensor> h_ends, c_ends;
     for (int layer = 0; layer < o.num_layers; ++layer) {
       std::vector<Tensor> outputs;

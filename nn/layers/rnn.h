@@ -81,7 +81,8 @@ class Recurrent : public Configured<C> {
 };
 
 // As layers they give their outputs [batch, time, directions * hidden]; with states [layers * directions, batch,
-// hidden] (undefined: zeros) they give the last states as well. lengths i64 [batch]: rows end earlier.
+// hidden] (undefined: zeros) they give the last states as well. lengths i64 [batch]: rows end earlier, and what follows
+// in x is not read.
 class RNN : public Recurrent<RNNConfig>, public Callable<RNN> {
  public:
   explicit RNN(RNNConfig config = {}) : Recurrent(config) {}

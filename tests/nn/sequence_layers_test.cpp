@@ -50,6 +50,32 @@ TEST(Recurrent, LayersInSequenceStatesAndLengths) {
   EXPECT_THROW(gru(zeros({2, 6, 4})), ShapeError);
 }
 
+// What lies behind the end of a row is not read: NaN there is as good as zeros, for every value and gradient.
+TEST(Recurrent, NothingBehindTheEndOfARow) {
+  const Tensor lengths = tensor(std::vector<std::int64_t>{4, 2, 0}, {3});
+  const Tensor runs = unsqueeze(lt(unsqueeze(arange(4), 0), unsqueeze(lengths, 1)), 2);
+  const auto same_with_nan = [&](const auto& layer) {
+    materialise(*layer);
+    const auto results = [&](double behind) {
+      const Tensor x = where(runs, wave({3, 4, 3}), full({}, behind));
+      layer->zero_grad();
+      Tape tape;
+      tape.watch(x);
+      const auto out = layer(x, Tensor(), lengths);
+      tape.backward(add(sum(square(out.output)), sum(out.h)));
+      std::vector<Tensor> all;
+      for (const Tensor& t : {out.output, out.h, tape.grad(x)}) all.push_back(detach(t));
+      for (const auto& [path, p] : layer->named_parameters()) all.push_back(clone(p.grad()));
+      return all;
+    };
+    const std::vector<Tensor> padded = results(0), nans = results(NAN);
+    for (std::size_t i = 0; i < padded.size(); ++i) EXPECT_TRUE(same_bits(nans[i], padded[i])) << i;
+    EXPECT_EQ(largest(select(nans[2], 0, 2)), 0);
+  };
+  same_with_nan(make<GRU>(GRUConfig{.input_size = 3, .hidden_size = 4, .num_layers = 2, .bidirectional = true}));
+  same_with_nan(make<RNN>(RNNConfig{.input_size = 3, .hidden_size = 4}));
+}
+
 TEST(Recurrent, DropoutBetweenLayersWhileTraining) {
   const auto lstm = make<LSTM>(LSTMConfig{.input_size = 3, .hidden_size = 8, .num_layers = 2, .dropout = 0.5});
   materialise(*lstm);

@@ -2,10 +2,12 @@
 #include <tapedeck/kernels/optim.h>
 #include <tapedeck/train/average.h>
 
+#include <algorithm>
+
 namespace tapedeck::train {
 
-WeightAverage::WeightAverage(const nn::Module& root, double decay)
-    : root_(root), decay_(decay), layout_(root.layout()) {
+WeightAverage::WeightAverage(const nn::Module& root, double decay, bool warm_up)
+    : root_(root), decay_(decay), warm_up_(warm_up), layout_(root.layout()) {
   TD_CHECK(decay >= 0 && decay <= 1, ValueError, "WeightAverage: decay must be from 0 to 1 but is ", decay);
   const NoGrad pause;
   for (const nn::Arena& arena : root.arenas()) averages_.push_back(clone(arena.values));
@@ -18,11 +20,11 @@ void WeightAverage::check_layout(const char* what) const {
 
 void WeightAverage::update() {
   check_layout("WeightAverage::update");
+  const double n = static_cast<double>(++updates_), decay = warm_up_ ? std::min(decay_, n / (n + 9)) : decay_;
   for (std::size_t i = 0; i < averages_.size(); ++i) {
     const Tensor& values = root_.arenas()[i].values;
-    if (values.numel() > 0) kernels::average(values.device(), {averages_[i], values, decay_});
+    if (values.numel() > 0) kernels::average(values.device(), {averages_[i], values, decay});
   }
-  ++updates_;
 }
 
 void WeightAverage::load(const std::vector<Tensor>& values, std::int64_t updates) {

@@ -98,6 +98,7 @@ void Runner::sample() {
   const std::string samples = folder_.file("samples"), at = fmt::format("{}/step-{}", samples, trainer_.step());
   try {
     io::make_folders(at);
+    const auto averaged = trainer_.use_average();
     trainer_.network().eval();
     const int rate = static_cast<int>(trainer_.config().io.sample_rate);
     const auto seed = static_cast<std::uint64_t>(config().seed);

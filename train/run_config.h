@@ -48,6 +48,7 @@ struct TrainConfig {
   io::Poly<Optimizer> optimizer = AdamConfig{};
   io::Poly<Schedule> schedule = OneCycleConfig{};
   double clip = 1;
+  double average = 0;
   std::int64_t max_bad_steps = 20;
   std::int64_t log_every = 10;
   std::int64_t valid_every = 500;
@@ -73,6 +74,11 @@ struct TrainConfig {
     f("optimizer", &C::optimizer);
     f("schedule", &C::schedule, io::Meta{.help = "of the learning rate over max_steps"});
     f("clip", &C::clip, io::Meta{.min = 0, .max = most, .help = "largest norm of the gradient; 0: any"});
+    f("average", &C::average,
+      io::Meta{.min = 0,
+               .max = 1,
+               .help = "decay of a moving average of the weights, such as 0.999, which is then what is validated, "
+                       "saved and generated with; 0: none"});
     f("max_bad_steps", &C::max_bad_steps,
       io::Meta{.min = 1, .max = most, .help = "steps in a row with a loss or gradient that is not finite: give up"});
     f("log_every", &C::log_every, io::Meta{.min = 1, .max = most, .help = "steps per row of metrics.jsonl"});

@@ -94,6 +94,7 @@ double Trainer::shard_gradients(const std::vector<io::Window>& windows) {
 StepReport Trainer::advance() {
   const TrainConfig& train = config_.train;
   const std::vector<io::Window> windows = windows_of(step_);
+  if (train.average > 0 && !average_) average_.emplace(*network_, train.average, true);
   StepReport report;
   report.bits = shard_gradients(windows) / std::numbers::ln2;
   const double loss_scale = loss_scale_.value();
@@ -103,6 +104,7 @@ StepReport Trainer::advance() {
   if (report.applied) {
     const double scale = train.clip > 0 && report.grad_norm > train.clip ? train.clip / report.grad_norm : 1;
     optimizer_->step(report.rate, scale / loss_scale);
+    if (average_) average_->update();
     loss_scale_.good_step();
     bad_steps_in_row_ = 0;
   } else if (std::isfinite(report.bits) && loss_scale_.overflowed()) {
@@ -119,7 +121,12 @@ StepReport Trainer::advance() {
   return report;
 }
 
+std::unique_ptr<WeightAverage::Use> Trainer::use_average() const {
+  return average_ ? std::make_unique<WeightAverage::Use>(*average_) : nullptr;
+}
+
 Score Trainer::validate(std::int64_t most) const {
+  const auto averaged = use_average();
   return score(*network_, codes_, CodeSet::thinned(held_out_, most), config_.train.batch_size);
 }
 
@@ -134,20 +141,38 @@ std::vector<io::CheckpointFile> Trainer::checkpoint_files(const io::Node& more) 
     state["loss_scale"] = loss_scale_.value();
     state["loss_scale_steps"] = loss_scale_.good_steps();
   }
+  if (average_) state["average_updates"] = average_->updates();
   for (const auto& [key, value] : more.members()) state[key] = value;
-  return {{"config.json", io::dump_json(io::save(config_)) + "\n"},
-          {"model.safetensors", to_safetensors(network_->state_dict())},
-          {"optimizer.safetensors", to_safetensors(optimizer_->state())},
-          {"starts.safetensors", to_safetensors({{"codes", starts()}})},
-          {"trainer_state.json", io::dump_json(state) + "\n"}};
+  nn::StateDict model = network_->state_dict(), unaveraged;
+  if (average_) {
+    unaveraged = model;
+    const auto averaged = use_average();
+    for (nn::NamedTensor& t : model) t.tensor = clone(t.tensor);
+  }
+  std::vector<io::CheckpointFile> files{{"config.json", io::dump_json(io::save(config_)) + "\n"},
+                                        {"model.safetensors", to_safetensors(model)},
+                                        {"optimizer.safetensors", to_safetensors(optimizer_->state())},
+                                        {"starts.safetensors", to_safetensors({{"codes", starts()}})},
+                                        {"trainer_state.json", io::dump_json(state) + "\n"}};
+  if (average_) files.push_back({"unaveraged.safetensors", to_safetensors(unaveraged)});
+  return files;
 }
 
 io::Node Trainer::restore(const std::string& folder) {
   io::Node state = read_state(folder + "/trainer_state.json");
   const std::int64_t step = state.at("step").integer(), bad = state.at("bad_steps").integer(),
                      in_row = state.at("bad_steps_in_row").integer();
+  const io::Node* const averaged = state.find("average_updates");
+  const std::int64_t updates = averaged ? averaged->integer() : 0;
   const io::SafeTensors optimizer = io::read_safetensors(folder + "/optimizer.safetensors");
   load_weights(*network_, folder, {});
+  average_.reset();
+  if (averaged && config_.train.average > 0) {
+    std::vector<Tensor> values;
+    for (const nn::Arena& arena : network_->arenas()) values.push_back(arena.values);
+    average_.emplace(*network_, config_.train.average, true).load(values, updates);
+  }
+  if (averaged) load_weights(*network_, folder + "/unaveraged.safetensors", {});
   optimizer_->load_state(to_state(optimizer));
   step_ = step;
   bad_steps_ = bad;

@@ -4,6 +4,7 @@
 #include <tapedeck/io/dataset.h>
 #include <tapedeck/nn/network.h>
 #include <tapedeck/train/autoregressive.h>
+#include <tapedeck/train/average.h>
 #include <tapedeck/train/batch_feed.h>
 #include <tapedeck/train/precision.h>
 #include <tapedeck/train/run_config.h>
@@ -47,6 +48,9 @@ class Trainer {
   std::int64_t bad_steps() const { return bad_steps_; }                // skipped so far
   std::int64_t bad_steps_in_row() const { return bad_steps_in_row_; }  // ending with the last step
 
+  // While it lives the network has the average of its weights that train.average asks for; nullptr: there is none.
+  std::unique_ptr<WeightAverage::Use> use_average() const;
+
   // Bits per code on the held-out recordings: all of it, or the same `most` windows each time.
   Score validate(std::int64_t most = std::numeric_limits<std::int64_t>::max()) const;
 
@@ -54,8 +58,10 @@ class Trainer {
   Tensor starts() const { return codes_.starts(static_cast<std::uint64_t>(config_.train.seed), codec_.silence()); }
 
   // What a checkpoint holds: config.json, model.safetensors, optimizer.safetensors, starts.safetensors and
-  // trainer_state.json, to which `more` is added. restore() takes such a folder, verified, and gives the
-  // trainer_state.json. FormatError: the weights are then either as they were or all loaded.
+  // trainer_state.json, to which `more` is added; with train.average the model is the average, and the weights that
+  // training goes on with are in unaveraged.safetensors. restore() takes such a folder, verified, and gives the
+  // trainer_state.json; an average begins anew where the folder has none. FormatError: the weights are then either as
+  // they were or all loaded.
   std::vector<io::CheckpointFile> checkpoint_files(const io::Node& more = io::Node::object()) const;
   io::Node restore(const std::string& folder);
 
@@ -70,6 +76,7 @@ class Trainer {
   std::vector<ScoredWindow> held_out_;
   BatchFeed feed_;
   std::unique_ptr<Optimizer> optimizer_;
+  std::optional<WeightAverage> average_;  // from the first step on: the network may be given other weights before
   std::optional<ShortNetwork> short_;
   LossScale loss_scale_;
   std::int64_t step_ = 0, bad_steps_ = 0, bad_steps_in_row_ = 0;

@@ -37,6 +37,23 @@ TEST(WeightAverage, IsItsClosedForm) {
   }
 }
 
+// 1 - decay is 9 / (n + 9) for update n, until the decay that was asked for is the smaller one.
+TEST(WeightAverage, YoungOnesForgetFaster) {
+  Net net;
+  train::WeightAverage average(net, 0.75, true);
+  const Tensor& values = net.arenas()[0].values;
+  std::vector<double> expected = numbers(values);
+  for (int n = 1; n <= 40; ++n) {
+    mul_(values, -0.9);
+    average.update();
+    const double decay = n <= 27 ? n / (n + 9.0) : 0.75;
+    const std::vector<double> now = numbers(values);
+    for (std::size_t i = 0; i < now.size(); ++i) expected[i] = decay * expected[i] + (1 - decay) * now[i];
+  }
+  const std::vector<double> got = numbers(average.values()[0]);
+  for (std::size_t i = 0; i < got.size(); ++i) EXPECT_NEAR(got[i], expected[i], 1e-6);
+}
+
 TEST(WeightAverage, IsUsedForAWhile) {
   Net net;
   train::WeightAverage average(net, 0.5);

@@ -3,6 +3,9 @@
 #include <tapedeck/autograd/ops.h>
 #include <tapedeck/kernels/slot.h>
 #include <tapedeck/tensor/parallel.h>
+#include <tapedeck/train/trained.h>
+
+#include <algorithm>
 
 #include "io/throws.h"
 #include "train/small_run.h"
@@ -36,6 +39,58 @@ TEST_F(TrainerTest, ResumesBitForBit) {
   EXPECT_EQ(second.step(), whole.step());
   EXPECT_EQ(state_bytes(second), state_bytes(whole));
   EXPECT_EQ(second.validate().bits, whole.validate().bits);
+}
+
+std::vector<float> all_of(const Tensor& t) { return t.to_vector<float>(); }
+
+// The average is what is validated and saved as the model; training goes on with the weights beside it, bit for bit.
+TEST_F(TrainerTest, AveragesItsWeights) {
+  train::Trainer plain = trainer_of(sounds.path(), config);
+  advance(plain, 12);
+  config.train.average = 0.9;
+  train::Trainer whole = trainer_of(sounds.path(), config);
+  const nn::Arena& arena = whole.network().arenas()[0];
+  std::vector<float> expected = all_of(arena.values);
+  for (int n = 1; n <= 12; ++n) {
+    advance(whole, 1);
+    const std::vector<float> now = all_of(arena.values);
+    const float decay = static_cast<float>(std::min(0.9, n / (n + 9.0)));
+    for (std::size_t i = 0; i < now.size(); ++i) expected[i] = decay * expected[i] + (1 - decay) * now[i];
+  }
+  EXPECT_EQ(all_of(arena.values), all_of(plain.network().arenas()[0].values));  // it changes no step
+  EXPECT_NE(whole.validate().bits, plain.validate().bits);
+  EXPECT_EQ(all_of(arena.values), all_of(plain.network().arenas()[0].values));
+  {
+    const auto averaged = whole.use_average();
+    const std::vector<float> average = all_of(arena.values);
+    for (std::size_t i = 0; i < average.size(); ++i) ASSERT_NEAR(average[i], expected[i], 1e-6);
+  }
+
+  train::Trainer first = trainer_of(sounds.path(), config);
+  advance(first, 5);
+  const std::string checkpoints = other / "checkpoints";
+  const auto saved = io::save_checkpoint(checkpoints, first.step(), first.checkpoint_files());
+  train::Trainer second = trainer_of(sounds.path(), config);
+  advance(second, 2);
+  second.restore(saved.folder);
+  advance(second, 7);
+  EXPECT_EQ(state_bytes(second), state_bytes(whole));
+  EXPECT_EQ(second.validate().bits, whole.validate().bits);
+  // Whoever loads the checkpoint gets the average.
+  const auto end = io::save_checkpoint(checkpoints, second.step(), second.checkpoint_files());
+  const train::Trained trained = train::load_trained(end.folder);
+  EXPECT_NEAR(trained.network->arenas()[0].values.to_vector<float>()[3], expected[3], 1e-6);
+
+  // Without one from here on: the weights of training. With one from here on: it begins with them.
+  config.train.average = 0;
+  train::Trainer without = trainer_of(sounds.path(), config);
+  without.restore(end.folder);
+  EXPECT_EQ(state_bytes(without), state_bytes(plain));
+  const auto unaveraged = io::save_checkpoint(other / "plain", plain.step(), plain.checkpoint_files());
+  config.train.average = 0.5;
+  train::Trainer from_now_on = trainer_of(sounds.path(), config);
+  from_now_on.restore(unaveraged.folder);
+  EXPECT_EQ(from_now_on.validate().bits, plain.validate().bits);
 }
 
 TEST_F(TrainerTest, ThreadsDoNotMatter) {

@@ -158,9 +158,11 @@ Tensor scaled_dot_product_attention(const Tensor& query, const Tensor& key, cons
     TD_CHECK(query.dim() >= 2 && key.dim() >= 2 && value.dim() >= 2, ShapeError, op,
              ": query, key and value must be [..., length, channels]", arg("query", query), arg("key", key),
              arg("value", value));
-    TD_CHECK(query.size(-1) == key.size(-1) && query.size(-1) >= 1 && key.size(-2) == value.size(-2), ShapeError, op,
+    TD_CHECK(query.size(-1) == key.size(-1) && key.size(-2) == value.size(-2), ShapeError, op,
              ": query and key must agree in channels, key and value in length", arg("query", query), arg("key", key),
              arg("value", value));
+    TD_CHECK(query.size(-1) >= 1, ShapeError, op, ": query and key need at least 1 channel", arg("query", query),
+             arg("key", key));
     TD_CHECK(o.past >= 0 && o.past <= std::int64_t{1} << 40, ValueError, op, ": past must be 0 to 2^40, got ", o.past);
     TD_CHECK(o.dropout_p >= 0 && o.dropout_p <= 1, ValueError, op, ": dropout_p must be 0 to 1, got ", o.dropout_p);
     const double scale = o.scale.value_or(1 / std::sqrt(static_cast<double>(query.size(-1))));

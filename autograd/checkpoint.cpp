@@ -12,7 +12,9 @@ Tensor checkpoint(CheckpointFn fn, std::vector<Tensor> inputs) {
   Tensor y;
   {
     const detail::FirstPass pass(*tape);
-    y = fn(inputs);
+    std::vector<Tensor> unrecorded;
+    for (const Tensor& x : inputs) unrecorded.push_back(x.defined() ? detach(x) : x);
+    y = fn(unrecorded);
   }
   TD_CHECK(y.defined(), ValueError, "checkpoint: fn returned an undefined tensor");
   y = detach(y);  // fn may have given an input or a parameter back

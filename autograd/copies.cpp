@@ -219,10 +219,10 @@ Tensor flip(const Tensor& x, const std::vector<int>& dims) {
   TensorView back = x.view();
   unsigned seen = 0;
   for (const int dim : dims) {
-    const int d = normalize_dim(op, dim, x.dim());
+    const int d = normalize_dim(op, dim, std::max(x.dim(), 1));
     TD_CHECK(!(seen >> d & 1u), ValueError, op, ": dimension ", d, " is given twice", arg("x", x));
     seen |= 1u << d;
-    if (x.numel() == 0) continue;
+    if (x.numel() == 0 || x.dim() == 0) continue;
     back.data =
         back.ptr<char>() + (back.sizes[d] - 1) * back.strides[d] * static_cast<std::int64_t>(size_of(x.dtype()));
     back.strides[d] = -back.strides[d];

@@ -209,10 +209,15 @@ Tensor frac(const Tensor& x) {
 }
 
 namespace {
+// What kernels that answer yes or no take: short forms as the f32 that they stand for.
+Tensor widened(const Tensor& x) {
+  const NoGrad pause;
+  return x.dtype() == DType::bf16 || x.dtype() == DType::f16 ? cast(x, DType::f32) : x;
+}
 Tensor predicate(const char* op, const KernelSlot<UnaryArgs>& f, const Tensor& x) {
   detail::check_defined(op, "x", x);
   Tensor y = empty(x.sizes(), {DType::boolean, x.device()});
-  f(x.device(), {x, y});
+  f(x.device(), {widened(x), y});
   return y;
 }
 }  // namespace
@@ -291,7 +296,8 @@ Tensor compare(const char* op, const KernelSlot<BinaryArgs>& f, const Tensor& a,
   detail::check_same(op, "a", a, "b", b);
   const Shape shape = broadcast_shapes(op, a.sizes(), b.sizes());
   Tensor y = empty(shape, {DType::boolean, a.device()});
-  f(y.device(), {detail::broadcast(a, shape), detail::broadcast(b, shape), y});
+  const Tensor left = widened(a), right = widened(b);
+  f(y.device(), {detail::broadcast(left, shape), detail::broadcast(right, shape), y});
   return y;
 }
 

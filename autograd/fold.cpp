@@ -49,9 +49,10 @@ Grid grid(const char* op, std::array<std::int64_t, 2> size, const FoldOptions& o
   Grid g;
   for (std::size_t i = 0; i < 2; ++i) {
     for (const std::int64_t v : {o.kernel_size[i], o.dilation[i], o.stride[i]})
-      TD_CHECK(v >= 1 && v < kMost, ValueError, op, ": kernel_size, dilation and stride must be >= 1, got ",
+      TD_CHECK(v >= 1 && v < kMost, ValueError, op, ": kernel_size, dilation and stride must be 1 to 2^31 - 1, got ",
                o.kernel_size[i], ", ", o.dilation[i], " and ", o.stride[i]);
-    TD_CHECK(o.padding[i] >= 0 && o.padding[i] < kMost, ValueError, op, ": padding must be >= 0, got ", o.padding[i]);
+    TD_CHECK(o.padding[i] >= 0 && o.padding[i] < kMost, ValueError, op, ": padding must be 0 to 2^31 - 1, got ",
+             o.padding[i]);
     TD_CHECK(size[i] >= 0 && size[i] < kMost, ShapeError, op, ": images of ", size[0], " x ", size[1],
              " are not possible");
     const std::int64_t span = (o.kernel_size[i] - 1) * o.dilation[i] + 1;

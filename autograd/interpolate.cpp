@@ -56,7 +56,7 @@ void check_factor(const char* op, const Tensor& x, int64_t factor) {
   detail::check_defined(op, "x", x);
   TD_CHECK(x.dim() == 3 || x.dim() == 4, ShapeError, op,
            ": x must be [batch, time, channels] or [batch, height, width, channels]", arg("x", x));
-  TD_CHECK(factor >= 1 && factor <= (int64_t{1} << 30), ValueError, op, ": the factor must be >= 1, got ", factor);
+  TD_CHECK(factor >= 1 && factor <= (int64_t{1} << 30), ValueError, op, ": the factor must be 1 to 2^30, got ", factor);
 }
 
 }  // namespace

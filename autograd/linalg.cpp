@@ -1,4 +1,5 @@
 // Linear algebra made of products and norms, and the distances of all pairs.
+#include <tapedeck/autograd/along.h>
 #include <tapedeck/autograd/op_helpers.h>
 #include <tapedeck/autograd/ops.h>
 #include <tapedeck/kernels/distance.h>
@@ -155,9 +156,10 @@ Tensor pairwise_distance(const Tensor& x1, const Tensor& x2, double p, double ep
 Tensor normalize(const Tensor& x, double p, int dim, double eps) {
   return detail::composed("normalize", [&] {
     detail::check_real("normalize", x);
-    dim = normalize_dim("normalize", dim, x.dim());
     TD_CHECK(eps >= 0, ValueError, "normalize: eps must be 0 or greater but is ", eps, arg("x", x));
-    return x / clamp(norm_along("normalize", x, p, dim, true), eps);
+    return detail::along("normalize", x, dim, [&](const Tensor& line, int d) {
+      return line / clamp(norm_along("normalize", line, p, d, true), eps);
+    });
   });
 }
 
@@ -166,6 +168,7 @@ Tensor cosine_similarity(const Tensor& x1, const Tensor& x2, int dim, double eps
     detail::check_same("cosine_similarity", "x1", x1, "x2", x2);
     detail::check_real("cosine_similarity", x1, "x1");
     const Shape shape = broadcast_shapes("cosine_similarity", x1.sizes(), x2.sizes());
+    if (shape.rank() == 0) return cosine_similarity(reshape(x1, {1}), reshape(x2, {1}), dim, eps);
     dim = normalize_dim("cosine_similarity", dim, shape.rank());
     // Norms before broadcasting, but for the dimension that they run along.
     const auto direction = [&](Tensor x) {

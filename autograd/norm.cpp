@@ -110,12 +110,17 @@ void follow(const Tensor& running, const Tensor& now, double momentum) {
   mul_(running, 1 - momentum);
   add_(running, cast(now, running.dtype()) * momentum);
 }
-void check_running(const char* op, const Tensor& x, const Tensor& mean, const Tensor& var) {
+void check_running(const char* op, const Tensor& x, const Tensor& mean, const Tensor& var, bool written) {
   for (const auto& [name, running] : {std::pair{"running_mean", mean}, {"running_var", var}}) {
     check_param(op, name, x, running, {x.size(-1)});
-    TD_CHECK(!running.defined() || (!is_recorded(running) && !detail::overlaps_itself(running)), ValueError, op, ": ",
-             name, " is written to: it must be no part of the tape and have memory of its own", arg(name, running));
+    TD_CHECK(!running.defined() || !is_recorded(running), ValueError, op, ": ", name,
+             " must be no part of the tape: it gets no gradient; detach() it", arg(name, running));
+    TD_CHECK(!running.defined() || !written || !detail::overlaps_itself(running), ValueError, op, ": ", name,
+             " is written to and must have memory of its own", arg(name, running));
   }
+  TD_CHECK(!written || !mean.defined() || !var.defined() || x.size(-1) == 0 || mean.data() != var.data(), ValueError,
+           op, ": running_mean and running_var are the same memory, and both are written to", arg("running_mean", mean),
+           arg("running_var", var));
 }
 
 // With statistics from elsewhere.
@@ -185,7 +190,7 @@ Tensor batch_norm(const Tensor& x, const Tensor& running_mean, const Tensor& run
     const char* op = "batch_norm";
     const std::int64_t channels = channels_of(op, x, eps);
     check_param(op, "weight", x, weight, {channels}), check_param(op, "bias", x, bias, {channels});
-    check_running(op, x, running_mean, running_var);
+    check_running(op, x, running_mean, running_var, training);
     if (!training) return normalised_by(op, x, running_mean, running_var, weight, bias, eps);
     return normalised_and_followed(op, x, running_mean, running_var, weight, bias, momentum,
                                    {1, detail::row_count(x), channels, channels, eps});
@@ -200,7 +205,7 @@ Tensor instance_norm(const Tensor& x, const Tensor& running_mean, const Tensor& 
     TD_CHECK(x.dim() >= 3, ShapeError, op, ": x must be [batch, time, channels] or have more dimensions between",
              arg("x", x));
     check_param(op, "weight", x, weight, {channels}), check_param(op, "bias", x, bias, {channels});
-    check_running(op, x, running_mean, running_var);
+    check_running(op, x, running_mean, running_var, use_input_stats);
     if (!use_input_stats) return normalised_by(op, x, running_mean, running_var, weight, bias, eps);
     return normalised_and_followed(op, x, running_mean, running_var, weight, bias, momentum,
                                    {x.size(0), product_of(x.sizes(), 1, x.dim() - 1), channels, channels, eps});

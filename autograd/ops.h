@@ -200,7 +200,7 @@ Tensor all(const Tensor& x, const std::vector<int>& dims = {}, bool keepdim = fa
 Tensor count_nonzero(const Tensor& x, const std::vector<int>& dims = {});  // i64
 Tensor sum_to(const Tensor& x, const Shape& shape);                        // undoes broadcasting: sums down to `shape`
 
-// ---- scans along a dimension (0-d tensors have one of size 1, here and below) ----
+// ---- scans along a dimension (0-d tensors have one of size 1, here and in sorting) ----
 Tensor cumsum(const Tensor& x, int dim);  // of integers and bools: i64
 Tensor cumprod(const Tensor& x, int dim);
 ValuesIndices cummax(const Tensor& x, int dim);  // the last of equals; NaN wins from where it stands

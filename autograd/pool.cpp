@@ -43,9 +43,10 @@ Windows<N> fixed(const char* op, const Tensor& x, PerDim<N> kernel, PerDim<N> st
     TD_CHECK(pad >= 0 && pad <= k / 2, ValueError, op, ": padding must be from 0 to half of kernel_size ", k, ", got ",
              pad);
     const int64_t room = size + 2 * pad - (k - 1) * dilation[d] - 1;
-    TD_CHECK(room >= 0, ShapeError, op, ": the window spans ", (k - 1) * dilation[d] + 1, " places but dimension ",
-             1 + d, " has ", size + 2 * pad, arg("x", x));
-    int64_t outputs = (room + (ceil_mode ? step - 1 : 0)) / step + 1;
+    const int64_t more = ceil_mode ? step - 1 : 0;  // a window may begin up to there before it ends outside
+    TD_CHECK(room + more >= 0, ShapeError, op, ": the window spans ", (k - 1) * dilation[d] + 1,
+             " places but dimension ", 1 + d, " has ", size + 2 * pad, arg("x", x));
+    int64_t outputs = (room + more) / step + 1;
     if (ceil_mode && (outputs - 1) * step >= size + pad) --outputs;  // the last window starts inside
     out.dims[d] = {size, outputs, k, step, pad, dilation[d]};
   }

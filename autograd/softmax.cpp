@@ -1,4 +1,5 @@
 // The softmax family and the losses of classes.
+#include <tapedeck/autograd/along.h>
 #include <tapedeck/autograd/loss_helpers.h>
 #include <tapedeck/autograd/op_helpers.h>
 #include <tapedeck/autograd/ops.h>
@@ -13,6 +14,7 @@ using detail::rows_contiguous;
 
 Tensor softmax(const Tensor& x, int dim) {
   detail::check_real("softmax", x);
+  if (x.dim() == 0) return detail::along("softmax", x, dim, [](const Tensor& line, int d) { return softmax(line, d); });
   dim = normalize_dim("softmax", dim, x.dim());
   if (dim != x.dim() - 1)
     return detail::composed("softmax", [&] { return transpose(softmax(transpose(x, dim, -1), -1), dim, -1); });
@@ -29,6 +31,8 @@ Tensor softmax(const Tensor& x, int dim) {
 
 Tensor log_softmax(const Tensor& x, int dim) {
   detail::check_real("log_softmax", x);
+  if (x.dim() == 0)
+    return detail::along("log_softmax", x, dim, [](const Tensor& line, int d) { return log_softmax(line, d); });
   dim = normalize_dim("log_softmax", dim, x.dim());
   if (dim != x.dim() - 1)
     return detail::composed("log_softmax", [&] { return transpose(log_softmax(transpose(x, dim, -1), -1), dim, -1); });
@@ -49,6 +53,7 @@ Tensor gumbel_softmax(const Tensor& logits, double tau, bool hard, int dim) {
   return detail::composed(op, [&] {
     detail::check_real(op, logits, "logits");
     TD_CHECK(tau > 0, ValueError, op, ": tau must be above 0, not ", tau);
+    if (logits.dim() == 0) return reshape(gumbel_softmax(reshape(logits, {1}), tau, hard, dim), {});
     dim = normalize_dim(op, dim, logits.dim());
     if (dim != logits.dim() - 1) return transpose(gumbel_softmax(transpose(logits, dim, -1), tau, hard, -1), dim, -1);
     const Tensor noise = neg(log(neg(log(detail::open_uniform(op, logits.sizes(), logits.options())))));

@@ -77,6 +77,7 @@ ValuesIndices topk(const Tensor& x, std::int64_t k, int dim, bool largest, bool 
 
 Tensor median(const Tensor& x) {
   detail::check_defined("median", "x", x);
+  TD_CHECK(x.numel() > 0, ShapeError, "median: nothing to choose from, x has no elements", arg("x", x));
   const Tensor y = detail::composed("median", [&] {
     const NoGrad pause;
     const Tensor flat = reshape(x, {x.numel()});

@@ -4,6 +4,9 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
+#include <limits>
+#include <string>
 
 namespace tapedeck {
 
@@ -14,9 +17,23 @@ namespace {
 
 constexpr std::size_t kAlignment = 64;  // one cache line, one AVX-512 vector
 constexpr std::size_t kHugePage = 2 << 20;
+constexpr std::size_t kWorthAsking = 64 << 20;
+
+// Is there so much memory? A system that promises more than it has would kill the process when it is written to.
+bool there_is(std::size_t bytes) {
+  std::ifstream file("/proc/meminfo");
+  std::size_t available = 0, kib = 0;
+  bool known = false;
+  for (std::string name; file >> name >> kib; file.ignore(std::numeric_limits<std::streamsize>::max(), '\n')) {
+    known = known || name == "MemAvailable:";
+    if (name == "MemAvailable:" || name == "SwapFree:") available += kib * 1024;
+  }
+  return !known || bytes <= available;
+}
 
 // Large blocks lie on huge pages where the system gives them: fewer page faults and misses of the address cache.
 void* allocate_cpu(int, std::size_t bytes) {
+  if (bytes >= kWorthAsking && !there_is(bytes)) return nullptr;
   const bool large = bytes >= 2 * kHugePage;
   void* p = nullptr;  // not aligned_alloc, which wants whole multiples of the alignment
   if (::posix_memalign(&p, large ? kHugePage : kAlignment, bytes) != 0) return nullptr;

@@ -204,6 +204,16 @@ std::string describe(const Tensor& x) {
 
 std::string arg(const char* name, const Tensor& x) { return std::string("; ") + name + " " + describe(x); }
 
+namespace {
+template <class T>
+auto shown(T v) {  // integers as they are: double has 53 bits
+  if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>)
+    return std::int64_t{v};
+  else
+    return as_double(v);
+}
+}  // namespace
+
 std::string to_string(const Tensor& x, std::int64_t most) {
   std::string out = describe(x);
   if (!x.defined()) return out;
@@ -213,7 +223,7 @@ std::string to_string(const Tensor& x, std::int64_t most) {
     const auto* p = static_cast<decltype(zero)*>(host.data());
     const char* comma = "";
     for_each_offset(host, most,
-                    [&](std::int64_t at) { out += std::exchange(comma, ", ") + detail::join({as_double(p[at])}); });
+                    [&](std::int64_t at) { out += std::exchange(comma, ", ") + detail::join({shown(p[at])}); });
   });
   if (x.numel() > most) out += ", … " + std::to_string(x.numel() - most) + " more";
   return out + "}";

@@ -62,7 +62,7 @@ class Tensor {
   double item() const;  // the only element as double (host copy); ShapeError otherwise
   template <class T>
   std::vector<T> to_vector() const;  // all elements in order, copied to the host; DTypeError as data<T>()
-  Tensor to(Device device) const;    // copy on another device (itself when it is there already); not recorded
+  Tensor to(Device device) const;    // a contiguous one's copy elsewhere (itself when it is there); not recorded
   void fill_from(std::span<const std::byte> bytes) const;  // in place, row-major raw elements; contiguous tensors only
 
   // A trainable parameter is recorded by a live tape; its gradient lands in `grad()`.

@@ -10,12 +10,14 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 
 namespace tapedeck::train {
 
 namespace {
 
-// The sum of the gradients' squares, tensor by tensor, brought to the host at once.
+// The sum of the gradients' squares: the norms of the tensors, whose squares f32 might not hold, are brought to the
+// host at once.
 double sum_of_squares(const std::vector<Tensor>& gradients) {
   double sum = 0;
   for (std::size_t first = 0, last; first < gradients.size(); first = last) {
@@ -23,16 +25,16 @@ double sum_of_squares(const std::vector<Tensor>& gradients) {
     while (last < gradients.size() && gradients[last].dtype() == gradients[first].dtype() &&
            gradients[last].device() == gradients[first].device())
       ++last;
-    const Tensor sums = empty({static_cast<std::int64_t>(last - first)}, gradients[first].options());
+    const Tensor norms = empty({static_cast<std::int64_t>(last - first)}, gradients[first].options());
     for (std::size_t i = first; i < last; ++i) {
       const Tensor& g = gradients[i];
-      TensorView out = tapedeck::detail::narrow(sums, 0, static_cast<std::int64_t>(i - first), 1);
+      TensorView out = tapedeck::detail::narrow(norms, 0, static_cast<std::int64_t>(i - first), 1);
       out.rank = g.dim();
       for (int d = 0; d < out.rank; ++d) out.sizes[d] = 1, out.strides[d] = 1;
-      kernels::sum_squares(g.device(), {g, out, (1u << g.dim()) - 1});
+      kernels::norm(g.device(), {g, out, (1u << g.dim()) - 1});
     }
-    const Tensor wide = cast(sums.to(kCpu), DType::f64);
-    for (const double s : wide.to_vector<double>()) sum += s;
+    const Tensor wide = cast(norms.to(kCpu), DType::f64);
+    for (const double norm : wide.to_vector<double>()) sum += norm * norm;
   }
   return sum;
 }
@@ -108,7 +110,16 @@ class Stepper final : public Optimizer {
       : rule_(std::move(rule)), check_(std::move(check)) {
     std::map<DType, std::int64_t> sizes;
     std::vector<std::int64_t> offsets;
+    std::set<std::string> paths;
+    std::set<const tapedeck::detail::TensorImpl*> seen;
     for (const Parameter& p : parameters) {
+      TD_CHECK(p.tensor.defined(), ValueError, name, ": parameter \"", p.path, "\" is an undefined tensor");
+      TD_CHECK(paths.insert(p.path).second && seen.insert(p.tensor.impl()).second, ValueError, name, ": parameter \"",
+               p.path, "\" is given twice; every tensor and every name may be there once", arg("it is", p.tensor));
+      TD_CHECK(p.tensor.is_contiguous(), ValueError, name, ": parameter \"", p.path,
+               "\" is not contiguous, and it is stepped where it lies; make it a parameter of its own with "
+               "contiguous() or clone()",
+               arg("it is", p.tensor));
       const DType dtype = p.tensor.dtype();
       TD_CHECK(dtype == DType::f32 || dtype == DType::f64, DTypeError, name, ": parameter ", p.path,
                " must be f32 or f64", arg("it is", p.tensor));

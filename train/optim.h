@@ -17,7 +17,7 @@ struct Parameter {
 };
 std::vector<Parameter> parameters_of(const nn::Module& root);  // in the order of its arenas; ValueError as arenas()
 
-// L2 norm of all gradients together, in double: one sum_squares for each parameter, or, of a whole module, for each
+// L2 norm of all gradients together, in double: one norm for each parameter, or, of a whole module, for each
 // arena whose parameters all have gradients. Parameters without a gradient do not count. NaN or Inf when one has such a
 // value.
 double gradient_norm(const std::vector<Parameter>& parameters);

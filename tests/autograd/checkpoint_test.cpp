@@ -70,6 +70,34 @@ TEST(Checkpoint, MayGiveAnInputBack) {
   EXPECT_EQ(values(w.grad()), (V{1, 2}));
 }
 
+// A gradient that the replay could not hand on is refused, never dropped.
+TEST(Checkpoint, RefusesWhatItIsNotGiven) {
+  const Tensor w = f64({2, 3}, {2}), x = f64({1, 4}, {2});
+  w.set_requires_grad(true);
+  const auto refusal = [&](const auto& use) {
+    Tape tape;
+    tape.watch(x);
+    return error_of<TapeError>([&] { use(); });
+  };
+  const auto says = [](const std::string& text) { return text.find("none of its inputs") != std::string::npos; };
+  EXPECT_TRUE(says(refusal([&] {
+    const Tensor made = tanh(w);
+    checkpoint([&](Args a) { return a[0] * made; }, {x});
+  })));
+  EXPECT_TRUE(says(refusal([&] { checkpoint([&](Args a) { return a[0] * x; }, {w}); })));  // watched
+  EXPECT_TRUE(says(refusal([&] { checkpoint([&](Args a) { return a[0] * x; }, {x}); })));  // an input, past the inputs
+  EXPECT_TRUE(says(refusal([&] {
+    const Tensor made = x * 2;
+    checkpoint([&](Args a) { return checkpoint([&](Args b) { return b[0] * made; }, {a[0]}); }, {x});
+  })));
+  // What the tape does not know may be there, and given as an input it has its gradient.
+  Tape tape;
+  tape.watch(x);
+  const Tensor made = x * 2, known = f64({5, 6}, {2});
+  tape.backward(sum(checkpoint([&](Args a) { return a[0] * a[1] * known * detach(w); }, {x, made})));
+  EXPECT_EQ(values(tape.grad(x)), (std::vector<double>{4 * 1 * 5 * 2, 4 * 4 * 6 * 3}));
+}
+
 TEST(Checkpoint, SaysWhenItsInputWasWrittenTo) {
   const Tensor x = f64({1, 2}, {2}), w = f64({3, 4}, {2}).set_requires_grad(true);
   Tape tape;

@@ -224,6 +224,29 @@ TEST(Elementwise, IntegersStayIntegers) {
   EXPECT_EQ(maximum(a, b).to_vector<std::int64_t>(), (std::vector<std::int64_t>{7, 5}));
 }
 
+TEST(Elementwise, ShortFormsAreAskedToo) {
+  using B = std::vector<bool>;
+  const auto flags = [](const Tensor& t) {
+    B all;
+    for (const double v : values(cast(t, DType::f64))) all.push_back(v != 0);
+    return all;
+  };
+  for (const DType dtype : {DType::bf16, DType::f16}) {
+    const Tensor x = cast(f64({1, kNaN, kInf, -kInf, 0}, {5}), dtype), y = cast(f64({1, 1, 1, 0, 0}, {5}), dtype);
+    EXPECT_EQ(flags(isnan(x)), (B{false, true, false, false, false}));
+    EXPECT_EQ(flags(isinf(x)), (B{false, false, true, true, false}));
+    EXPECT_EQ(flags(isfinite(x)), (B{true, false, false, false, true}));
+    EXPECT_EQ(flags(logical_not(y)), (B{false, false, false, true, true}));
+    EXPECT_EQ(flags(logical_and(x, y)), (B{true, true, true, false, false}));
+    EXPECT_EQ(flags(eq(x, y)), (B{true, false, false, false, true}));
+    EXPECT_EQ(flags(gt(x, 0.5)), (B{true, false, true, false, false}));
+    Tape tape;
+    tape.watch(y);
+    EXPECT_FALSE(is_recorded(lt(y, x)));
+    EXPECT_EQ(tape.size(), 0u);
+  }
+}
+
 TEST(Elementwise, ErrorsNameBothArguments) {
   const Tensor a = tensor({1, 2}), i = i64({1, 2}, {2});
   EXPECT_EQ(error_of<DTypeError>([&] { a + i; }), "add: dtypes differ; cast one of them; a f32[2] cpu; b i64[2] cpu");

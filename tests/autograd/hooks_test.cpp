@@ -111,6 +111,21 @@ TEST(Hook, MayAddAndRemoveHooks) {
   }
 }
 
+TEST(Hook, RemovedByAnotherOneOfThePassIsGone) {
+  const Tensor w = parameter({1}, {1});
+  int calls = 0;
+  GradHook second;
+  const GradHook first = register_hook(w, [&](const Tensor&) { second.remove(); });
+  second = register_hook(w, [&](const Tensor&) { ++calls; });
+  GradHook last;
+  const GradHook ready = register_post_accumulate_grad_hook(w, [&](const Tensor&) { last.remove(); });
+  last = register_post_accumulate_grad_hook(w, [&](const Tensor&) { ++calls; });
+  Tape tape;
+  tape.backward(w * 2);
+  EXPECT_EQ(calls, 0);
+  EXPECT_EQ(values(w.grad()), V{2});
+}
+
 TEST(Hook, RunsInGradientsToo) {
   const Tensor x = f64({2}, {1}), w = parameter({3}, {1});
   Tape tape;

@@ -59,8 +59,20 @@ TEST(BatchNorm, WrongUseIsAnError) {
   Tape tape;
   tape.watch(two);
   const std::size_t nodes = tape.size();
-  EXPECT_TRUE(says(error_of<ValueError>([&] { batch_norm(x, two, {}, {}, {}, true); }), "running_mean is written to"));
+  for (const bool training : {true, false})
+    EXPECT_TRUE(says(error_of<ValueError>([&] { batch_norm(x, two, ones({2}, {DType::f64}), {}, {}, training); }),
+                     "running_mean must be no part of the tape"));
   EXPECT_EQ(tape.size(), nodes);
+}
+
+TEST(BatchNorm, WhatItWritesToHasMemoryOfItsOwn) {
+  const Tensor x = spread({4, 2}, -1, 1), own = zeros({2}, {DType::f64}), one = ones({1}, {DType::f64});
+  EXPECT_TRUE(says(error_of<ValueError>([&] { batch_norm(x, own, own, {}, {}, true); }), "are the same memory"));
+  EXPECT_TRUE(says(error_of<ValueError>([&] { batch_norm(x, own, expand(one, {2}), {}, {}, true); }),
+                   "running_var is written to"));
+  // Where nothing is written they may lie as they like.
+  EXPECT_EQ(values(batch_norm(x, expand(one, {2}), expand(one, {2}))),
+            values(batch_norm(x, ones({2}, {DType::f64}), ones({2}, {DType::f64}))));
 }
 
 TEST(LayerNorm, AnOffsetCostsNoDigits) {

@@ -124,6 +124,25 @@ TEST(Softmax, ValuesAlongEveryDimension) {
     }
 }
 
+// PyTorch's values: a scalar has one dimension of size 1.
+TEST(Softmax, OfScalars) {
+  const Tensor x = f64({3}, {});
+  for (const int dim : {0, -1}) {
+    Tape tape;
+    tape.watch(x);
+    EXPECT_EQ(softmax(x, dim).item(), 1);
+    EXPECT_EQ(log_softmax(x, dim).item(), 0);
+    EXPECT_EQ(gumbel_softmax(x, 1, true, dim).item(), 1);
+    EXPECT_EQ(normalize(-x, 2, dim).item(), -1);
+    EXPECT_EQ(cosine_similarity(x, -x, dim).item(), -1);
+    const Tensor turned = flip(x, {dim});
+    EXPECT_EQ(turned.sizes(), Shape{});
+    tape.backward(turned * softmax(x, dim));
+    EXPECT_EQ(tape.grad(x).item(), 1);
+  }
+  EXPECT_TRUE(says(error_of<ShapeError>([&] { softmax(x, 1); }), "softmax: dimension 1 is outside"));
+}
+
 TEST(Softmax, LargeLogitsDoNotOverflow) {
   const Tensor x = f64({1000, 1000, -1000}, {3});
   EXPECT_EQ(values(softmax(x, 0)), (V{0.5, 0.5, 0}));

@@ -38,6 +38,20 @@ TEST(Pool, GradientOfTheLargestGoesToItsPlace) {
   EXPECT_EQ(values(tape.grad(x)), (V{0, 2, 1, 0}));
 }
 
+// PyTorch's values: a window may be longer than what there is, as long as it begins inside.
+TEST(Pool, TheLastWindowMayBeLongerThanX) {
+  const auto both = [](std::int64_t n, std::int64_t k, std::int64_t stride, std::int64_t padding) {
+    const Tensor x = reshape(cast(arange(n), DType::f64) + 1, {1, n, 1});
+    return V{values(max_pool1d(x, k, {.stride = stride, .padding = padding, .ceil_mode = true}))[0],
+             values(avg_pool1d(x, k, {.stride = stride, .padding = padding, .ceil_mode = true}))[0]};
+  };
+  EXPECT_EQ(both(1, 2, 2, 0), (V{1, 1}));
+  EXPECT_EQ(both(2, 3, 3, 0), (V{2, 1.5}));
+  EXPECT_EQ(both(2, 4, 3, 1), (V{2, 0.75}));
+  EXPECT_EQ(both(1, 3, 3, 1), (V{1, 1.0 / 3}));
+  EXPECT_THROW(both(1, 4, 2, 0), ShapeError);
+}
+
 TEST(Pool, ErrorsSayWhatDoesNotFit) {
   const Tensor x = zeros({1, 5, 2}), image = zeros({1, 4, 5, 2});
   EXPECT_TRUE(
@@ -94,7 +108,7 @@ TEST(Interpolate, ErrorsSayWhatDoesNotFit) {
   EXPECT_THROW(interpolate(x, {.size = {std::int64_t{1} << 39}}), MemoryError);
   EXPECT_TRUE(says(error_of<ShapeError>([&] { pixel_shuffle(image, 2); }), "2 channels do not divide by 4"));
   EXPECT_TRUE(says(error_of<ShapeError>([&] { pixel_unshuffle(image, 2); }), "dimension 2 does not divide by 2"));
-  EXPECT_TRUE(says(error_of<ValueError>([&] { pixel_shuffle(x, 0); }), "the factor must be >= 1"));
+  EXPECT_TRUE(says(error_of<ValueError>([&] { pixel_shuffle(x, 0); }), "the factor must be 1 to 2^30, got 0"));
 }
 
 }  // namespace

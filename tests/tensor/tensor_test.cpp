@@ -3,10 +3,12 @@
 #include <tapedeck/tensor/parallel.h>
 #include <tapedeck/tensor/philox.h>
 #include <tapedeck/tensor/random.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <fstream>
 #include <limits>
 #include <mutex>
 #include <numeric>
@@ -49,6 +51,18 @@ TEST(Tensor, BadShapesAreErrorsThatNameTheNumbers) {
   EXPECT_EQ(error_of<ShapeError>([] { counting({2}).item(); }), "item: needs exactly one element; x f32[2] cpu");
   EXPECT_EQ(error_of<DTypeError>([] { counting({2}).data<double>(); }), "data: asked for f64 elements of f32[2] cpu");
   EXPECT_NE(error_of<ValueError>([] { tensor(std::vector<float>(3), {2, 2}); }).find("3 values"), std::string::npos);
+}
+
+// More than there is at the moment, though no more than the machine has: refused, before anything is written to it.
+TEST(Tensor, MemoryThatIsNotThereIsRefused) {
+  if (std::ifstream("/proc/meminfo").fail()) GTEST_SKIP() << "the system does not say what is there";
+  const std::int64_t all = std::int64_t{::sysconf(_SC_PHYS_PAGES)} * ::sysconf(_SC_PAGESIZE);
+  EXPECT_NE(error_of<MemoryError>([&] { empty({all / 1000 * 999 / 4}); }).find("refused"), std::string::npos);
+}
+
+TEST(Tensor, IntegersAreShownWhole) {
+  const std::vector<std::int64_t> v{std::numeric_limits<std::int64_t>::max(), (std::int64_t{1} << 53) + 1, -7};
+  EXPECT_EQ(to_string(tensor(v, {3})), "i64[3] cpu {9223372036854775807, 9007199254740993, -7}");
 }
 
 TEST(Views, ShareMemoryAndFollowStrides) {

@@ -277,6 +277,26 @@ TEST(Optim, AModuleThatWasLaidOutAnewIsNoticed) {
   EXPECT_NE(error_of<ValueError>([&] { optimizer->step(0.1); }).find("laid out anew"), std::string::npos);
 }
 
+// A step is taken where a parameter lies: it must lie there alone, in one piece.
+TEST(Optim, ParametersThatItCannotStep) {
+  const auto refusal = [](std::vector<Parameter> parameters) {
+    return error_of<ValueError>([&] { train::make_optimizer(SGDConfig{}, std::move(parameters)); });
+  };
+  const Tensor table = zeros({4, 3}), column = select(table, 1, 2), spread = expand(zeros({1}), {100});
+  for (const Tensor& t : {column, transpose(table, 0, 1), spread}) {
+    t.set_requires_grad(true);
+    EXPECT_NE(refusal({{"p", "weight", t}}).find("\"p\" is not contiguous"), std::string::npos);
+  }
+  const Parameter row = parameter("row", select(table, 0, 2));
+  give(row, full({3}, 1));
+  train::make_optimizer(SGDConfig{}, std::vector<Parameter>{row})->step(1);
+  EXPECT_EQ(table.to_vector<float>(), (std::vector<float>{0, 0, 0, 0, 0, 0, -1, -1, -1, 0, 0, 0}));
+  const Parameter a = parameter("a", zeros({2})), b = parameter("a", zeros({2}));
+  for (const auto& twice : {std::vector{a, a}, std::vector{a, b}, std::vector{a, Parameter{"b", "weight", a.tensor}}})
+    EXPECT_NE(refusal(twice).find("is given twice"), std::string::npos);
+  EXPECT_NE(refusal({{"w", "weight", Tensor()}}).find("\"w\" is an undefined tensor"), std::string::npos);
+}
+
 TEST(Optim, RatesThatAreNoneChangeNothing) {
   const Parameter p = parameter("w", ones({3}));
   give(p, ones({3}));
@@ -303,6 +323,19 @@ TEST(ClipGradNorm, ReturnsTheNormAndScalesWhatIsLonger) {
   EXPECT_NEAR(a.tensor.grad().to_vector<float>()[0], 0.6, 1e-6);
   EXPECT_EQ(train::gradient_norm(std::vector<Parameter>{}), 0);
   EXPECT_THROW(train::clip_grad_norm({a}, -1), ValueError);
+}
+
+// Squares that f32 does not hold are no reason.
+TEST(ClipGradNorm, LargeAndSmallGradients) {
+  for (const double each : {1e20, 1e-25}) {
+    const Parameter a = parameter("a", zeros({3})), b = parameter("b", zeros({}));
+    give(a, full({3}, each)), give(b, scalar(-each));
+    EXPECT_NEAR(train::gradient_norm({a, b}) / (2 * each), 1, 1e-6);
+    EXPECT_NEAR(train::clip_grad_norm({a, b}, each) / (2 * each), 1, 1e-6);
+    if (each > 1) {
+      EXPECT_NEAR(a.tensor.grad().to_vector<float>()[1] / each, 0.5, 1e-6);
+    }
+  }
 }
 
 }  // namespace

@@ -66,12 +66,14 @@ void add_bad_linalg(BadCalls& t) {
   t.reals("group_norm", {-1, kNan}, [](In g, double e) { group_norm(g.x, 2, {}, {}, e); });
   t.shape("group_norm", {"[4]", "[6]"}, [](In g) { group_norm(g.x, 2, g.v); });
   t.reals("batch_norm", {-0.5, 1.5, kNan},
-          [](In g, double m) { batch_norm(g.x, g.buffer, g.buffer, {}, {}, true, m); });
+          [](In g, double m) { batch_norm(g.x, g.buffer, zeros({4}), {}, {}, true, m); });
   t.reals("batch_norm", {-1, kNan}, [](In g, double e) { batch_norm(g.x, g.buffer, g.buffer, {}, {}, true, 0.1, e); });
+  t.value("batch_norm", {"running_mean", "running_var", "same memory"},
+          [](In g) { batch_norm(g.x, g.buffer, g.buffer, {}, {}, true); });
   t.value("batch_norm", {"running_mean", "[2,5,4]"}, [](In g) { batch_norm(g.x, {}, {}); });
   t.shape("batch_norm", {"[4]", "[6]"}, [](In g) { batch_norm(g.x, detach(g.v), g.buffer, {}, {}, true); });
   t.reals("instance_norm", {-0.5, 1.5, kNan},
-          [](In g, double m) { instance_norm(g.x, g.buffer, g.buffer, {}, {}, true, m); });
+          [](In g, double m) { instance_norm(g.x, g.buffer, zeros({4}), {}, {}, true, m); });
   t.reals("instance_norm", {-1, kNan}, [](In g, double e) { instance_norm(g.x, {}, {}, {}, {}, true, 0.1, e); });
   t.shape("instance_norm", {"[3,4]"}, [](In g) { instance_norm(g.m); });
   t.values("local_response_norm", {0, -1, -kHuge}, [](In g, std::int64_t n) { local_response_norm(g.x, n); });

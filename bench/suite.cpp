@@ -1,11 +1,13 @@
 // tapedeck-bench: the benchmark suite. Every row stands beside the machine's ceiling, measured in the same run.
-//   tapedeck-bench [--json FILE] [--filter REGEX] [--quick]    or the options of Google Benchmark
+//   tapedeck-bench [--json FILE [--force]] [--filter REGEX] [--quick]    or the options of Google Benchmark
 #include <benchmark/benchmark.h>
 #include <spawn.h>
 #include <sys/wait.h>
 #include <tapedeck/autograd/ops.h>
 #include <tapedeck/io/checkpoint.h>
+#include <tapedeck/io/file.h>
 #include <tapedeck/kernels/slot.h>
+#include <tapedeck/tensor/error.h>
 #include <tapedeck/tensor/parallel.h>
 #include <tapedeck/tensor/random.h>
 #include <unistd.h>
@@ -16,6 +18,8 @@
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <optional>
+#include <sstream>
 #include <string>
 #include <thread>
 
@@ -214,11 +218,15 @@ void add_files() {
 }
 
 // ---- the table ------------------------------------------------------------------------------------------------------
-// One line per row: the median time of its repetitions and, beside it, ratios to rows of the same run.
+// One line per row: the median time of its repetitions and, beside it, ratios to rows of the same run. What --json
+// writes is kept until all is measured.
 class Table : public benchmark::BenchmarkReporter {
  public:
-  bool ReportContext(const Context&) override { return true; }
+  Table() { json_.SetOutputStream(&text_), json_.SetErrorStream(&text_); }
+  std::string json() const { return text_.str(); }
+  bool ReportContext(const Context& context) override { return json_.ReportContext(context); }
   void ReportRuns(const std::vector<Run>& runs) override {
+    json_.ReportRuns(runs);
     for (const Run& r : runs) {
       if (r.run_type != Run::RT_Iteration || r.error_occurred) continue;
       const std::string name = r.benchmark_name();
@@ -231,6 +239,7 @@ class Table : public benchmark::BenchmarkReporter {
     }
   }
   void Finalize() override {
+    json_.Finalize();
     std::printf("%12s %8s %8s %6s %9s %9s  %s\n", "time", "GFLOP/s", "GB/s", "share", "x eigen", "x 1 thread", "what");
     for (const std::string& name : order_) {
       Row& row = rows_[name];
@@ -271,25 +280,34 @@ class Table : public benchmark::BenchmarkReporter {
   }
   std::map<std::string, Row> rows_;
   std::vector<std::string> order_;
+  std::ostringstream text_;
+  benchmark::JSONReporter json_;
 };
 
 int run(int argc, char** argv) {
   std::vector<std::string> args{argv[0], "--benchmark_repetitions=3", "--benchmark_enable_random_interleaving=true",
                                 "--benchmark_min_time=0.05"};
+  std::optional<std::string> json;
+  bool force = false;
   for (int i = 1; i < argc; ++i) {
     const std::string a = argv[i];
-    if ((a == "--json" || a == "--filter") && i + 1 < argc) {
-      if (a == "--json") args.emplace_back("--benchmark_out_format=json");
-      args.push_back((a == "--json" ? "--benchmark_out=" : "--benchmark_filter=") + std::string(argv[++i]));
+    if (a == "--json" && i + 1 < argc) {
+      json = argv[++i];
+    } else if (a == "--filter" && i + 1 < argc) {
+      args.push_back("--benchmark_filter=" + std::string(argv[++i]));
+    } else if (a == "--force") {
+      force = true;
     } else if (a == "--quick") {
       args.insert(args.end(), {"--benchmark_repetitions=1", "--benchmark_min_time=0.005"});
     } else if (a.rfind("--benchmark_", 0) == 0) {
       args.push_back(a);
     } else {
-      std::fprintf(stderr, "usage: tapedeck-bench [--json FILE] [--filter REGEX] [--quick] [--benchmark_...]\n");
+      std::fprintf(stderr,
+                   "usage: tapedeck-bench [--json FILE [--force]] [--filter REGEX] [--quick] [--benchmark_...]\n");
       return 2;
     }
   }
+  if (json) io::OutputFile(*json, force);  // what cannot be written is said before minutes of measuring
   std::vector<char*> pointers;
   for (std::string& a : args) pointers.push_back(a.data());
   int n = static_cast<int>(pointers.size());
@@ -299,10 +317,9 @@ int run(int argc, char** argv) {
   std::printf("%s\n", to_table(machine()).c_str());
   std::fflush(stdout);
   Table table;
-  if (benchmark::RunSpecifiedBenchmarks(&table) == 0) {
-    std::fprintf(stderr, "tapedeck-bench: no row fits the filter; --benchmark_list_tests lists them\n");
-    return 2;
-  }
+  TD_CHECK(benchmark::RunSpecifiedBenchmarks(&table) > 0, ValueError,
+           "bench: no row fits the filter; tapedeck-bench --benchmark_list_tests lists them");
+  if (json && !table.json().empty()) io::write_file_atomic(*json, table.json(), force);
   return 0;
 }
 
@@ -312,8 +329,8 @@ int run(int argc, char** argv) {
 int main(int argc, char** argv) {
   try {
     return tapedeck::bench::run(argc, argv);
-  } catch (const std::exception& e) {
-    std::fprintf(stderr, "tapedeck-bench: %s\n", e.what());
-    return 1;
+  } catch (const std::exception& e) {  // as tapedeck ends, which becomes this program
+    std::fprintf(stderr, "error: %s\n", e.what());
+    return dynamic_cast<const tapedeck::ValueError*>(&e) ? 2 : 1;
   }
 }

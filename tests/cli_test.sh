@@ -168,7 +168,20 @@ check "a closed output is exit 1" [ $code = 1 ]
 "$tapedeck" describe --docs >/dev/full 2>stderr; code=$?
 check "a full output is exit 1" [ $code = 1 ]
 
-[ -x "$(dirname "$tapedeck")/tapedeck-bench" ] && works bench --quick --filter 'small ops/eager' && check bench grep -q 'share .*what' stdout
+if [ -x "$(dirname "$tapedeck")/tapedeck-bench" ]; then
+  works bench --quick --filter 'small ops/eager' --json rows.json
+  check bench grep -q 'share .*what' stdout
+  check "its rows for machines" python3 -c 'import json; r = json.load(open("rows.json")); assert r["context"]["machine"] and r["benchmarks"]'
+  cp rows.json old.json
+  refuses 2 'rows.json: exists already; pass --force' bench --quick --filter 'small ops/eager' --json rows.json
+  refuses 2 'no row fits' bench --filter nothing --json rows.json --force
+  refuses 2 'no row fits' bench --filter nothing --json none.json
+  check "no row, no file" test ! -e none.json
+  refuses 1 'nowhere/rows.json: cannot be created: No such file' bench --quick --filter 'small ops/eager' --json nowhere/rows.json
+  refuses 1 '/dev/full: cannot be overwritten' bench --quick --filter 'small ops/eager' --json /dev/full --force
+  works bench --quick --filter 'small ops/eager' --json rows.json --force
+  check "--force overwrites" sh -c '! cmp -s rows.json old.json'
+fi
 works doctor --json
 check doctor python3 -c 'import json; json.load(open("stdout"))["cores"]'
 export TAPEDECK_THREADS=many

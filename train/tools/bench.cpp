@@ -14,7 +14,7 @@ namespace {
 
 struct Options {
   std::string filter, json;
-  bool quick = false;
+  bool force = false, quick = false;
 };
 
 int bench(const Options& o) {
@@ -25,6 +25,7 @@ int bench(const Options& o) {
   std::vector<std::string> words{program};
   if (!o.filter.empty()) words.insert(words.end(), {"--filter", o.filter});
   if (!o.json.empty()) words.insert(words.end(), {"--json", o.json});
+  if (o.force) words.emplace_back("--force");
   if (o.quick) words.emplace_back("--quick");
   std::vector<char*> arguments;
   for (std::string& word : words) arguments.push_back(word.data());
@@ -42,6 +43,7 @@ void add_bench(CLI::App& app, Run& run) {
                                    bench);
   sub->add_option("--filter", o->filter, "rows whose name fits this regular expression");
   sub->add_option("--json", o->json, "also write all measurements to this file")->check(path());
+  sub->add_flag("--force", o->force, "overwrite the file");
   sub->add_flag("--quick", o->quick, "each row once and briefly");
 }
 

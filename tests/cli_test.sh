@@ -482,6 +482,12 @@ first_weight wild.safetensors 1e36
 timeout 60 "$tapedeck" train cfg.json --data sounds --out wild --init wild.safetensors --quiet --set train.max_steps=1 --set train.optimizer.weight_decay=1000 >stdout 2>stderr
 check "a last checkpoint that is not finite exits 1" test $? = 1
 check "and says where it is and what helps" grep -q '^error: .*not finite.*bad/step-1.*learning rate' stderr
+# A network whose predictions overflow, though its weights are finite.
+timeout 60 "$tapedeck" train cfg.json --data sounds --out wilder --quiet --set net.activation=identity --set net.gate=null --set train.schedule.type=Constant \
+  --set train.optimizer.type=SGD --set train.schedule.lr=1000 --set train.clip=0 --set train.max_steps=300 --set train.save_every=1 --set train.valid_every=1 >stdout 2>stderr
+check "a run that diverges exits 1" test $? = 1
+refuses 1 'wilder/checkpoints/step-[0-9]+: the network predicts values that are not finite; take an earlier' eval wilder
+mkdir silent; refuses 1 'wilder/checkpoints/step-[0-9]+: the network predicts values that are not finite; take an earlier' generate wilder --seconds 0.1 -o silent
 rm -rf torn; cp -r run torn; head -c 100 run/checkpoints/step-12/model.safetensors >torn/checkpoints/step-12/model.safetensors
 works train --resume torn --quiet
 check "resume goes back to the checkpoint before a torn one" cmp -s run/checkpoints/step-12/model.safetensors torn/checkpoints/step-12/model.safetensors

@@ -4,6 +4,8 @@
 #include <tapedeck/train/generate.h>
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 
 namespace tapedeck::train {
 namespace {
@@ -22,6 +24,18 @@ Tensor context(const std::vector<Codes>& prompts, std::int64_t streams, std::int
     to = std::copy(prompt.begin(), prompt.end(), to);
   }
   return all;
+}
+
+// Codes drawn from NaN or Inf are noise at full scale. A code may be ruled out by -Inf, not all of them.
+void check_finite(const nn::GenerationPlan& plan, const std::string& name) {
+  const std::span<const float> logits = plan.logits();
+  const auto classes = static_cast<std::size_t>(plan.classes());
+  for (std::size_t row = 0; row < logits.size(); row += classes) {
+    float most = -std::numeric_limits<float>::infinity();
+    for (const float x : logits.subspan(row, classes)) most = x > most || std::isnan(x) ? x : most;  // NaN stays
+    TD_CHECK(std::isfinite(most), Error, name,
+             ": the network predicts values that are not finite; take an earlier checkpoint");
+  }
 }
 
 }  // namespace
@@ -47,6 +61,7 @@ std::vector<Codes> generate(nn::Network& network, const Codec& codec, const std:
   std::vector<float> uniforms(streams * kAtOnce);
   std::vector<std::int64_t> codes(uniforms.size());
   const std::uint64_t key = mix64(options.seed, hash64("generate"));
+  check_finite(*plan, options.name);
   for (std::int64_t t = 0; t < options.samples;) {
     const auto n = static_cast<std::size_t>(std::min(kAtOnce, options.samples - t));
     for (std::size_t k = 0; k < n; ++k)
@@ -55,6 +70,7 @@ std::vector<Codes> generate(nn::Network& network, const Codec& codec, const std:
     plan->steps(std::span(uniforms).first(n * streams), options.temperature, std::span(codes).first(n * streams));
     for (std::size_t k = 0; k < n * streams; ++k) out[k % streams].push_back(codes[k]);
     t += static_cast<std::int64_t>(n);
+    check_finite(*plan, options.name);
     if (options.progress && t % kAtOnce == 0) options.progress(t);
   }
   return out;

@@ -171,6 +171,22 @@ TEST_F(GenerateTest, CodesFollowTheForward) {
   }
 }
 
+TEST_F(GenerateTest, PredictionsThatAreNotFiniteMakeNoSound) {
+  const train::GenerateOptions options{.samples = 60, .streams = 2, .name = "run/step-3"};
+  const auto refusal = [&] { return error_of<Error>([&] { train::generate(*network, codec, {{1, 30}}, options); }); };
+  const std::vector<nn::NamedTensor> parameters = network->named_parameters();
+  const Tensor bias = parameters.back().tensor;  // of the last layer: the logits are it and something
+  for (const float x : {NAN, INFINITY}) {
+    bias.data<float>()[1] = x;
+    EXPECT_THAT(refusal(), testing::HasSubstr("run/step-3: the network predicts values that are not finite")) << x;
+  }
+  bias.data<float>()[1] = -INFINITY;  // a code that is ruled out
+  for (const auto& codes : train::generate(*network, codec, {{1, 30}}, options))
+    EXPECT_EQ(std::ranges::count(codes, 1), 0);
+  for (const nn::NamedTensor& p : parameters) fill_(p.tensor, 1e30);
+  EXPECT_THAT(refusal(), testing::HasSubstr("not finite"));
+}
+
 TEST(Codec, SilenceDecodesNearZero) {
   for (const auto encoding : {train::Encoding::mulaw, train::Encoding::linear}) {
     const train::Codec codec(encoding, 256);

@@ -99,7 +99,8 @@ int make(const Options& o, Device device) {
        .seed = static_cast<std::uint64_t>(o.seed),
        .weights = o.weights == "bf16" ? DType::bf16 : DType::f32,
        .threads = std::clamp(o.machine.threads, 1, most_threads()),
-       .progress = [&](std::int64_t done) { progress.update(done, [] { return std::string("of sound:"); }); }});
+       .progress = [&](std::int64_t done) { progress.update(done, [] { return std::string("of sound:"); }); },
+       .name = io::printable(t.checkpoint)});
   progress.finish();
   const double seconds = train::Progress::steady() - started;
   if (!o.quiet) {

@@ -386,11 +386,16 @@ for text in '{' '{}' '[]' '{"data": {"source": "x", "sample_rate": 1, "files": [
   for file in run.json config.json; do
     rm -rf ill; cp -r run ill; echo "$text" >ill/$file
     refuses 4 "$file" info ill
-    refuses 4 "$file|model has" train --resume ill
+    refuses 4 "$file" train --resume ill
   done
 done
 rm -rf ill; cp -r run ill; : >ill/metrics.jsonl; refuses 4 'metrics.jsonl' info ill
 rm -rf ill; cp -r run ill; rm -r ill/checkpoints/step-*; refuses 4 'step-12' info ill
+rm -rf ill; cp -r run ill; sed -i 's/"channels": 8/"channels": 12/' ill/config.json
+for command in 'info ill' 'train --resume ill'; do
+  refuses 4 'ill/config.json: describes another net or io than the newest checkpoint does; take it from ill/checkpoints/step-12/config.json' $command
+  check "in one line ($command)" [ "$(sed -n '/^error: /,$p' stderr | wc -l)" = 1 ]
+done
 
 for file in lies huge cut; do refuses 4 "$file.safetensors" info $file.safetensors; done
 for name in layers.3.conv.weight head; do
@@ -398,11 +403,11 @@ for name in layers.3.conv.weight head; do
 done
 # Weights to start from are the run's own, also when it is stopped before its first checkpoint.
 works train cfg.json --data sounds --out started --init run --quiet
-rm -rf fresh; cp -r started fresh; rm -r fresh/checkpoints
+rm -rf fresh; cp -r started fresh; rm -r fresh/checkpoints/*
 works train --resume fresh --quiet
 check "a run goes on from its --init before the first checkpoint" cmp -s {started,fresh}/checkpoints/step-12/model.safetensors
 check "--init was used" sh -c '! cmp -s {run,started}/checkpoints/step-12/model.safetensors'
-rm -r fresh/checkpoints fresh/init.safetensors; refuses 4 'init.safetensors' train --resume fresh
+rm -r fresh/checkpoints/* fresh/init.safetensors; refuses 4 'init.safetensors' train --resume fresh
 # Weights go out in three formats and come back, also out of what a training script saves.
 for format in safetensors pth npz; do
   works export run -o weights.$format --json
@@ -500,6 +505,11 @@ done
 refuses 4 'step-6: model.safetensors has 0 bytes' generate torn -o new
 refuses 4 'step-6: model.safetensors has 0 bytes' train cfg.json --data sounds --out new --init torn
 rm -r torn/checkpoints/step-*; refuses 4 'LATEST names step-12' train --resume torn
+rm -r torn/checkpoints
+for text in 'torn/checkpoints: is missing, but metrics.jsonl tells of steps; bring it back from a copy$' 'start anew with: .*--out torn --force'; do
+  refuses 4 "$text" train --resume torn
+done
+refuses 4 'torn/checkpoints: is missing' info torn
 for mark in '' step-6 step-99 nonsense; do  # as after a kill between the checkpoint and the mark
   rm -rf torn; cp -r run torn; rm torn/checkpoints/LATEST
   [ -z "$mark" ] && rm torn/checkpoints/BEST || echo $mark >torn/checkpoints/BEST

@@ -226,14 +226,7 @@ RunResult Runner::run() {
 
 RunResult run_training(RunFolder& folder, Trainer& trainer, Progress::Style style) {
   const StopSignals signals;
-  io::FoundCheckpoint found;
-  try {
-    found = io::find_checkpoint(folder.checkpoints(), true);
-  } catch (const FormatError& error) {
-    const std::string run = io::printable(folder.path());
-    TD_FAIL(FormatError, error.what(), "\nor start anew with: tapedeck train ", run,
-            "/config.json --data SOUNDS --out ", run, " --force");
-  }
+  io::FoundCheckpoint found = folder.find_checkpoint();
   RunState state;
   if (found.folder.empty()) {
     folder.load_init(trainer.network());

@@ -33,6 +33,26 @@ void check_metrics(const std::string& run, const std::string& checkpoint) {
            " bytes, but the checkpoint was saved after byte ", saved, "; restore the file, or start a new run");
 }
 
+// The folder is made with the run: where it is gone, so are the checkpoints of the steps that metrics.jsonl tells of.
+void check_checkpoints(const std::string& run) {
+  std::error_code error, none;
+  const std::string path = run + "/checkpoints";
+  const auto bytes = fs::file_size(run + "/metrics.jsonl", none);
+  TD_CHECK(fs::exists(path, error) || error || none || bytes == 0, FormatError, io::printable(path),
+           ": is missing, but metrics.jsonl tells of steps; bring it back from a copy");
+}
+
+// What cannot change once a checkpoint is there.
+void check_config(const std::string& run, const RunConfig& config, const std::string& checkpoint) {
+  const RunConfig saved = read_run_config(checkpoint + "/config.json");
+  const char* const other = !(io::equal(config.net, saved.net) && io::equal(config.io, saved.io)) ? "net or io"
+                            : config.train.optimizer.type() != saved.train.optimizer.type()       ? "type of optimizer"
+                                                                                                  : nullptr;
+  TD_CHECK(other == nullptr, FormatError, io::printable(run), "/config.json: describes another ", other,
+           " than the newest checkpoint does; take it from ", io::printable(checkpoint), "/config.json, or start a ",
+           "new run with it and another --out");
+}
+
 // The weights that a run starts from, as they were; "" when it was given none.
 std::string verified_init(const std::string& run, const io::Node& about) {
   const io::Node* init = about.find("init");
@@ -96,6 +116,7 @@ RunFolder RunFolder::create(const std::string& path, const RunConfig& config, co
   }
   io::write_file_atomic(run.file("run.json"), io::dump_json(run.about_) + "\n");
   if (init) io::write_file_atomic(run.file(kInit), weights);
+  io::make_folders(run.checkpoints());
   run.set_config(config);  // the last file: without it, it is no run yet
   return run;
 }
@@ -116,6 +137,20 @@ RunFolder RunFolder::open(const std::string& path) {
 void RunFolder::load_init(nn::Module& network) const {
   const std::string weights = verified_init(path_, about_);
   if (!weights.empty()) load_weights(network, weights, {});
+}
+
+io::FoundCheckpoint RunFolder::find_checkpoint() const {
+  io::FoundCheckpoint found;
+  try {
+    check_checkpoints(path_);
+    found = io::find_checkpoint(checkpoints(), true);
+  } catch (const FormatError& error) {
+    const std::string run = io::printable(path_);
+    TD_FAIL(FormatError, error.what(), "\nor start anew with: tapedeck train ", run,
+            "/config.json --data SOUNDS --out ", run, " --force");
+  }
+  if (!found.folder.empty()) check_config(path_, config_, found.folder);
+  return found;
 }
 
 void RunFolder::set_config(const RunConfig& config) {
@@ -154,12 +189,9 @@ RunHealth run_health(const std::string& path) {
   check([&] { about = read_about(path + "/run.json"); });
   if (!health.newest.empty()) {
     check([&] { check_metrics(path, health.newest); });
-    check([&] {
-      const RunConfig saved = read_run_config(health.newest + "/config.json");
-      TD_CHECK(!readable || (io::equal(config.net, saved.net) && io::equal(config.io, saved.io)), FormatError,
-               io::printable(path), "/config.json: describes another net or io than the newest checkpoint does");
-    });
+    if (readable) check([&] { check_config(path, config, health.newest); });
   } else if (health.checkpoints.empty()) {
+    check([&] { check_checkpoints(path); });
     check([&] { io::find_checkpoint(checkpoints, false); });
     if (about.is_object()) check([&] { verified_init(path, about); });
   }

@@ -1,5 +1,6 @@
 // RunFolder: where a training run keeps its files, owned by one process at a time.
 #pragma once
+#include <tapedeck/io/checkpoint.h>
 #include <tapedeck/io/run_lock.h>
 #include <tapedeck/nn/module.h>
 #include <tapedeck/train/run_config.h>
@@ -34,6 +35,9 @@ class RunFolder {
   void set_config(const RunConfig& config);         // and writes it
   const io::Node& about() const { return about_; }  // run.json: data, versions, seed
   void set_about(const io::Node& about);            // and writes it
+  // The newest checkpoint that verifies, to go on from, and what was put aside (io::find_checkpoint with repair).
+  // FormatError when there were some and none can be used, or when config.json is of another network.
+  io::FoundCheckpoint find_checkpoint() const;
   // Loads the weights that the run starts from, if it was given any; FormatError when they are not as they were.
   void load_init(nn::Module& network) const;
 

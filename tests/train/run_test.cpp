@@ -108,8 +108,45 @@ TEST_F(RunTest, ResumesFromTheLastCheckpointAfterACrash) {
   EXPECT_EQ(outcome("crashed"), outcome("whole"));
   // Before the first checkpoint: from the start.
   std::filesystem::remove_all(runs / "crashed/checkpoints");
+  std::filesystem::create_directory(runs / "crashed/checkpoints");
   resume("crashed");
   EXPECT_EQ(outcome("crashed"), outcome("whole"));
+}
+
+// The folder of checkpoints is there from the start: a run that made steps has lost it.
+TEST_F(RunTest, DoesNotStartAgainWhereItsCheckpointsAreGone) {
+  {
+    auto folder = train::RunFolder::create(runs / "a", config, io::Node::object(), false);
+    EXPECT_TRUE(std::filesystem::is_directory(folder.checkpoints()));
+  }
+  std::filesystem::remove(runs / "a/checkpoints");  // as a run of an older release before its first checkpoint
+  resume("a");
+  const std::string metrics = text("a/metrics.jsonl");
+  std::filesystem::remove_all(runs / "a/checkpoints");
+  EXPECT_THAT(error_of<FormatError>([&] { resume("a"); }),
+              testing::ContainsRegex("checkpoints: is missing, but metrics.jsonl tells of steps; bring it back.*\n"
+                                     "or start anew with: .*--force"));
+  EXPECT_EQ(text("a/metrics.jsonl"), metrics);
+  EXPECT_THAT(train::run_health(runs / "a").problems, testing::Contains(testing::HasSubstr("checkpoints: is missing")));
+}
+
+TEST_F(RunTest, RefusesAConfigThatIsNotThatOfItsCheckpoints) {
+  start("a");
+  train::RunConfig other = config;
+  auto* net = other.net.get_if<nn::WaveNetConfig>();
+  net->channels = 12;
+  const auto edit = [&](const train::RunConfig& to) {
+    io::write_file_atomic(runs / "a/config.json", io::dump_json(io::save(to)), true);
+  };
+  edit(other);
+  const std::string refusal = error_of<FormatError>([&] { resume("a"); });
+  EXPECT_THAT(refusal, testing::ContainsRegex("^[^\n]*a/config.json: describes another net or io than the newest "
+                                              "checkpoint does; take it from .*step-24/config.json[^\n]*$"));
+  EXPECT_THAT(train::run_health(runs / "a").problems, testing::Contains(refusal));
+  other = config;
+  other.train.optimizer = train::SGDConfig{};
+  edit(other);
+  EXPECT_THAT(error_of<FormatError>([&] { resume("a"); }), testing::HasSubstr("another type of optimizer"));
 }
 
 // A run owns the weights that it was given to start from.

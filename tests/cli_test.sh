@@ -538,6 +538,7 @@ works train --resume changing --quiet
 check "recordings that moved are remembered where they are now" grep -q "$work/sounds" changing/run.json
 refuses 2 'beyond train.max_steps = 6' train --resume changing --set train.max_steps=6
 refuses 2 'train.seed' train --resume changing --set train.seed=3
+for type in SGD AdamW; do refuses 2 '^error: .*goes on with the Adam of the run; start a new run with --init .{0,99}$' train --resume changing --set train.optimizer.type=$type; done
 works train --resume run --quiet --set train.max_steps=18
 check "a run can be made longer" test -d run/checkpoints/step-18
 

@@ -441,9 +441,18 @@ FoundCheckpoint find_checkpoint(const std::string& checkpoints, bool repair) {
 }
 
 std::string best_checkpoint(const std::string& checkpoints) {
-  const std::int64_t step = named_by(checkpoints + "/BEST");
+  const std::string pointer = checkpoints + "/BEST";
+  if (!exists(pointer)) return "";
+  const std::int64_t step = named_by(pointer);
+  TD_CHECK(step >= 0, FormatError, printable(pointer), ": names no step-N; take the latest checkpoint");
   const std::string folder = checkpoints + "/" + step_name(step);
-  return step >= 0 && inspect(folder).empty() ? folder : "";
+  const auto problems = exists(folder) ? inspect(folder) : std::vector<Problem>{{"it is not here"}};
+  const std::string text =
+      detail::join({printable(pointer), ": names ", step_name(step), ", which cannot be used: ", joined(problems),
+                    "; bring it back from a copy, or take the latest"});
+  TD_CHECK(!any(problems, Fault::unreadable), IoError, text);
+  TD_CHECK(problems.empty(), FormatError, text);
+  return folder;
 }
 
 void mark_best(const std::string& checkpoints, std::int64_t step) {

@@ -58,7 +58,8 @@ struct FoundCheckpoint {
 // ones move to corrupt/, temporary folders of dead processes are deleted, and LATEST names what was found.
 FoundCheckpoint find_checkpoint(const std::string& checkpoints, bool repair);
 
-// The folder that BEST names, "" when there is none or it does not verify.
+// The folder that BEST names, "" when there is no BEST. FormatError when it names none that verifies (IoError when that
+// cannot be read).
 std::string best_checkpoint(const std::string& checkpoints);
 // Makes BEST name this step, if its checkpoint is there and verifies: a process may have died before it wrote that.
 void mark_best(const std::string& checkpoints, std::int64_t step);

@@ -510,9 +510,14 @@ for text in 'torn/checkpoints: is missing, but metrics.jsonl tells of steps; bri
   refuses 4 "$text" train --resume torn
 done
 refuses 4 'torn/checkpoints: is missing' info torn
+rm -rf torn; cp -r run torn; : >"torn/checkpoints/$(cat run/checkpoints/BEST)/model.safetensors"
+refuses 4 'BEST: names step-[0-9]+, which cannot be used: model.safetensors has 0 bytes' generate torn --checkpoint best -o new
+rm torn/checkpoints/BEST; works eval torn --checkpoint best
+check "no best one is marked: said so" grep -q 'no best checkpoint is marked' stderr
 for mark in '' step-6 step-99 nonsense; do  # as after a kill between the checkpoint and the mark
   rm -rf torn; cp -r run torn; rm torn/checkpoints/LATEST
   [ -z "$mark" ] && rm torn/checkpoints/BEST || echo $mark >torn/checkpoints/BEST
+  [ -z "$mark" ] || [ $mark = step-6 ] || refuses 4 'torn/checkpoints/BEST: names (step-99, which cannot be used: it is not here|no step-N)' generate torn --checkpoint best -o new
   works train --resume torn --quiet
   for name in BEST LATEST; do check "$name is put right ($mark)" cmp -s {run,torn}/checkpoints/$name; done
 done

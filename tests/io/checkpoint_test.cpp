@@ -185,6 +185,22 @@ TEST(Checkpoint, MarksThatWereNotWrittenArePutRight) {
   EXPECT_EQ(io::best_checkpoint(run.path()), run / "step-2");
 }
 
+TEST(Checkpoint, ABestOneThatCannotBeUsedIsNamed) {
+  const TempFolder run;
+  for (int step = 1; step <= 2; ++step) io::save_checkpoint(run.path(), step, files_of(step));
+  EXPECT_EQ(io::best_checkpoint(run.path()), "");
+  fs::remove(run / "step-2/manifest.json");
+  for (const auto& [name, problem] : {std::pair{"step-2\n",
+                                                "BEST: names step-2, which cannot be used: manifest.json is "
+                                                "missing; bring it back from a copy, or take the latest"},
+                                      {"step-7\n", "BEST: names step-7, which cannot be used: it is not here;"},
+                                      {"nonsense", "BEST: names no step-N"}}) {
+    io::write_file_atomic(run / "BEST", std::string_view(name), true);
+    const std::string message = error_of<FormatError>([&] { io::best_checkpoint(run.path()); });
+    EXPECT_NE(message.find(problem), std::string::npos) << message;
+  }
+}
+
 TEST(Checkpoint, EveryDifferenceIsListedAndNamesTheTensor) {
   const TempFolder run;
   io::save_checkpoint(run.path(), 1, files_of(1));

@@ -16,7 +16,7 @@ namespace {
 constexpr const char* kExitCodes =
     "Exit codes: 0 ok; 1 the run failed (also disk full, no permission, loss not finite); 2 usage or config (also\n"
     "refused overwrite, locked run); 3 data; 4 checkpoint or file format; 5 device or memory; 129 after SIGHUP, 130\n"
-    "after SIGINT and 143 after SIGTERM, having saved (130 after a second SIGINT: at once).";
+    "after SIGINT and 143 after SIGTERM, train having saved (130 after a second SIGINT: at once).";
 
 constexpr const char* kExamples =
     "Examples:\n"

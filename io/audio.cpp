@@ -160,8 +160,8 @@ class Collector {
     for (std::size_t i = 0; i < frames.size(); ++i) {
       if (!std::isfinite(frames[i])) {
         TD_CHECK(options_.repair, DataError, name_, ": sample ", std::isnan(frames[i]) ? "NaN" : "Inf", " at frame ",
-                 (taken_ + static_cast<std::int64_t>(i)) / channels_,
-                 "; repair the file, or have such samples set to 0");
+                 (taken_ + static_cast<std::int64_t>(i)) / channels_, "; repair the file",
+                 options_.repair_by.empty() ? "" : ", or have such samples set to 0: ", options_.repair_by);
         frames[i] = 0;
         ++repaired_;
       }

@@ -31,6 +31,7 @@ struct ReadOptions {
   int sample_rate = 0;                 // 0: the file's own
   bool strict = false;                 // refuse a file that holds less than its header promises, or is damaged
   bool repair = false;                 // NaN and Inf become 0 (a note counts them) instead of a DataError
+  std::string repair_by = {};          // how people ask for that, for the DataError; "": they cannot
   std::int64_t max_bytes = 4LL << 30;  // of decoded samples
 };
 

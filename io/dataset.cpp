@@ -90,7 +90,7 @@ SoundSet::SoundSet(const std::string& source, const SoundSetOptions& options)
   }
   if (files_.empty()) nothing_usable();
   unify_rate(options);
-  drop_short(options.min_samples);
+  drop_short(options);
   if (files_.empty()) nothing_usable();
   for (SoundFile& file : files_) measure(file, sample_rate_);
   std::ranges::stable_sort(skipped_, {}, &SkippedFile::path);
@@ -105,6 +105,7 @@ bool SoundSet::read(const std::string& path, const SoundSetOptions& options) {
   try {
     ReadOptions how;
     how.channel = options.channel, how.strict = options.strict, how.repair = options.repair;
+    how.repair_by = "train --set io.repair=true, data inspect --repair";
     const std::vector<std::byte> bytes = read_file(full, how.max_bytes);
     file.sha256 = sha256_hex(bytes);
     file.info = probe_audio(bytes, full);
@@ -143,11 +144,11 @@ void SoundSet::unify_rate(const SoundSetOptions& options) {
   }
 }
 
-void SoundSet::drop_short(std::int64_t min_samples) {
+void SoundSet::drop_short(const SoundSetOptions& options) {
   std::erase_if(files_, [&](const SoundFile& file) {
-    if (length_of(file) >= min_samples) return false;
-    skipped_.push_back({file.path, "needs >= " + std::to_string(min_samples) + " samples at " +
-                                       std::to_string(sample_rate_) + " Hz, has " + std::to_string(length_of(file))});
+    if (length_of(file) >= options.min_samples) return false;
+    skipped_.push_back({file.path, detail::join({"needs >= ", options.min_samples, " samples at ", sample_rate_,
+                                                 " Hz, has ", length_of(file), options.min_why})});
     return true;
   });
 }
@@ -158,7 +159,8 @@ void SoundSet::split_files(const SoundSetOptions& options) {
   if (files_.size() == 1) {
     const std::int64_t n = length_of(files_[0]), least = options.min_samples;
     TD_CHECK(n >= 2 * least, DataError, printable(found_.root + "/" + files_[0].path),
-             ": is the only usable file and needs >= ", 2 * least, " samples to have a part held out, has ", n);
+             ": is the only usable file and needs >= ", 2 * least, " samples to have a part held out, has ", n,
+             options.min_why);
     const auto wanted = static_cast<std::int64_t>(options.valid_fraction * static_cast<double>(n));
     const std::int64_t cut = n - std::clamp(wanted, least, n - least);
     train.push_back({0, 0, cut});

@@ -19,6 +19,7 @@ struct SoundSetOptions {
   bool strict = false;           // skip files that hold less than their header promises
   bool repair = false;           // set NaN and Inf samples to 0 instead of skipping the file
   std::int64_t min_samples = 1;  // at the set's rate; shorter files are skipped
+  std::string min_why = {};      // what asks for so many; ends the messages
   double valid_fraction = 0.05;  // held out, above 0 and below 1
   std::int64_t max_bytes = 0;    // of decoded samples; 0: no limit
 };
@@ -95,7 +96,7 @@ class SoundSet {
  private:
   bool read(const std::string& path, const SoundSetOptions& options);
   void unify_rate(const SoundSetOptions& options);
-  void drop_short(std::int64_t min_samples);
+  void drop_short(const SoundSetOptions& options);
   void split_files(const SoundSetOptions& options);
   [[noreturn]] void nothing_usable() const;
 

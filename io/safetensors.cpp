@@ -140,6 +140,10 @@ std::int64_t header_length(const std::string& file, std::span<const std::byte> s
   if (size < kLengthBytes + 2) where.refuse("has ", size, " bytes; a safetensors file has at least 10");
   std::uint64_t length;
   std::memcpy(&length, start.data(), sizeof length);
+  if (length > static_cast<std::uint64_t>(std::max(size, limits.header_bytes))) {  // of another format, not cut off
+    where.refuse("is no .safetensors, .pth or .npz file: a header of ", std::to_string(length),
+                 " bytes would begin it, and it has ", size);
+  }
   if (length > static_cast<std::uint64_t>(size - kLengthBytes)) {
     where.refuse("its header claims ", std::to_string(length), " bytes but the file has ", size);
   }

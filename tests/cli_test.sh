@@ -198,7 +198,7 @@ for arguments in "train '' --data sounds --out new" "train cfg.json --data '' --
                  "new wavenet -o ''"; do
   eval "refuses 2 'path is empty' $arguments"
 done
-refuses 2 'choose mix, left, right' data inspect sounds --channel all
+for channel in all foo 64; do refuses 2 "^error: --channel $channel: choose mix, left, right or a number from 0 to 63$" data inspect sounds --channel $channel; done
 
 # ---- configs --------------------------------------------------------------------------------------------------------
 edit() { python3 - "$1" "$2" <<'PY'
@@ -245,9 +245,11 @@ check "a printed config is complete" cmp -s stdout printed.json
 for folder in empty texts short nowhere 'no*.wav'; do
   refuses 3 "$folder|no\*" train cfg.json --data "$folder" --out new
 done
-refuses 3 'a.wav: needs >= [0-9]+ samples at 8000 Hz, has 20' train cfg.json --data short --out new
+refuses 3 'a.wav: needs >= 72 samples at 8000 Hz, has 20 .train.segment = 64 \+ 8 that the network looks back on' train cfg.json --data short --out new
 for file in zero text cut nan none; do refuses 3 "$file.wav" train cfg.json --data texts/$file.wav --out new; done
-refuses 3 'NaN' train cfg.json --data texts/nan.wav --out new
+refuses 3 'NaN.*--set io.repair=true, data inspect --repair$' train cfg.json --data texts/nan.wav --out new
+refuses 3 'NaN.*--set io.repair=true, data inspect --repair$' data inspect texts/nan.wav
+works data inspect texts/nan.wav --repair
 works data inspect odd --json
 check "1 to 8 channels at 8 to 192 kHz are all used" python3 -c 'import json,sys; r=json.load(open("stdout")); sys.exit(len(r["files"]) != 16)'
 works data inspect sounds
@@ -274,7 +276,7 @@ works train cfg.json --data sounds --out run --quiet --json
 check "figures for machines" python3 -c 'import json; r=json.load(open("stdout")); assert r["step"] == 12 and r["valid_bits"] > 0 and r["order1_bits"] > 0'
 refuses 2 'not empty.*--force' train cfg.json --data sounds --out run
 refuses 2 'exists and is not a folder' train cfg.json --data sounds --out cfg.json
-refuses 2 'holds files but no run' train cfg.json --data sounds --out sounds --force
+for force in '' --force; do refuses 2 'holds files but no run.*choose another --out$' train cfg.json --data sounds --out sounds $force; done
 full_stderr() { "$tapedeck" trian 2>/dev/full; [ $? = 2 ]; }
 check 'a message that cannot be written keeps the exit code' full_stderr
 "$tapedeck" train cfg.json --data sounds --out closed <&- >&- 2>&-
@@ -330,7 +332,9 @@ x = struct.unpack("<400h", w.readframes(400)); y = struct.unpack("<4000h", wave.
 assert max(abs(a - b) for a, b in zip(x, y)) < 1000'
 works generate run --seconds 0.05 --prompt odd/r44100.wav -o resampled
 check "a prompt at another rate is resampled and said so" grep -q 'resampled' stderr
+refuses 3 'NaN at frame 0; repair the file$' generate run --prompt texts/nan.wav -o new
 refuses 2 'a time in seconds' generate run --prompt sounds/0.wav@soon -o new
+refuses 2 'names no file before @' generate run --prompt @1 -o new
 refuses 3 'nowhere.wav' generate run --prompt nowhere.wav@1 -o new
 refuses 3 'begins after' generate run --prompt sounds/0.wav@9 -o new
 refuses 2 'temperature' generate run --temperature -1 -o new
@@ -473,6 +477,9 @@ refuses 4 'legacy.pth: load_state: [0-9]+ of the names' train cfg.json --data so
 refuses 4 'TorchScript' train cfg.json --data sounds --out new --init $source/tests/io/torch_files/script.pth
 refuses 4 'Linear' train cfg.json --data sounds --out new --init $source/tests/io/torch_files/module.pth
 
+for file in cfg.json sounds/0.wav; do
+  refuses 4 "$file: is no .safetensors, .pth or .npz file" train cfg.json --data sounds --out new --init $file
+done
 first_weight() { python3 - "$1" "$2" <<'PY'
 import json, struct, sys  # run's weights as FILE, the first one of the embedding (a code that is not heard) set to VALUE
 b = bytearray(open("run/checkpoints/step-12/model.safetensors", "rb").read())

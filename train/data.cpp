@@ -16,6 +16,8 @@ io::SoundSet read_sounds(const std::string& source, const RunConfig& config, con
                        .strict = config.io.strict,
                        .repair = config.io.repair,
                        .min_samples = window_length(network, config.train),
+                       .min_why = fmt::format(" (train.segment = {} + {} that the network looks back on)",
+                                              config.train.segment, network.shift()),
                        .valid_fraction = config.io.valid_fraction});
   if (!tell) return sounds;
   const auto seconds = [&](io::Split side) {

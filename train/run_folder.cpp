@@ -88,11 +88,13 @@ void RunFolder::check_new(const std::string& path, bool force) {
   std::error_code error;
   if (!fs::exists(path, error)) return;
   TD_CHECK(fs::is_directory(path, error), ValueError, io::printable(path), ": exists and is not a folder");
-  TD_CHECK(force || !holds_anything(path), ValueError, io::printable(path),
-           ": the folder is not empty; choose another --out, go on with --resume, or pass --force to start anew");
+  if (!holds_anything(path)) return;
   // Starting anew deletes: only what is a run, never somebody's folder.
-  TD_CHECK(!holds_anything(path) || fs::is_regular_file(path + "/run.json", error), ValueError, io::printable(path),
-           ": holds files but no run (no run.json), and --force replaces runs only; choose another --out");
+  TD_CHECK(fs::is_regular_file(path + "/run.json", error), ValueError, io::printable(path),
+           ": holds files but no run (no run.json)", force ? ", and --force replaces runs only" : "",
+           "; choose another --out");
+  TD_CHECK(force, ValueError, io::printable(path),
+           ": the folder is not empty; choose another --out, go on with --resume, or pass --force to start anew");
 }
 
 RunFolder RunFolder::create(const std::string& path, const RunConfig& config, const io::Node& about, bool force,

@@ -278,6 +278,12 @@ TEST_F(RunTest, FolderIsRefusedUnlessEmptyOrForced) {
               testing::HasSubstr(std::to_string(::getpid())));
   EXPECT_THAT(error_of<FormatError>([&] { train::RunFolder::open(runs / "none"); }),
               testing::HasSubstr("is not a run"));
+  std::filesystem::create_directory(runs / "none");
+  io::write_file_atomic(runs / "none/mine.txt", std::string_view("kept"));
+  for (const bool force : {false, true}) {
+    EXPECT_THAT(error_of<ValueError>([&] { train::RunFolder::create(runs / "none", config, about, force); }),
+                testing::ContainsRegex("holds files but no run.*choose another --out"));
+  }
 }
 
 }  // namespace

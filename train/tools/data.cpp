@@ -1,5 +1,6 @@
 // tapedeck data inspect
 #include <tapedeck/io/dataset.h>
+#include <tapedeck/io/file.h>
 
 #include "command.h"
 
@@ -14,10 +15,18 @@ struct Options {
   bool strict = false, repair = false, json = false;
 };
 
+// Sets are mono: all channels are no choice.
+int channel_of(const std::string& name) {
+  try {
+    if (name != "all") return io::channel_policy(name);
+  } catch (const ValueError&) {
+  }
+  TD_FAIL(ValueError, "--channel ", io::printable(name), ": choose mix, left, right or a number from 0 to 63");
+}
+
 int inspect(const Options& o) {
-  TD_CHECK(o.channel != "all", ValueError, "--channel all: sets are mono; choose mix, left, right or a number from 0");
   const io::SoundSet sounds(o.sounds, {.sample_rate = o.rate,
-                                       .channel = io::channel_policy(o.channel),
+                                       .channel = channel_of(o.channel),
                                        .strict = o.strict,
                                        .repair = o.repair,
                                        .min_samples = o.min_samples,

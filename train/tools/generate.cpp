@@ -41,6 +41,7 @@ std::pair<std::string, double> split_prompt(const std::string& text) {
   double start = 0;
   const char* end = text.data() + text.size();
   const auto [stop, problem] = std::from_chars(text.data() + at + 1, end, start);
+  TD_CHECK(at > 0, ValueError, "--prompt ", io::printable(text), ": names no file before @, as in a.wav@1.5");
   TD_CHECK(problem == std::errc() && stop == end && start >= 0 && start < 1e9, ValueError, "--prompt ",
            io::printable(text), ": what follows @ must be a time in seconds, as in a.wav@1.5");
   return {text.substr(0, at), start};

@@ -551,6 +551,9 @@ check "recordings that moved are remembered where they are now" grep -q "$work/s
 refuses 2 'beyond train.max_steps = 6' train --resume changing --set train.max_steps=6
 refuses 2 'train.seed' train --resume changing --set train.seed=3
 for type in SGD AdamW; do refuses 2 '^error: .*goes on with the Adam of the run; start a new run with --init .{0,99}$' train --resume changing --set train.optimizer.type=$type; done
+works train cfg.json --data sounds --out plain --quiet --set train.optimizer.type=SGD
+refuses 2 '^error: plain: train.optimizer keeps another state now .optimizer state: [^;]*momentum_buffer is [a-z]*.; give it' train --resume plain --set train.optimizer.momentum=0.5
+works train --resume plain --quiet --set train.optimizer.weight_decay=0.1
 works train --resume run --quiet --set train.max_steps=18
 check "a run can be made longer" test -d run/checkpoints/step-18
 

@@ -7,6 +7,7 @@
 #include <tapedeck/train/run.h>
 #include <tapedeck/train/signals.h>
 #include <tapedeck/train/sound_out.h>
+#include <tapedeck/train/trained.h>
 
 #include <cmath>
 #include <ctime>
@@ -222,6 +223,19 @@ RunResult Runner::run() {
   return result;
 }
 
+// The checkpoint verifies and is of this network: only an optimizer that was made to keep something else does not fit.
+io::Node restore(const RunFolder& folder, Trainer& trainer, const std::string& checkpoint) {
+  try {
+    return trainer.restore(checkpoint);
+  } catch (const FormatError& error) {
+    if (io::equal(trainer.config().train.optimizer, read_run_config(checkpoint + "/config.json").train.optimizer))
+      throw;
+    const std::string text = error.what();
+    TD_FAIL(ConfigError, io::printable(folder.path()), ": train.optimizer keeps another state now (",
+            text.substr(0, text.find(';')), "); give it the settings that it had, or start a new run with --init");
+  }
+}
+
 }  // namespace
 
 RunResult run_training(RunFolder& folder, Trainer& trainer, Progress::Style style) {
@@ -231,7 +245,7 @@ RunResult run_training(RunFolder& folder, Trainer& trainer, Progress::Style styl
   if (found.folder.empty()) {
     folder.load_init(trainer.network());
   } else {
-    state = RunState::load(trainer.restore(found.folder));
+    state = RunState::load(restore(folder, trainer, found.folder));
     try {
       io::mark_best(folder.checkpoints(), state.best_step);
     } catch (const IoError& error) {

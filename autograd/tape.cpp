@@ -89,18 +89,14 @@ bool is_recorded(const Tensor& x) {
 
 bool record_wanted(std::span<const Tensor* const> inputs) {
   const Recording* top = detail::innermost;
-  if (top && top->tape_) {
+  if (top && top->tape_)
     for (const Tensor* x : inputs)
       if (top->tape_->has(*x)) return true;
-    detail::note = {};
-    return false;
-  }
   detail::note = {};
-  if (!top || !top->noted_) return false;
-  for (const Tensor* x : inputs)  // in a checkpoint: the parameters are used in the node to come
-    TD_CHECK(top->noted_->slot_of(*x, true) < 0 || x->requires_grad(), TapeError,
-             "checkpoint: fn uses a tensor of the tape that is none of its inputs, and its gradient would be lost; ",
-             "pass it as an input as well", arg("the tensor", *x));
+  if (top && top->noted_)
+    for (const Tensor* x : inputs)  // the parameters, used in the node to come
+      TD_CHECK(top->noted_->slot_of(*x, true) < 0 || x->requires_grad(), TapeError, "checkpoint: fn uses a tensor of ",
+               "the tape that is none of its inputs: pass it as one, or its gradient is lost", arg("it is", *x));
   return false;
 }
 

@@ -21,8 +21,8 @@ struct GradientsOptions {
   bool create_graph = false;  // record the backward pass as well: gradients of gradients
 };
 
-// Records the ops of this thread while it lives; the innermost records. Threads may have tapes of their own at the same
-// time, but backwards that reach the same parameter, or hooks, are for the caller to keep apart: nothing is locked.
+// Records the ops of this thread while it lives; the innermost records. Nothing locks parameters: backwards of two
+// threads that share one must not run at the same time.
 class Tape : private Recording, private detail::TapeLists {
  public:
   Tape();
@@ -86,8 +86,8 @@ void record(const char* op, const Tensor& y, std::initializer_list<const Tensor*
   record(op, std::span<const Tensor* const>(outputs), {inputs.begin(), inputs.size()}, std::forward<F>(rule));
 }
 
-// Runs fn without recording and replays it during backward, with the same random numbers: memory for time. What fn
-// computes with must be its inputs, parameters, or unknown to the tape (TapeError otherwise: a gradient would be lost).
+// Runs fn without recording and replays it during backward, with the same random numbers: memory for time. fn computes
+// with its inputs, parameters, and what the tape does not know (TapeError otherwise: a gradient would be lost).
 using CheckpointFn = std::function<Tensor(const std::vector<Tensor>&)>;
 Tensor checkpoint(CheckpointFn fn, std::vector<Tensor> inputs);
 

@@ -8,8 +8,7 @@
 
 namespace tapedeck {
 
-using detail::Node;
-using detail::Slot;
+using detail::Node, detail::Slot;
 
 namespace {
 std::atomic<std::uint64_t> next_tape_id{1};
@@ -95,8 +94,9 @@ bool record_wanted(std::span<const Tensor* const> inputs) {
   detail::note = {};
   if (top && top->noted_)
     for (const Tensor* x : inputs)  // the parameters, used in the node to come
-      TD_CHECK(top->noted_->slot_of(*x, true) < 0 || x->requires_grad(), TapeError, "checkpoint: fn uses a tensor of ",
-               "the tape that is none of its inputs: pass it as one, or its gradient is lost", arg("it is", *x));
+      if (const auto s = top->noted_->slot_of(*x, true); s >= 0)
+        TD_CHECK(top->noted_->slot(s).kind == Slot::Kind::parameter, TapeError, "checkpoint: fn uses a tensor of the ",
+                 "tape that is none of its inputs; pass it as one, or detach() it", arg("it is", *x));
   return false;
 }
 

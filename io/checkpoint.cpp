@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <optional>
@@ -443,7 +444,9 @@ FoundCheckpoint find_checkpoint(const std::string& checkpoints, bool repair) {
 std::string best_checkpoint(const std::string& checkpoints) {
   const std::string pointer = checkpoints + "/BEST";
   if (!exists(pointer)) return "";
-  const std::int64_t step = named_by(pointer);
+  std::int64_t step = named_by(pointer);
+  // A run that goes on may have marked another one meanwhile, and deleted this one.
+  if (!exists(checkpoints + "/" + step_name(step))) step = named_by(pointer);
   TD_CHECK(step >= 0, FormatError, printable(pointer), ": names no step-N; take the latest checkpoint");
   const std::string folder = checkpoints + "/" + step_name(step);
   const auto problems = exists(folder) ? inspect(folder) : std::vector<Problem>{{"it is not here"}};
@@ -456,8 +459,13 @@ std::string best_checkpoint(const std::string& checkpoints) {
 }
 
 void mark_best(const std::string& checkpoints, std::int64_t step) {
-  if (named_by(checkpoints + "/BEST") == step || !inspect(checkpoints + "/" + step_name(step)).empty()) return;
-  point(checkpoints, "BEST", step);
+  const std::string pointer = checkpoints + "/BEST";
+  const std::int64_t named = named_by(pointer);
+  const bool stands = named >= 0 && exists(checkpoints + "/" + step_name(named));
+  if (stands && named == step) return;
+  if (inspect(checkpoints + "/" + step_name(step)).empty()) return point(checkpoints, "BEST", step);
+  if (exists(pointer) && !stands)  // what it named was put aside
+    TD_CHECK(std::remove(pointer.c_str()) == 0, IoError, printable(pointer), ": cannot be deleted");
 }
 
 }  // namespace tapedeck::io

@@ -61,7 +61,8 @@ FoundCheckpoint find_checkpoint(const std::string& checkpoints, bool repair);
 // The folder that BEST names, "" when there is no BEST. FormatError when it names none that verifies (IoError when that
 // cannot be read).
 std::string best_checkpoint(const std::string& checkpoints);
-// Makes BEST name this step, if its checkpoint is there and verifies: a process may have died before it wrote that.
+// Makes BEST name this step, if its checkpoint is there and verifies: a process may have died before it wrote that. A
+// BEST whose checkpoint was put aside goes.
 void mark_best(const std::string& checkpoints, std::int64_t step);
 
 }  // namespace tapedeck::io

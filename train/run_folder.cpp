@@ -39,18 +39,16 @@ void check_checkpoints(const std::string& run) {
   const std::string path = run + "/checkpoints";
   const auto bytes = fs::file_size(run + "/metrics.jsonl", none);
   TD_CHECK(fs::exists(path, error) || error || none || bytes == 0, FormatError, io::printable(path),
-           ": is missing, but metrics.jsonl tells of steps; bring it back from a copy");
+           ": is missing, but metrics.jsonl tells of steps; bring it back from a copy (or make it anew to begin at "
+           "step 0 again)");
 }
 
 // What cannot change once a checkpoint is there.
 void check_config(const std::string& run, const RunConfig& config, const std::string& checkpoint) {
   const RunConfig saved = read_run_config(checkpoint + "/config.json");
-  const char* const other = !(io::equal(config.net, saved.net) && io::equal(config.io, saved.io)) ? "net or io"
-                            : config.train.optimizer.type() != saved.train.optimizer.type()       ? "type of optimizer"
-                                                                                                  : nullptr;
-  TD_CHECK(other == nullptr, FormatError, io::printable(run), "/config.json: describes another ", other,
-           " than the newest checkpoint does; take it from ", io::printable(checkpoint), "/config.json, or start a ",
-           "new run with it and another --out");
+  TD_CHECK(io::equal(config.net, saved.net) && io::equal(config.io, saved.io), FormatError, io::printable(run),
+           "/config.json: describes another net or io than the newest checkpoint does; take it from ",
+           io::printable(checkpoint), "/config.json, or start a new run with it and another --out");
 }
 
 // The weights that a run starts from, as they were; "" when it was given none.

@@ -100,9 +100,12 @@ void adagrad_range(const AdagradArgs& a, float* p, const float* g, float* sum, s
   });
 }
 
+// From the nearer end: two factors that are rounded apart do not add up to 1, and many steps would shrink y.
 void average_range(double keep, float* y, const float* x, std::int64_t n) {
-  each_block(n, [&](std::int64_t i, auto load_n, auto store_n)
-                    HWY_ATTR { store_n(fma(F(1 - keep), load_n(x + i), F(keep) * load_n(y + i)), y + i); });
+  each_block(n, [&](std::int64_t i, auto load_n, auto store_n) HWY_ATTR {
+    const F old = load_n(y + i), now = load_n(x + i);
+    store_n(keep < 0.5 ? fma(F(keep), old - now, now) : fma(F(1 - keep), now - old, old), y + i);
+  });
 }
 
 }  // namespace tapedeck::kernels::HWY_NAMESPACE

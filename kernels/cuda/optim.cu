@@ -153,11 +153,14 @@ struct AdagradRule {
   }
 };
 
+// From the nearer end: two factors that are rounded apart do not add up to 1, and many steps would shrink y.
 template <class T>
 struct AverageRule {
   T keep, rest;
   explicit AverageRule(const AverageArgs& a) : keep(T(a.keep)), rest(T(1 - a.keep)) {}
-  __device__ void operator()(T x, T (&s)[kStates]) const { s[0] = fused(rest, x, keep * s[0]); }
+  __device__ void operator()(T x, T (&s)[kStates]) const {
+    s[0] = keep < T(0.5) ? fused(keep, s[0] - x, x) : fused(rest, x - s[0], s[0]);
+  }
 };
 
 template <class T>

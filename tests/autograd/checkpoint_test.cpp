@@ -90,6 +90,10 @@ TEST(Checkpoint, RefusesWhatItIsNotGiven) {
     const Tensor made = x * 2;
     checkpoint([&](Args a) { return checkpoint([&](Args b) { return b[0] * made; }, {a[0]}); }, {x});
   })));
+  EXPECT_TRUE(says(refusal([&] {  // a parameter that was watched is a leaf of this tape
+    Tape::current()->watch(w);
+    checkpoint([&](Args a) { return a[0] * w; }, {x});
+  })));
   // What the tape does not know may be there, and given as an input it has its gradient.
   Tape tape;
   tape.watch(x);

@@ -183,6 +183,9 @@ TEST(Checkpoint, MarksThatWereNotWrittenArePutRight) {
   fs::remove(run / "step-3/manifest.json");
   for (const int none : {3, 7}) io::mark_best(run.path(), none);  // torn, and not there
   EXPECT_EQ(io::best_checkpoint(run.path()), run / "step-2");
+  fs::rename(run / "step-2", run / "aside");  // as find_checkpoint does with what is torn
+  io::mark_best(run.path(), -1);
+  EXPECT_FALSE(fs::exists(run / "BEST"));
 }
 
 TEST(Checkpoint, ABestOneThatCannotBeUsedIsNamed) {

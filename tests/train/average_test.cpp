@@ -37,6 +37,25 @@ TEST(WeightAverage, IsItsClosedForm) {
   }
 }
 
+// Rounding does not add up: weights that move about a place have an average there after many updates.
+TEST(WeightAverage, StaysInPlace) {
+  Net net;
+  train::WeightAverage average(net, 0.9999);
+  const Tensor& values = net.arenas()[0].values;
+  const std::vector<double> centre = numbers(values);
+  const Tensor up = values * 1.01, down = values * 0.99;
+  std::vector<double> expected = centre;
+  const std::vector<double> high = numbers(up), low = numbers(down);
+  for (int k = 0; k < 60000; ++k) {
+    copy_(values, k % 2 == 0 ? up : down);
+    average.update();
+    for (std::size_t i = 0; i < expected.size(); ++i)
+      expected[i] = 0.9999 * expected[i] + (1 - 0.9999) * (k % 2 == 0 ? high : low)[i];
+  }
+  const std::vector<double> got = numbers(average.values()[0]);
+  for (std::size_t i = 0; i < got.size(); ++i) EXPECT_NEAR(got[i], expected[i], 2e-6 * std::abs(expected[i]));
+}
+
 // 1 - decay is 9 / (n + 9) for update n, until the decay that was asked for is the smaller one.
 TEST(WeightAverage, YoungOnesForgetFaster) {
   Net net;

@@ -127,9 +127,6 @@ int resume(const Options& o, Device device) {
            "train: --resume can change train.* alone; start a new run for another net or io");
   TD_CHECK(config.train.seed == folder.config().train.seed, ConfigError,
            "train: --resume goes on with the seed of the run; start a new run for another train.seed");
-  TD_CHECK(config.train.optimizer.type() == folder.config().train.optimizer.type(), ConfigError,
-           "train: --resume goes on with the ", folder.config().train.optimizer.type(),
-           " of the run; start a new run with --init ", io::printable(o.resume), " for another train.optimizer.type");
   if (o.print_config) {
     result_json(io::save(config));
     return 0;
